@@ -1,0 +1,1 @@
+"""Benchmarks: micro (pytest-benchmark), and the end-to-end rig with the peers the gateway is compared with."""

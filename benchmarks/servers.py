@@ -1,0 +1,297 @@
+"""Real servers for tests and benchmarks, each on a free loopback port with its own directory and configuration.
+
+A server is a context manager; `start` returns when it answers. Data outlive `kill` and `restart`, and go with `stop`.
+Nothing is mocked and nothing of the machine's own instances is touched.
+
+    with Mosquitto() as broker, InfluxDB1(database="glomska") as store:
+        run(broker.url, store.url)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from gateway.transport.broker import EmbeddedBroker, free_port
+
+__all__ = ["EmbeddedBroker", "InfluxDB1", "Mosquitto", "ServerDown", "ServerMissing", "VictoriaMetrics", "free_port"]
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
+
+
+class ServerMissing(RuntimeError):
+    """The server is not installed; the message names the Debian package."""
+
+
+class ServerDown(RuntimeError):
+    """The server ended or does not answer; the message ends with the tail of its log."""
+
+
+def http(url: str, *, data: bytes | None = None, timeout: float = 60.0) -> bytes:
+    """Body of the answer to GET, or to POST when there are data. Raises urllib.error.URLError."""
+    with _OPENER.open(url, data=data, timeout=timeout) as answer:
+        return bytes(answer.read())
+
+
+class Server:
+    """One process of one program. Subclasses say how it is configured, asked and reached."""
+
+    program: ClassVar[str]
+    package: ClassVar[str]
+    scheme: ClassVar[str] = "http"
+
+    def __init__(self, *, port: int = 0) -> None:
+        """`port` 0: any that is free; it stays the same over `restart`."""
+        self.port = port or free_port()
+        self._directory: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, without a path."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id. Raises ServerDown when it is not running."""
+        if self._process is None or self._process.poll() is not None:
+            message = f"{self.program} is not running{self._log_tail()}"
+            raise ServerDown(message)
+        return self._process.pid
+
+    @property
+    def directory(self) -> Path:
+        """Its own directory: configuration, data, `log`. Made at the first start, removed by `stop`."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix=f"glomska-{self.program}-"))
+        return self._directory
+
+    def start(self) -> Self:
+        """Return when it answers. Raises ServerMissing or ServerDown."""
+        command = [self._binary(), *self.arguments()]
+        with (self.directory / "log").open("ab") as log:
+            # A session of its own: Ctrl-C at the terminal reaches the rig, which then stops the servers in order.
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                message = f"{self.program} does not start{self._log_tail()}"
+                self.kill()
+                raise ServerDown(message)
+            time.sleep(0.02)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL; the data stay for the next `start`."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """SIGTERM (if it runs), then start on the same port and data."""
+        self._end(signal.SIGTERM)
+        self.start()
+
+    def stop(self) -> None:
+        """SIGTERM, then remove its directory. May be called twice."""
+        self._end(signal.SIGTERM)
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def arguments(self) -> list[str]:
+        """Command line behind the program; writes the configuration file if there is one."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it takes requests now."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _binary(self) -> str:
+        found = shutil.which(self.program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
+        if found is None:
+            message = f"{self.program} is not installed: apt-get install {self.package}"
+            raise ServerMissing(message)
+        return found
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _log_tail(self) -> str:
+        log = None if self._directory is None else self._directory / "log"
+        if log is None or not log.exists():
+            return ""
+        return "; its log ends:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+
+
+class Mosquitto(Server):
+    """Mosquitto 2.0, tuned not to drop: no limit on what is queued or in flight, no delay of small segments."""
+
+    program, package, scheme = "mosquitto", "mosquitto", "mqtt"
+
+    def __init__(self, *, port: int = 0, persistence: bool = False) -> None:
+        """`persistence`: sessions are saved at SIGTERM and every second, so that they outlive `restart`."""
+        super().__init__(port=port)
+        self._persistence = persistence
+
+    def arguments(self) -> list[str]:
+        """See mosquitto.conf(5)."""
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "max_inflight_messages 0",
+            "max_queued_messages 0",
+            "set_tcp_nodelay true",
+            "sys_interval 0",
+            "connection_messages false",
+            f"persistence {str(self._persistence).lower()}",
+            f"persistence_location {self.directory}/",
+            "autosave_interval 1",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # otherwise it becomes `mosquitto`, who may not read this directory
+        path = self.directory / "mosquitto.conf"
+        path.write_text("\n".join(lines) + "\n")
+        return ["-c", str(path)]
+
+    def answers(self) -> bool:
+        """A connection is accepted."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+class InfluxDB1(Server):
+    """InfluxDB 1.6: series index on disk, no limit on series, no query log, nothing reported home."""
+
+    program, package = "influxd", "influxdb"
+
+    def __init__(self, *, port: int = 0, database: str | None = None) -> None:
+        """`database` is created at the first start."""
+        super().__init__(port=port)
+        self._database = database
+
+    @property
+    def url(self) -> str:
+        """The gateway's store URL, `influxdb1+http://127.0.0.1:PORT[/DATABASE]`; see `http_url`."""
+        return f"influxdb1+{self.http_url}" + (f"/{self._database}" if self._database else "")
+
+    @property
+    def http_url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        """Return when it answers and the database exists."""
+        super().start()
+        if self._database is not None:
+            self.create_database(self._database)
+        return self
+
+    def create_database(self, name: str) -> None:
+        """Create, if it does not exist."""
+        self.query(f'CREATE DATABASE "{name}"')
+
+    def query(self, statement: str, database: str = "") -> bytes:
+        """JSON answer to an InfluxQL statement, times in ns."""
+        form = urllib.parse.urlencode({"q": statement, "db": database, "epoch": "ns"})
+        return http(f"{self.http_url}/query", data=form.encode())
+
+    def arguments(self) -> list[str]:
+        """See `influxd config`."""
+        path = self.directory / "influxdb.conf"
+        path.write_text(_INFLUXDB1.format(directory=self.directory, port=self.port, rpc=free_port()), encoding="utf-8")
+        return ["-config", str(path)]
+
+    def answers(self) -> bool:
+        """`/ping` is answered."""
+        return _answers(f"{self.http_url}/ping")
+
+
+_INFLUXDB1 = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{directory}/meta"
+[data]
+  dir = "{directory}/data"
+  wal-dir = "{directory}/wal"
+  index-version = "tsi1"
+  max-series-per-database = 0
+  max-values-per-tag = 0
+  query-log-enabled = false
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  log-enabled = false
+[logging]
+  level = "warn"
+"""
+
+
+class VictoriaMetrics(Server):
+    """VictoriaMetrics 1.79: times as distinct as they were written, and everything kept."""
+
+    program, package = "victoria-metrics", "victoria-metrics"
+
+    def arguments(self) -> list[str]:
+        """See `victoria-metrics -help`."""
+        return [
+            f"-httpListenAddr=127.0.0.1:{self.port}",
+            f"-storageDataPath={self.directory / 'data'}",
+            "-dedup.minScrapeInterval=1ms",
+            "-retentionPeriod=100y",
+            "-search.latencyOffset=0s",
+            "-search.maxUniqueTimeseries=1000000",
+            "-loggerLevel=WARN",
+        ]
+
+    def flush(self) -> None:
+        """Make what was written visible to queries now."""
+        http(f"{self.url}/internal/force_flush")
+
+    def answers(self) -> bool:
+        """`/health` is answered."""
+        return _answers(f"{self.url}/health")
+
+
+def _answers(url: str) -> bool:
+    try:
+        http(url, timeout=1)
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
