@@ -1,8 +1,8 @@
 """What may carry a person: arrivals as the broker delivered them, and the numbers in them.
 
-Importable only where the privacy wall allows it (see pyproject, import-linter). A batch is held in columns: row i of every
-column belongs together, and one row is what one message says about one event time and revision. A message may give
-several rows (a list, SenML) or none.
+Importable only where the privacy wall allows it (see pyproject, import-linter). A batch is held in columns: row i of
+every column belongs together, and one row is what one message says about one event time and revision. A message may
+give several rows (a list, SenML) or none.
 
 `NaN` in a column of values means "not in this message": JSON cannot carry it, and decode refuses it where CBOR can.
 """

@@ -86,8 +86,10 @@ class SealedPoint(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """How a batch settled, by index of point: `rejected` with a reason, `kept` (not written, not to be acknowledged),
-    and all others accepted."""
+    """How a batch settled, by index of point.
+
+    `rejected` with a reason, `kept` (not written, not to be acknowledged), and all others accepted.
+    """
 
     rejected: Mapping[int, Reason] = {}
     kept: Collection[int] = ()
