@@ -1,0 +1,109 @@
+"""A TOML document and what is wrong with it: every fault at once, each with file, key, what was found, what is allowed.
+
+Policy and configuration both read through here, so that their faults look the same. It decides nothing about either. A
+value that could be a secret (under an unknown key, or a URL with credentials) is never shown.
+
+    faults = Faults("policy.toml")
+    quantity = faults.parse(QuantityTable, ("quantity", "power"), document["quantity"]["power"])   # None when wrong
+    faults.add("quantity.power.number", found="3, which humidity has too", allowed="a number of its own")
+    faults.settle(PolicyFault)                                                                     # raises them all
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.errors import ConfigurationFault
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
+
+
+class Table(BaseModel):
+    """A table of a document as it is written: unknown keys are refused, nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+AnyTable = TypeVar("AnyTable", bound=Table)
+
+
+class Faults:
+    """Collects the faults of one document."""
+
+    def __init__(self, where: str, *, origin: Callable[[str], str] | None = None) -> None:
+        """`where` names the document; `origin` says where the value of a key came from if not from there."""
+        self._where = where
+        self._origin = origin or (lambda _: where)
+        self._lines: list[str] = []
+
+    def add(self, key: str, *, found: str, allowed: str) -> None:
+        """One fault at `key` (dotted path)."""
+        self._lines.append(f"{self._origin(key)}: {key}: found {found}; allowed: {allowed}")
+
+    def parse(self, table: type[AnyTable], path: Sequence[str], value: object) -> AnyTable | None:
+        """`value` as a `table`, or None after its faults were added; `path` is where the value stands."""
+        try:
+            return table.model_validate(value)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                found, allowed = _explain(detail, table)
+                self.add(".".join([*path, *map(str, detail["loc"])]), found=found, allowed=allowed)
+            return None
+
+    def settle(self, kind: type[ConfigurationFault]) -> None:
+        """Raises `kind` when there was any fault; its message has one line for each."""
+        if self._lines:
+            count = "1 fault" if len(self._lines) == 1 else f"{len(self._lines)} faults"
+            raise kind("\n  ".join([f"{self._where} has {count}:", *self._lines]))
+
+
+def read_toml(path: Path, kind: type[ConfigurationFault]) -> dict[str, Any]:
+    """The document at `path` (UTF-8). Raises `kind` when it cannot be read or is not TOML, with the line."""
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise kind(
+            f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}",
+            hint="create the file, or name another one",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise kind(f"{path}: byte {error.start} is not utf-8", hint="save the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise kind(f"{path}: not toml: {_lowered(str(error))}") from error
+
+
+def shown(value: object) -> str:
+    """A wrong value for a message: as TOML would write it, shortened; a table or list only by its kind."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str) and "@" in value:  # user:password@host
+        return "text with '@', not shown because it may hold a secret"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def _explain(detail: ErrorDetails, table: type[Table]) -> tuple[str, str]:
+    if detail["type"] == "extra_forbidden":
+        return "an unknown key", ", ".join(sorted(table.model_fields))
+    if detail["type"] == "missing":
+        return "nothing", "a value, since there is no default"
+    if detail["type"] == "literal_error":
+        return shown(detail["input"]), detail["ctx"]["expected"].replace(" or ", ", ").replace("'", '"')
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return shown(detail["input"]), _lowered(message)
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]
