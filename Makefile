@@ -1,0 +1,68 @@
+# `make run` shows everything; `make test` proves it. Both need make and a Debian or Ubuntu system, nothing else:
+# what is missing they install as root or through a sudo that asks nothing, and otherwise name the command to give.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.PHONY: run test lint types walls checkout wheel servers real bench format constraints clean
+
+BIN := .venv/bin
+folders = $(wildcard $(addprefix tests/,$(1)))
+
+run: .venv/run
+	$(BIN)/glomska demo
+
+# The order in which a fault is cheapest to find; the last lines are pytest's own.
+test: servers lint types walls checkout wheel real
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/dev
+	$(BIN)/mypy
+
+walls: .venv/dev
+	$(BIN)/lint-imports --no-logo
+
+checkout: .venv/dev
+	$(BIN)/pytest --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance)
+
+wheel: .venv/dev
+	.ci/wheel $(call folders,unit attacks vectors conformance cli)
+
+real: .venv/dev
+	$(BIN)/pytest $(call folders,integration faults)
+
+# Real servers for the tests: programs only, their services are neither started nor enabled.
+servers:
+	.ci/debian mosquitto influxdb victoria-metrics
+
+bench: .venv/dev servers
+	$(BIN)/pytest benchmarks
+	$(BIN)/python -m benchmarks.ingest --messages 200000 --json
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The newest versions that pyproject.toml allows, from an environment that holds nothing else.
+constraints:
+	.ci/venv build/constraints
+	build/constraints/bin/pip install --quiet --editable '.[dev]'
+	{ echo '# Versions that the tests ran with; written by `make constraints`.'; \
+	  build/constraints/bin/pip freeze --exclude-editable; } > constraints.txt
+	rm -rf build/constraints
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/run: pyproject.toml constraints.txt
+	.ci/venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
