@@ -1,0 +1,126 @@
+"""Every key derivation and keyed hash, and the registry of their labels: nothing is derived under another label.
+
+HKDF is HKDF-SHA-256, RFC 5869; every output is one block (32 bytes) or less, so Expand is a single HMAC.
+Integers are big-endian; `lp(x)` is u16 length then the bytes. Identifiers enter as their UTF-8 bytes, unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hmac
+import struct
+from hashlib import sha256
+
+from gateway.model.ids import Controller, DeviceId, KeyEpoch, KeyId, Pseudonym
+
+KEY_BYTES = 32
+PSEUDONYM_BYTES = 16  # 128 bits: two homes must never merge (10^10 series: 1.5e-19)
+STORE_DOMAIN = "store"
+
+_PREFIX = b"glomska/1"
+
+
+class Use(enum.StrEnum):
+    """What a subkey is for."""
+
+    PSEUDONYM = "pseudonym"
+    SEAL = "seal"
+    RECORD = "record"
+
+
+class Label(bytes, enum.Enum):
+    """Labels of the plain expansions."""
+
+    RATCHET = _PREFIX + b"|ratchet"
+    ROUTE = _PREFIX + b"|route"
+    FENCE = _PREFIX + b"|fence"
+    DEAD = _PREFIX + b"|dead"
+    COMMIT = _PREFIX + b"|commit"
+
+
+class Kind(enum.StrEnum):
+    """Whose identifier a route or fence hashes."""
+
+    CUSTOMER = "customer"
+    DEVICE = "device"
+
+
+def u8(n: int) -> bytes:
+    """One byte."""
+    return struct.pack(">B", n)
+
+
+def u32(n: int) -> bytes:
+    """Four bytes, big-endian."""
+    return struct.pack(">I", n)
+
+
+def lp(x: bytes) -> bytes:
+    """Length-prefixed: u16 length, then the bytes. Raises struct.error above 65,535 bytes."""
+    return struct.pack(">H", len(x)) + x
+
+
+def extract(salt: bytes, ikm: bytes) -> bytes:
+    """HKDF-Extract, RFC 5869 section 2.2: 32 bytes."""
+    return hmac.digest(salt, ikm, "sha256")
+
+
+def expand(prk: bytes, info: bytes, length: int = KEY_BYTES) -> bytes:
+    """HKDF-Expand, RFC 5869 section 2.3, for at most one block (32 bytes)."""
+    if not 1 <= length <= sha256().digest_size:
+        message = "expand gives 1 to 32 bytes"
+        raise ValueError(message)
+    return hmac.digest(prk, info + b"\x01", "sha256")[:length]
+
+
+def ratchet(csk: bytes, steps: int = 1) -> bytes:
+    """A customer secret key `steps` epochs on: one-way, so the earlier epochs cannot be derived back."""
+    for _ in range(steps):
+        csk = expand(csk, Label.RATCHET.value)
+    return csk
+
+
+def subkey(  # noqa: PLR0913 - the six inputs of the formula
+    csk: bytes, *, use: Use, controller: Controller, version: int, domain: str, epoch: KeyEpoch | int
+) -> bytes:
+    """K(use, domain, n): 32 bytes from the CSK *at epoch n*."""
+    salt = sha256(lp(controller.encode()) + u32(version)).digest()
+    info = _PREFIX + lp(use.value.encode()) + lp(domain.encode()) + u32(epoch)
+    return expand(extract(salt, csk), info)
+
+
+def pseudonym(key: bytes, device: DeviceId) -> Pseudonym:
+    """P: 26 characters of base32, lower case, unpadded, from K("pseudonym", domain, n)."""
+    tag = hmac.digest(key, lp(device.encode()), "sha256")[:PSEUDONYM_BYTES]
+    return Pseudonym(base64.b32encode(tag).decode().rstrip("=").lower())
+
+
+def series_key(key: bytes, name: Pseudonym) -> bytes:
+    """K_P: 32 bytes from K("seal", domain, n), for one series."""
+    return expand(key, lp(name.encode()))
+
+
+def route_hash(route_secret: bytes, *, controller: Controller, kind: Kind, name: str) -> bytes:
+    """32 bytes, for look-up of a customer or device under R_e. Raises nothing: names were parsed at the rim."""
+    return _keyed_hash(route_secret, Label.ROUTE, controller, kind, name)
+
+
+def fence_hash(fence_secret: bytes, *, controller: Controller, kind: Kind, name: str) -> bytes:
+    """32 bytes, for the fence of an erased customer or device under F_m."""
+    return _keyed_hash(fence_secret, Label.FENCE, controller, kind, name)
+
+
+def dead_hash(operations_key: bytes, *, controller: Controller, device: DeviceId) -> bytes:
+    """32 bytes, for a device's dead letters of one day under O_day."""
+    return _keyed_hash(operations_key, Label.DEAD, controller, Kind.DEVICE, device)
+
+
+def commitment(csk: bytes, *, key_id: KeyId, version: int, base: int) -> bytes:
+    """32 bytes that commit to a CSK at its base epoch without revealing it."""
+    return expand(csk, Label.COMMIT.value + key_id + u32(version) + u32(base))
+
+
+def _keyed_hash(secret: bytes, label: Label, controller: Controller, kind: Kind, name: str) -> bytes:
+    message = lp(controller.encode()) + lp(kind.value.encode()) + lp(name.encode())
+    return hmac.digest(expand(secret, label.value), message, "sha256")

@@ -1,0 +1,77 @@
+"""What an erasure still has to delete once the keys are gone: gathered while they can still be opened.
+
+    capture = JSON {"devices": [id …], "measurements": [class …], "pseudonyms": [P …], "key_ids": [hex …],
+                    "dead": [hex …], "traces": [hex …]}, sealed under a purge key that goes when the capture goes
+
+`traces` are the first 13 bytes (format and random nonce) of what was wrapped and sealed: not secret, and enough to prove
+by a scan that the rows have left the key store's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.keys.lineage import IDENTITY
+from gateway.keys.subject import Subject, find_devices
+from gateway.keystore import rows, subjects
+from gateway.keystore.database import Transaction
+from gateway.model.ids import KeyEpoch, epoch_of
+
+_TRACE_BYTES = 13
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module's grammar. Device ids are in it for messages that a broker retains; its repr shows nothing."""
+
+    devices: tuple[str, ...]
+    measurements: tuple[str, ...]
+    pseudonyms: tuple[str, ...]
+    key_ids: tuple[str, ...]
+    dead: tuple[str, ...]
+    traces: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Capture of {len(self.pseudonyms)} pseudonyms>"
+
+    def encode(self) -> bytes:
+        """Bytes to seal."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, plain: bytes) -> Capture:
+        """The capture of `encode`. Raises msgspec.ValidationError for what no version wrote."""
+        return msgspec.json.decode(plain, type=cls)
+
+    def trace_bytes(self) -> list[bytes]:
+        """What must no longer be found in the key store's files."""
+        return [bytes.fromhex(trace) for trace in self.traces]
+
+
+def collect(tx: Transaction, subject: Subject, key_rows: Sequence[rows.Key], *, newest: int) -> Capture:
+    """Everything of a subject, up to event times of `newest` (ns): devices x classes x versions x live epochs."""
+    devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
+    classes = [name for name in subject.keys if name != IDENTITY]
+    last = epoch_of(newest)
+    pseudonyms = [
+        key.pseudonym(device, KeyEpoch(epoch))
+        for name in classes
+        for _valid_from, key in subject.keys[name]
+        for epoch in range(key.base, last + 1)
+        for device in devices
+    ]
+    records = [r.sealed for kind in ("customer", "device", "choice") for r in _records(tx, subject, kind)]
+    wrapped = [row.wrapped for row in key_rows if row.wrapped is not None]
+    return Capture(
+        devices=devices,
+        measurements=tuple(classes),
+        pseudonyms=tuple(pseudonyms),
+        key_ids=tuple(row.key_id.hex() for row in key_rows),
+        dead=(),
+        traces=tuple(blob[:_TRACE_BYTES].hex() for blob in (*wrapped, *records)),
+    )
+
+
+def _records(tx: Transaction, subject: Subject, kind: str) -> list[rows.Record]:
+    return subjects.find_records(tx, [subject.incarnation], kind)

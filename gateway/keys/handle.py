@@ -1,0 +1,240 @@
+"""Handles: what may be done with a customer's keys, without seeing them.
+
+A `SubjectKey` is one key of one customer: it names series and seals records. A `SeriesKey` is that key narrowed to one
+series: it seals and opens readings. Both redact their `repr` and do not pickle. They belong to the generation of the
+ring that made them; the ring drops them all when the generation moves, and nobody else keeps one beyond a batch.
+
+    window = device.at(event_time)                                 # or a Reason
+    sealed = window.series[0].seal("s_1d", event_time, 0, packed)  # deterministic: again gives the same bytes
+
+A `Device` is what a worker knows of one enrolled device: whose it was at which event time. A `Window` is the interval
+of event time within which nothing about that changes: one customer, one epoch, one key version, one pseudonym.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Never
+
+from gateway.crypto import aead, derive, envelope
+from gateway.crypto.derive import STORE_DOMAIN, Use
+from gateway.crypto.envelope import encode_values
+from gateway.errors import KeyDestroyed, VerificationFailed
+from gateway.model.ids import (
+    Controller,
+    DeviceId,
+    Incarnation,
+    KeyEpoch,
+    KeyId,
+    Pseudonym,
+    RecordId,
+    epoch_of,
+    epoch_start,
+)
+from gateway.model.sealed import Reason, Series
+
+__all__ = ["Device", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values"]
+
+IDENTITY_EPOCH = KeyEpoch(0)
+_KEPT_WINDOWS = 4  # epochs of one device kept at hand: the edge of a month and some late readings
+
+
+class _Redacted:
+    """Says what kind of capability it is and nothing more."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce__(self) -> Never:
+        message = f"a {type(self).__name__} is a capability of this process and is not written down"
+        raise TypeError(message)
+
+
+class SeriesKey(_Redacted):
+    """Seals and opens the readings of one series."""
+
+    __slots__ = ("_decrypt", "_encrypt", "_prefix", "series")
+
+    def __init__(self, series: Series, key: bytes, prefix: bytes) -> None:
+        cipher = aead.cipher(key)
+        self.series = series
+        self._encrypt = cipher.encrypt
+        self._decrypt = cipher.decrypt
+        self._prefix = prefix
+
+    def seal(self, field: str, time: int, revision: int, plaintext: bytes) -> bytes:
+        """Ciphertext and tag. `time` in ns (u64), `revision` u32; the same four give the same bytes."""
+        nonce = aead.reading_nonce(time, revision)
+        return self._encrypt(nonce, plaintext, self._prefix + _field(field) + nonce)
+
+    def open(self, field: str, time: int, revision: int, value: str) -> bytes:
+        """The plaintext of a stored value. Raises VerificationFailed when it was changed or stands elsewhere."""
+        _format, _schema, sealed = envelope.decode_value(value)
+        nonce = aead.reading_nonce(time, revision)
+        try:
+            return self._decrypt(nonce, sealed, self._prefix + _field(field) + nonce)
+        except aead.InvalidTag:
+            message = "a stored reading does not open: it was changed, or moved from where it was written"
+            raise VerificationFailed(message) from None
+
+
+class SubjectKey(_Redacted):
+    """One key of one customer: a class and version, from its base epoch on."""
+
+    __slots__ = ("_csk", "_near", "base", "controller", "incarnation", "key_class", "key_id", "version")
+
+    def __init__(  # noqa: PLR0913 - what a key is bound to
+        self,
+        csk: bytes,
+        *,
+        controller: Controller,
+        incarnation: Incarnation,
+        key_class: str,
+        version: int,
+        base: int,
+        key_id: KeyId,
+    ) -> None:
+        self._csk = csk
+        self._near = (base, csk)  # where the last question was asked: most are about one month
+        self.controller = controller
+        self.incarnation = incarnation
+        self.key_class = key_class
+        self.version = version
+        self.base = base
+        self.key_id = key_id
+
+    def pseudonym(self, device: DeviceId, epoch: KeyEpoch, *, domain: str = STORE_DOMAIN) -> Pseudonym:
+        """P of a device in one epoch and recipient domain. Raises KeyDestroyed for an epoch the ratchet has passed."""
+        return derive.pseudonym(self._subkey(Use.PSEUDONYM, domain, epoch), device)
+
+    def series(self, device: DeviceId, epoch: KeyEpoch, *, area: str, domain: str = STORE_DOMAIN) -> SeriesKey:
+        """The device's series in one epoch. Raises KeyDestroyed for an epoch the ratchet has passed."""
+        name = self.pseudonym(device, epoch, domain=domain)
+        key = derive.series_key(self._subkey(Use.SEAL, domain, epoch), name)
+        prefix = envelope.series_aad(
+            controller=self.controller,
+            domain=domain,
+            name=name,
+            epoch=epoch,
+            version=self.version,
+            measurement=self.key_class,
+        )
+        return SeriesKey(Series(self.key_class, name, area, self.key_id), key, prefix)
+
+    def seal_record(
+        self, plaintext: bytes, *, kind: str, record_id: RecordId, epoch: KeyEpoch = IDENTITY_EPOCH
+    ) -> bytes:
+        """A document of this customer. `epoch` is the month it is about; 0 in class identity."""
+        key = self._subkey(Use.RECORD, kind, epoch)
+        return envelope.seal_record(key, plaintext, self._record_place(kind, record_id, epoch))
+
+    def open_record(self, sealed: bytes, *, kind: str, record_id: RecordId, epoch: KeyEpoch = IDENTITY_EPOCH) -> bytes:
+        """Raises VerificationFailed when it was changed or moved."""
+        key = self._subkey(Use.RECORD, kind, epoch)
+        return envelope.open_record(key, sealed, self._record_place(kind, record_id, epoch))
+
+    def _subkey(self, use: Use, domain: str, epoch: KeyEpoch) -> bytes:
+        csk = self._csk_at(epoch)
+        return derive.subkey(csk, use=use, controller=self.controller, version=self.version, domain=domain, epoch=epoch)
+
+    def _csk_at(self, epoch: KeyEpoch) -> bytes:
+        if epoch < self.base:
+            message = "this key has moved past that month; what was sealed then cannot be read by anyone"
+            raise KeyDestroyed(message, hint="ask for a time within retention")
+        at, csk = self._near if self._near[0] <= epoch else (self.base, self._csk)
+        csk = derive.ratchet(csk, epoch - at)
+        self._near = (epoch, csk)
+        return csk
+
+    def _record_place(self, kind: str, record_id: RecordId, epoch: KeyEpoch) -> envelope.RecordPlace:
+        return envelope.RecordPlace(
+            controller=self.controller,
+            incarnation=self.incarnation,
+            key_class=self.key_class,
+            version=self.version,
+            epoch=epoch,
+            kind=kind,
+            record_id=record_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """An interval of event time within which one customer's keys, or one reason to refuse, holds for a device.
+
+    `keys` has the versions of each class of readings, in the ring's order of classes, oldest version first, each with
+    the event time it is valid from. `permitted` is the mask of quantities with a live purpose.
+    """
+
+    starts: int
+    ends: int
+    reason: Reason | None = None
+    keys: tuple[tuple[tuple[int, SubjectKey], ...], ...] = ()
+    area: str = ""
+    permitted: int = 0
+
+
+class Window(_Redacted):
+    """An interval of event time, ns, within which a device has one customer, one epoch and one key version a class.
+
+    `series` is in the ring's order of classes, None where the class's horizon has passed this epoch.
+    """
+
+    __slots__ = ("ends", "permitted", "series", "starts")
+
+    def __init__(self, starts: int, ends: int, permitted: int, series: tuple[SeriesKey | None, ...]) -> None:
+        self.starts = starts
+        self.ends = ends
+        self.permitted = permitted
+        self.series = series
+
+
+class Device(_Redacted):
+    """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again."""
+
+    __slots__ = ("_name", "_spans", "_windows", "newest")
+
+    def __init__(self, name: DeviceId, spans: Sequence[Span]) -> None:
+        self._name = name
+        self._spans = tuple(spans)
+        self._windows: tuple[Window, ...] = ()
+        self.newest = _NEVER
+
+    def at(self, time: int) -> Window | Reason:
+        """The window that an event time falls into, or why there is none."""
+        for window in self._windows:
+            if window.starts <= time < window.ends:
+                self.newest = window
+                return window
+        for span in self._spans:
+            if span.starts <= time < span.ends:
+                return span.reason or self._opened(span, time)
+        return Reason.UNKNOWN_DEVICE
+
+    def _opened(self, span: Span, time: int) -> Window | Reason:
+        epoch = epoch_of(time)
+        starts, ends = max(span.starts, epoch_start(epoch)), min(span.ends, epoch_start(epoch + 1))
+        series: list[SeriesKey | None] = []
+        for versions in span.keys:
+            valid = [i for i, (start, _key) in enumerate(versions) if start <= time]
+            start, key = versions[valid[-1]]
+            following = versions[valid[-1] + 1 :]
+            starts, ends = max(starts, start), min([ends, *(later for later, _key in following)])
+            series.append(key.series(self._name, epoch, area=span.area) if epoch >= key.base else None)
+        if not any(series):
+            return Reason.TOO_OLD
+        self.newest = Window(starts, ends, span.permitted, tuple(series))
+        self._windows = (self.newest, *self._windows[: _KEPT_WINDOWS - 1])
+        return self.newest
+
+
+_NEVER = Window(1, 0, 0, ())
+
+
+@lru_cache(maxsize=4096)
+def _field(name: str) -> bytes:
+    return derive.lp(name.encode())

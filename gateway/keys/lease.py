@@ -1,0 +1,115 @@
+"""A worker's dated permission to use cached keys, and its acknowledgement of generations.
+
+The lease is a duration on CLOCK_BOOTTIME counted from *before* its renewal was sent, and ends too when wall time says so.
+The eraser counts from *after* its commit, plus 10 %. Between the two no worker can believe in a lease that the eraser
+thinks is over.
+
+    lease.register()                      # holds no key yet
+    generation = lease.look()             # has it moved? drop what is cached, then:
+    lease.acknowledge(generation)
+    lease.renew_if_due()                  # refused while a generation is not acknowledged
+    lease.holds()                         # before each use of a key, and after sealing, before sending
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.errors import LeaseOver
+from gateway.keystore import rows, workers
+from gateway.keystore.database import KeyStore
+from gateway.model.ids import new_id
+
+SECOND = 1_000_000_000
+EXTRA = 1.1  # what the eraser adds to a lease, for clocks that run apart
+
+
+class Lease:
+    """One worker's registration in the key store."""
+
+    def __init__(self, keystore: KeyStore, clock: Clock, *, lease_s: float, deadline_s: float) -> None:
+        self._keystore = keystore
+        self._clock = clock
+        self._length = int(lease_s * SECOND)
+        self._deadline = int(deadline_s * SECOND)
+        self._worker = new_id()
+        self._renewed: int | None = None
+        self._until_boot = 0
+        self._until_wall = 0
+
+    def register(self) -> int:
+        """Begin; the generation to start from. Raises Unreachable."""
+        before, wall = self._clock.boottime(), self._clock.wall()
+        with self._keystore.act() as tx:
+            generation = workers.generation(tx)
+            worker = rows.Worker(
+                worker=self._worker,
+                boot=boot_id(),
+                generation=generation,
+                lease=self._length,
+                deadline=self._deadline,
+                renewed=before,
+            )
+            workers.register(tx, worker)
+        self._granted(before, wall)
+        return generation
+
+    def look(self) -> int:
+        """The key store's generation now. Raises Unreachable."""
+        with self._keystore.snapshot() as tx:
+            return workers.generation(tx)
+
+    def acknowledge(self, generation: int) -> None:
+        """Every key cached before `generation` is dropped, and what is in flight for them will be refused."""
+        with self._keystore.act() as tx:
+            workers.acknowledge(tx, self._worker, generation=generation)
+
+    def renew_if_due(self) -> None:
+        """Renew when a third of the lease has gone. A refusal changes nothing: the lease runs out. Raises Unreachable."""
+        before, wall = self._clock.boottime(), self._clock.wall()
+        if self._renewed is not None and before - self._renewed < self._length // 3:
+            return
+        with self._keystore.act() as tx:
+            renewed = workers.renew(tx, self._worker, renewed=before)
+        if renewed:
+            self._granted(before, wall)
+
+    def holds(self) -> bool:
+        """Whether keys may be used now."""
+        return self._clock.boottime() < self._until_boot and self._clock.wall() < self._until_wall
+
+    def require(self) -> None:
+        """Raises LeaseOver."""
+        if not self.holds():
+            message = "this worker's lease on keys has ended"
+            raise LeaseOver(message)
+
+    def leave(self) -> None:
+        """Drained: no key is held, nothing is in flight. Raises Unreachable."""
+        self._until_boot = 0
+        with self._keystore.act() as tx:
+            workers.leave(tx, self._worker)
+
+    def _granted(self, before: int, wall: int) -> None:
+        self._renewed = before
+        self._until_boot = before + self._length
+        self._until_wall = wall + self._length
+
+
+def boot_id() -> str:
+    """Names this boot of this machine: boot times can be compared only within one. Source: random(4)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def is_over(worker: rows.Worker, *, now: int, boot: str, asked: int) -> bool:
+    """Whether a worker that has not acknowledged can no longer use a key.
+
+    Args:
+        worker: as the key store has it.
+        now: CLOCK_BOOTTIME of the eraser, ns.
+        boot: the eraser's boot id.
+        asked: CLOCK_BOOTTIME after the commit that raised the generation, ns.
+    """
+    lease = int(worker.lease * EXTRA)
+    return now >= asked + lease or (worker.boot == boot and now >= worker.renewed + lease)

@@ -1,0 +1,194 @@
+"""A worker's cache of devices and their handles, under one lease and one generation.
+
+Three rules hold it together:
+
+- `using()` is held while handles are looked up and used; a new generation waits for it, then everything cached is dropped.
+- a look-up reads generation and keys in one snapshot; when the generation has moved it raises, and the batch is taken
+  again after a poll: a fill of another generation than the ring's is thrown away.
+- `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
+
+The acknowledgement of a generation is sent only after `using()` was ours, so no handle of the old one is in use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from gateway.clock import Clock
+from gateway.errors import LeaseOver
+from gateway.keys.custodian import Custodian
+from gateway.keys.handle import Device, Span
+from gateway.keys.lease import Lease
+from gateway.keys.lifecycle import SEALS, KeyState
+from gateway.keys.lineage import Kind, Lineage
+from gateway.keys.subject import CHOICE, is_erased, open_subject
+from gateway.keystore import lineages, rows, subjects, workers
+from gateway.keystore.database import KeyStore, Transaction
+from gateway.model.ids import Controller, DeviceId, Incarnation, KeyId, epoch_start
+from gateway.model.sealed import Reason
+from gateway.policy.consent import in_force, permitted
+from gateway.policy.rules import Policy
+
+FOREVER = 2**63 - 1
+Parse = Callable[[str], tuple[Controller, DeviceId] | None]
+
+
+class GenerationMoved(LeaseOver):
+    """Keys changed while a batch was under way: poll, then take the same batch again."""
+
+
+class Ring:
+    """What a worker knows of devices, by topic."""
+
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
+        self, keystore: KeyStore, custodian: Custodian, policy: Policy, lease: Lease, clock: Clock, *, parse: Parse
+    ) -> None:
+        self._keystore = keystore
+        self._custodian = custodian
+        self._policy = policy
+        self._classes = tuple(c.name for c in policy.classes_of_readings)
+        self._lease = lease
+        self._clock = clock
+        self._parse = parse
+        self._lock = threading.Lock()
+        self._lineages: dict[Controller, Lineage] = {}
+        self._known: dict[str, Device] = {}
+        self.generation = 0
+
+    def register(self) -> None:
+        """Begin as a worker: every lineage must open now, or nothing starts. Raises CustodianFault, Unreachable."""
+        with self._keystore.snapshot() as tx:
+            for controller in lineages.all_controllers(tx):
+                self._lineage(tx, controller)
+        self.generation = self._lease.register()
+
+    def leave(self) -> None:
+        """Drop everything and give up the lease. Raises Unreachable."""
+        with self._lock:
+            self._known.clear()
+        self._lease.leave()
+
+    def poll(self) -> bool:
+        """Look for a new generation and renew the lease; whether the generation moved. Raises Unreachable."""
+        generation = self._lease.look()
+        moved = generation != self.generation
+        if moved:
+            with self._lock:
+                self._move_to(generation)
+            self._lease.acknowledge(generation)
+        self._lease.renew_if_due()
+        return moved
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[int]:
+        """Hold the ring while handles are in use; the generation they belong to. Raises LeaseOver."""
+        with self._lock:
+            self._lease.require()
+            yield self.generation
+
+    def fit_to_send(self, generation: int) -> bool:
+        """Whether what was sealed under `generation` may be sent as it is. Raises LeaseOver."""
+        self._lease.require()
+        return generation == self.generation
+
+    def living(self, key_ids: Collection[KeyId]) -> set[KeyId]:
+        """Those of these keys that may still seal. Raises LeaseOver, Unreachable."""
+        self._lease.require()
+        with self._keystore.snapshot() as tx:
+            states = subjects.key_states(tx, key_ids)
+        return {key_id for key_id, state in states.items() if KeyState(state) in SEALS}
+
+    def resolve(self, topics: Sequence[str]) -> list[Device | Reason]:
+        """The device of each topic, or why there is none. Within `using`. Raises GenerationMoved, Unreachable."""
+        found: list[Device | Reason | None] = [self._known.get(topic) for topic in topics]
+        if None not in found:
+            return found  # type: ignore[return-value]  # just looked
+        refused = self._fill({t for t, device in zip(topics, found, strict=True) if device is None})
+        return [self._known.get(t) or refused.get(t, Reason.UNKNOWN_DEVICE) for t in topics]
+
+    def __len__(self) -> int:
+        """Devices cached."""
+        return len(self._known)
+
+    def _move_to(self, generation: int) -> None:
+        with self._keystore.snapshot() as tx:
+            for lineage in self._lineages.values():
+                lineage.refresh(tx)
+        self._known.clear()
+        self.generation = generation
+
+    def _fill(self, missing: set[str]) -> dict[str, Reason]:
+        parsed = {topic: self._parse(topic) for topic in missing}
+        by_controller: dict[Controller, dict[str, DeviceId]] = {}
+        for topic, names in parsed.items():
+            if names is not None:
+                by_controller.setdefault(names[0], {})[topic] = names[1]
+        with self._keystore.snapshot() as tx:
+            if workers.generation(tx) != self.generation:
+                message = "keys have changed since this worker last looked"
+                raise GenerationMoved(message)
+            for controller, wanted in by_controller.items():
+                lineage = self._lineage(tx, controller)
+                if lineage is not None:
+                    self._known |= self._devices(tx, lineage, wanted)
+        return {topic: Reason.TOPIC for topic, names in parsed.items() if names is None}
+
+    def _devices(self, tx: Transaction, lineage: Lineage, wanted: dict[str, DeviceId]) -> dict[str, Device]:
+        hashes = {topic: lineage.route_hashes(Kind.DEVICE, name) for topic, name in wanted.items()}
+        marks = {topic: lineage.fence_hashes(Kind.DEVICE, name) for topic, name in wanted.items()}
+        routes = subjects.find_routes(tx, {h for group in hashes.values() for h in group})
+        fences = subjects.find_fences(tx, {h for group in marks.values() for h in group})
+        owners = self._owners(tx, lineage, {route.incarnation for route in routes})
+        devices = {}
+        for topic, name in wanted.items():
+            own = [_route_span(r, owners[r.incarnation]) for r in routes if r.hash in hashes[topic]]
+            fenced = [_fence_span(f) for f in fences if f.hash in marks[topic]]
+            if own or fenced:
+                devices[topic] = Device(name, [self._expired(lineage), *own, *fenced])
+        return devices
+
+    def _owners(self, tx: Transaction, lineage: Lineage, wanted: set[Incarnation]) -> dict[Incarnation, Span]:
+        """For each incarnation, a span of all time with its keys, or with why they cannot be used."""
+        key_rows: dict[Incarnation, list[rows.Key]] = {incarnation: [] for incarnation in wanted}
+        for row in subjects.find_keys(tx, wanted):
+            key_rows[row.incarnation].append(row)
+        choices: dict[Incarnation, list[rows.Record]] = {}
+        for record in subjects.find_records(tx, wanted, CHOICE):
+            choices.setdefault(record.incarnation, []).append(record)
+        return {i: self._owner(lineage, i, found, choices.get(i, [])) for i, found in key_rows.items()}
+
+    def _owner(
+        self, lineage: Lineage, incarnation: Incarnation, found: list[rows.Key], choices: list[rows.Record]
+    ) -> Span:
+        if is_erased(found):
+            return Span(starts=0, ends=FOREVER, reason=Reason.ERASED)
+        if any(KeyState(row.state) not in SEALS for row in found):
+            return Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)
+        subject = open_subject(lineage, incarnation, found)
+        spoken = in_force(subject.choices(choices), self._clock.wall())
+        mask = permitted(self._policy, spoken)
+        return Span(starts=0, ends=FOREVER, keys=tuple(subject.keys[c] for c in self._classes), permitted=mask)
+
+    def _expired(self, lineage: Lineage) -> Span:
+        oldest = min(lineage.horizons[name] for name in self._classes)
+        return Span(starts=-FOREVER, ends=epoch_start(oldest), reason=Reason.TOO_OLD)
+
+    def _lineage(self, tx: Transaction, controller: Controller) -> Lineage | None:
+        if controller not in self._lineages:
+            lineage = Lineage.load(tx, self._custodian, controller)
+            if lineage is None:
+                return None
+            self._lineages[controller] = lineage
+        return self._lineages[controller]
+
+
+def _route_span(route: rows.Route, owner: Span) -> Span:
+    ends = FOREVER if route.valid_to is None else route.valid_to
+    return dataclasses.replace(owner, starts=route.valid_from, ends=ends, area=route.area)
+
+
+def _fence_span(fence: rows.Fence) -> Span:
+    return Span(starts=fence.starts, ends=FOREVER if fence.ends is None else fence.ends, reason=Reason.ERASED)

@@ -1,0 +1,107 @@
+"""One customer's keys and identity records, opened: device ids and choices about purposes.
+
+Records of class `identity`, each a JSON object sealed under the customer's own identity key:
+
+    customer  {"customer": id}
+    device    {"device": id, "route": hex of the route id}
+    choice    {"purpose": name, "granted": bool, "effective": ns}
+
+Only `control.enrolment` writes them, and only `control.access` shows what is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.keys.handle import SubjectKey
+from gateway.keys.lifecycle import KeyState
+from gateway.keys.lineage import IDENTITY, Lineage
+from gateway.keystore import rows, subjects
+from gateway.keystore.database import Transaction
+from gateway.model.ids import DeviceId, Incarnation, RecordId, RouteId, new_id
+from gateway.policy.consent import Choice
+
+CUSTOMER = "customer"
+DEVICE = "device"
+CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedDevice:
+    """A device of one customer: its id, kept out of `repr`, and the route that leads to it."""
+
+    device: DeviceId = field(repr=False)
+    route_id: RouteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One incarnation's live keys by class, oldest version first, each with the event time it is valid from."""
+
+    incarnation: Incarnation
+    keys: dict[str, tuple[tuple[int, SubjectKey], ...]]
+
+    @property
+    def identity(self) -> SubjectKey:
+        """The key that the identity records are under."""
+        return self.keys[IDENTITY][-1][1]
+
+    def record(self, kind: str, body: dict[str, object]) -> rows.Record:
+        """An identity record, sealed."""
+        record_id = RecordId(new_id())
+        key = self.identity
+        return rows.Record(
+            record_id=record_id,
+            incarnation=self.incarnation,
+            key_class=IDENTITY,
+            version=key.version,
+            epoch=0,
+            kind=kind,
+            sealed=key.seal_record(msgspec.json.encode(body), kind=kind, record_id=record_id),
+        )
+
+    def devices(self, records: Iterable[rows.Record]) -> list[OwnedDevice]:
+        """The devices in these records. Raises VerificationFailed."""
+        opened = [self._open(r) for r in records]
+        return [OwnedDevice(device=DeviceId(o["device"]), route_id=RouteId(bytes.fromhex(o["route"]))) for o in opened]
+
+    def choices(self, records: Iterable[rows.Record]) -> list[Choice]:
+        """What this customer said about purposes, in the order of the records. Raises VerificationFailed."""
+        return [Choice(**self._open(r)) for r in records]
+
+    def _open(self, record: rows.Record) -> dict[str, str]:
+        plain = self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)
+        decoded: dict[str, str] = msgspec.json.decode(plain)
+        return decoded
+
+
+def open_subject(lineage: Lineage, incarnation: Incarnation, key_rows: Sequence[rows.Key]) -> Subject:
+    """Handles of all keys of one incarnation. Raises KeyDestroyed, KeyMissing, VerificationFailed."""
+    keys: dict[str, tuple[tuple[int, SubjectKey], ...]] = {}
+    for row in key_rows:
+        keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, lineage.open(row)))
+    return Subject(incarnation=incarnation, keys=keys)
+
+
+def minted_subject(incarnation: Incarnation, handles: dict[str, SubjectKey]) -> Subject:
+    """The subject of keys that were minted just now."""
+    return Subject(incarnation=incarnation, keys={name: ((0, key),) for name, key in handles.items()})
+
+
+def is_erased(key_rows: Sequence[rows.Key]) -> bool:
+    """Whether an erasure of this incarnation has begun."""
+    return any(row.state in (KeyState.ERASING, KeyState.DESTROYED) for row in key_rows)
+
+
+def find_devices(tx: Transaction, subject: Subject) -> list[OwnedDevice]:
+    """All devices of a subject, in a stable order. Raises VerificationFailed."""
+    found = subject.devices(subjects.find_records(tx, [subject.incarnation], DEVICE))
+    return sorted(found, key=lambda d: (d.device, d.route_id))
+
+
+def find_choices(tx: Transaction, subject: Subject) -> list[Choice]:
+    """All choices of a subject. Raises VerificationFailed."""
+    return subject.choices(subjects.find_records(tx, [subject.incarnation], CHOICE))

@@ -1,0 +1,1 @@
+"""The key store: one database, one transaction an act. Holds wrapped bytes and keyed hashes; knows no key."""

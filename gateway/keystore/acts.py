@@ -1,0 +1,108 @@
+"""What the control role writes: its fencing token, the ledger sequences it knows, erasures, and the access log."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from gateway.errors import Refused
+from gateway.keystore import rows
+from gateway.keystore.database import Transaction
+from gateway.keystore.schema import accesses, acts, erasures, state
+from gateway.model.ids import Controller, Incarnation
+
+
+def take_role(tx: Transaction, ledger: bytes) -> int:
+    """The control role for this transaction; its fencing token.
+
+    Raises:
+        Refused: this key store belongs to another ledger.
+    """
+    owner = tx.scalars(sa.select(state.c.ledger)).one()
+    if owner is not None and owner != ledger:
+        message = "this key store's acts are in another ledger than the one configured"
+        raise Refused(message, hint="set ledger.path to the ledger that belongs to this key store")
+    tx.execute(state.update().values(ledger=ledger, token=state.c.token + 1))
+    return int(tx.scalars(sa.select(state.c.token)).one())
+
+
+def known_ledger(tx: Transaction) -> bytes | None:
+    """Id of the ledger that this key store's acts are in, or None before the first act."""
+    found: bytes | None = tx.scalars(sa.select(state.c.ledger)).one()
+    return found
+
+
+def record_intent(tx: Transaction, *, seq: int, act: str, now: int) -> None:
+    """This key store has taken part in the act with this ledger sequence."""
+    tx.execute(acts.insert().values(seq=seq, act=act, at=now))
+
+
+def knows(tx: Transaction, seq: int) -> bool:
+    """Whether the act with this ledger sequence reached the key store."""
+    return tx.execute(sa.select(acts.c.seq).where(acts.c.seq == seq)).one_or_none() is not None
+
+
+def newest_known(tx: Transaction) -> int:
+    """The highest ledger sequence that the key store knows; -1 for none."""
+    found = tx.scalars(sa.select(sa.func.max(acts.c.seq))).one()
+    return -1 if found is None else int(found)
+
+
+def add_erasure(tx: Transaction, erasure: rows.Erasure) -> None:
+    """A new erasure."""
+    tx.execute(erasures.insert(), rows.values([erasure]))
+
+
+def update_erasure(tx: Transaction, erasure: bytes, **changes: object) -> None:
+    """Note progress."""
+    tx.execute(erasures.update().where(erasures.c.erasure == erasure).values(**changes))
+
+
+def find_erasure(tx: Transaction, erasure: bytes) -> rows.Erasure | None:
+    """One erasure."""
+    return rows.one(rows.Erasure, tx.execute(erasures.select().where(erasures.c.erasure == erasure)).one_or_none())
+
+
+def erasure_of(tx: Transaction, incarnation: Incarnation) -> rows.Erasure | None:
+    """The erasure of an incarnation, if it was ever begun."""
+    query = erasures.select().where(erasures.c.incarnation == incarnation)
+    return rows.one(rows.Erasure, tx.execute(query).one_or_none())
+
+
+def open_erasures(tx: Transaction, *, done: str) -> list[rows.Erasure]:
+    """Erasures whose step is not `done`, oldest first."""
+    query = erasures.select().where(erasures.c.step != done).order_by(erasures.c.seq)
+    return rows.many(rows.Erasure, tx.execute(query))
+
+
+def access_head(tx: Transaction) -> bytes:
+    """Hash of the newest access log entry; 32 zero bytes before the first."""
+    found: bytes = tx.scalars(sa.select(state.c.access_head)).one()
+    return found
+
+
+def add_access(  # noqa: PLR0913 - the columns of an entry
+    tx: Transaction,
+    *,
+    at: int,
+    purpose: str,
+    controller: Controller,
+    incarnation: Incarnation,
+    starts: int,
+    ends: int,
+    readings: int,
+    entry_hash: bytes,
+) -> None:
+    """One entry of the access log, which the ledger anchors by its head."""
+    tx.execute(
+        accesses.insert().values(
+            at=at,
+            purpose=purpose,
+            controller=controller,
+            incarnation=incarnation,
+            starts=starts,
+            ends=ends,
+            readings=readings,
+            hash=entry_hash,
+        )
+    )
+    tx.execute(state.update().values(access_head=entry_hash))

@@ -1,0 +1,198 @@
+"""Tables of the key store, version 1. Formats are for ever: a change is a new numbered migration.
+
+No column holds an identifier of a person: routes and fences are keyed hashes, everything else about a customer is a
+record sealed under the customer's own key. Times are UTC ns since 1970; event times where the name says so.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+_id = LargeBinary(16)
+_hash = LargeBinary(32)
+
+state = Table(
+    "state",  # one row: what every process of this key store must agree on
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("ledger", _id),  # the ledger that writes for this key store; set by its first act
+    Column("token", BigInteger, nullable=False),  # fencing token of the control role
+    Column("access_head", _hash, nullable=False),  # hash of the newest access log entry
+)
+
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("controller", Text, primary_key=True),
+    Column("current_e", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+horizons = Table(
+    "horizons",
+    metadata,
+    Column("controller", Text, ForeignKey("controllers.controller"), primary_key=True),
+    Column("key_class", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+)
+
+keks = Table(
+    "keks",
+    metadata,
+    Column("controller", Text, ForeignKey("controllers.controller"), primary_key=True),
+    Column("e", Integer, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+secrets = Table(
+    "secrets",  # route, fence, purge and operations keys, wrapped under KEK_e
+    metadata,
+    Column("key_id", _id, primary_key=True),
+    Column("controller", Text, ForeignKey("controllers.controller"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("e", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Index("secrets_by_kind", "controller", "kind", "version"),
+)
+
+incarnations = Table(
+    "incarnations",
+    metadata,
+    Column("incarnation", _id, primary_key=True),
+    Column("controller", Text, ForeignKey("controllers.controller"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+keys = Table(
+    "keys",  # CSKs; `wrapped` is null once destroyed, the row stays so that a key id is never used again
+    metadata,
+    Column("key_id", _id, primary_key=True),
+    Column("incarnation", _id, ForeignKey("incarnations.incarnation"), nullable=False),
+    Column("controller", Text, nullable=False),
+    Column("key_class", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("base", Integer, nullable=False),
+    Column("e", Integer, nullable=False),
+    Column("wrapped", LargeBinary),
+    Column("commitment", _hash),
+    Column("state", Text, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),  # event time from which this version seals
+    UniqueConstraint("incarnation", "key_class", "version"),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key_id", _id, ForeignKey("keys.key_id"), nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("route_id", _id, primary_key=True),
+    Column("controller", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash", _hash, nullable=False, index=True),
+    Column("e", Integer, nullable=False),  # of the route secret it was hashed under
+    Column("incarnation", _id, ForeignKey("incarnations.incarnation"), nullable=False, index=True),
+    Column("area", Text, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),  # event time
+    Column("valid_to", BigInteger),  # event time, exclusive; null: open
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("record_id", _id, primary_key=True),
+    Column("incarnation", _id, ForeignKey("incarnations.incarnation"), nullable=False, index=True),
+    Column("key_class", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+fences = Table(
+    "fences",
+    metadata,
+    Column("fence_id", _id, primary_key=True),
+    Column("controller", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash", _hash, nullable=False, index=True),
+    Column("month", Integer, nullable=False),  # of the fence secret
+    Column("erasure", _id, nullable=False),
+    Column("starts", BigInteger, nullable=False),  # event time, device fences
+    Column("ends", BigInteger),  # event time, exclusive; null: open
+    Column("expires", BigInteger),  # null: not yet known
+)
+
+acts = Table(
+    "acts",  # the ledger sequences that this key store knows
+    metadata,
+    Column("seq", BigInteger, primary_key=True),
+    Column("act", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure", _id, primary_key=True),
+    Column("controller", Text, nullable=False),
+    Column("incarnation", _id, nullable=False, unique=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("requested", BigInteger, nullable=False),
+    Column("effective", BigInteger),
+    Column("purge_due", BigInteger),  # wall time of the second purge
+    Column("purge_key", _id),
+    Column("capture", LargeBinary),
+    Column("rows_first", BigInteger),
+    Column("rows_second", BigInteger),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", _id, primary_key=True),
+    Column("boot", Text, nullable=False),  # the machine's boot id: boot times of another boot cannot be compared
+    Column("generation", BigInteger, nullable=False),  # acknowledged
+    Column("lease", BigInteger, nullable=False),  # ns
+    Column("deadline", BigInteger, nullable=False),  # ns: the longest request to a store it may have under way
+    Column("renewed", BigInteger, nullable=False),  # CLOCK_BOOTTIME ns, before the renewal was sent
+)
+
+accesses = Table(
+    "accesses",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("controller", Text, nullable=False),
+    Column("incarnation", _id, nullable=False),
+    Column("starts", BigInteger, nullable=False),  # event time
+    Column("ends", BigInteger, nullable=False),
+    Column("readings", BigInteger, nullable=False),
+    Column("hash", _hash, nullable=False),
+)

@@ -1,0 +1,137 @@
+"""What the key store holds about customers: incarnations, keys, routes, records, fences. All bytes, all opaque here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from gateway.errors import IntegrityStop
+from gateway.keystore import rows
+from gateway.keystore.database import Transaction
+from gateway.keystore.schema import fences, incarnations, keys, records, routes, transitions
+from gateway.model.ids import Controller, Incarnation, KeyId
+
+T = TypeVar("T")
+_GROUP = 500  # bound parameters a statement
+
+
+def add_incarnation(tx: Transaction, incarnation: Incarnation, *, controller: Controller, now: int) -> None:
+    """A new life of a customer."""
+    tx.execute(incarnations.insert().values(incarnation=incarnation, controller=controller, created=now))
+
+
+def incarnation_exists(tx: Transaction, incarnation: Incarnation) -> bool:
+    """Whether this life was ever begun in this key store."""
+    found = tx.execute(sa.select(incarnations.c.incarnation).where(incarnations.c.incarnation == incarnation))
+    return found.one_or_none() is not None
+
+
+def add_keys(tx: Transaction, minted: Sequence[rows.Key], *, now: int) -> None:
+    """New keys. A key id that ever existed cannot be added again: destroyed rows stay. Raises IntegrityStop."""
+    try:
+        tx.execute(keys.insert(), rows.values(minted))
+    except sa.exc.IntegrityError:
+        message = "a key id or key version exists already, so this key was not added"
+        raise IntegrityStop(message, hint="destroyed keys are never brought back under their id") from None
+    tx.execute(transitions.insert(), [{"key_id": k.key_id, "state": k.state, "at": now} for k in minted])
+
+
+def find_keys(tx: Transaction, wanted: Collection[Incarnation]) -> list[rows.Key]:
+    """All keys of these incarnations, by class and version."""
+    found: list[rows.Key] = []
+    for part in _groups(wanted):
+        query = keys.select().where(keys.c.incarnation.in_(part))
+        found += rows.many(rows.Key, tx.execute(query.order_by(keys.c.key_class, keys.c.version)))
+    return found
+
+
+def key_states(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, str]:
+    """State by key id; absent ids are absent."""
+    found: dict[KeyId, str] = {}
+    for part in _groups(wanted):
+        query = sa.select(keys.c.key_id, keys.c.state).where(keys.c.key_id.in_(part))
+        found |= {KeyId(row.key_id): row.state for row in tx.execute(query)}
+    return found
+
+
+def count_states(tx: Transaction, controller: Controller) -> dict[str, int]:
+    """Number of keys in each state."""
+    query = sa.select(keys.c.state, sa.func.count()).where(keys.c.controller == controller).group_by(keys.c.state)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def move_key(tx: Transaction, key_id: KeyId, *, state: str, now: int) -> None:
+    """Record a transition that `keys.lifecycle` has allowed."""
+    tx.execute(keys.update().where(keys.c.key_id == key_id).values(state=state))
+    tx.execute(transitions.insert().values(key_id=key_id, state=state, at=now))
+
+
+def destroy_material(tx: Transaction, incarnation: Incarnation) -> None:
+    """Delete what can be deleted of a customer: wrapped keys, routes, records. Key rows stay without their material."""
+    gone = keys.update().where(keys.c.incarnation == incarnation, keys.c.state == "erasing")
+    tx.execute(gone.values(wrapped=None, commitment=None))
+    tx.execute(routes.delete().where(routes.c.incarnation == incarnation))
+    tx.execute(records.delete().where(records.c.incarnation == incarnation))
+
+
+def add_routes(tx: Transaction, new: Sequence[rows.Route]) -> None:
+    """Routes to an incarnation."""
+    if new:
+        tx.execute(routes.insert(), rows.values(new))
+
+
+def find_routes(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Route]:
+    """Routes by hash, oldest validity first."""
+    found: list[rows.Route] = []
+    for part in _groups(hashes):
+        found += rows.many(
+            rows.Route, tx.execute(routes.select().where(routes.c.hash.in_(part)).order_by(routes.c.valid_from))
+        )
+    return found
+
+
+def routes_of(tx: Transaction, incarnation: Incarnation) -> list[rows.Route]:
+    """All routes of one incarnation."""
+    return rows.many(rows.Route, tx.execute(routes.select().where(routes.c.incarnation == incarnation)))
+
+
+def add_records(tx: Transaction, new: Sequence[rows.Record]) -> None:
+    """Sealed documents."""
+    if new:
+        tx.execute(records.insert(), rows.values(new))
+
+
+def find_records(tx: Transaction, wanted: Collection[Incarnation], kind: str) -> list[rows.Record]:
+    """Records of one kind."""
+    found: list[rows.Record] = []
+    for part in _groups(wanted):
+        query = records.select().where(records.c.incarnation.in_(part), records.c.kind == kind)
+        found += rows.many(rows.Record, tx.execute(query))
+    return found
+
+
+def add_fences(tx: Transaction, new: Sequence[rows.Fence]) -> None:
+    """Fences of one erasure."""
+    if new:
+        tx.execute(fences.insert(), rows.values(new))
+
+
+def find_fences(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Fence]:
+    """Fences by hash, oldest first."""
+    found: list[rows.Fence] = []
+    for part in _groups(hashes):
+        query = fences.select().where(fences.c.hash.in_(part)).order_by(fences.c.starts)
+        found += rows.many(rows.Fence, tx.execute(query))
+    return found
+
+
+def bound_fence(tx: Transaction, fence_id: bytes, *, ends: int) -> None:
+    """End an open device fence at an event time: the device has a new owner from then on."""
+    tx.execute(fences.update().where(fences.c.fence_id == fence_id, fences.c.ends.is_(None)).values(ends=ends))
+
+
+def _groups(items: Collection[T]) -> list[list[T]]:
+    ordered = list(items)
+    return [ordered[i : i + _GROUP] for i in range(0, len(ordered), _GROUP)]

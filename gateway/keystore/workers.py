@@ -1,0 +1,51 @@
+"""Workers, their leases, and the generation that makes them drop what they cached.
+
+Renewal is refused to a worker that has not acknowledged the current generation. The eraser therefore knows, from the
+moment its transaction commits, that nobody who has not acknowledged can renew; what remains of a lease is waited for.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from gateway.keystore import rows
+from gateway.keystore.database import Transaction
+from gateway.keystore.schema import state, workers
+
+
+def generation(tx: Transaction) -> int:
+    """The current generation."""
+    return int(tx.scalars(sa.select(state.c.generation)).one())
+
+
+def raise_generation(tx: Transaction) -> int:
+    """Every worker must drop its cached keys; the new generation."""
+    tx.execute(state.update().values(generation=state.c.generation + 1))
+    return generation(tx)
+
+
+def register(tx: Transaction, worker: rows.Worker) -> None:
+    """A worker begins: it holds no keys yet, so it starts at the current generation."""
+    tx.execute(workers.insert(), rows.values([worker]))
+
+
+def renew(tx: Transaction, worker: bytes, *, renewed: int) -> bool:
+    """A lease from `renewed` (boot time before this was asked); False when refused."""
+    current = sa.select(state.c.generation).scalar_subquery()
+    owner = workers.update().where(workers.c.worker == worker, workers.c.generation == current)
+    return bool(tx.execute(owner.values(renewed=renewed)).rowcount)
+
+
+def acknowledge(tx: Transaction, worker: bytes, *, generation: int) -> None:
+    """The worker has dropped every key it cached before `generation`."""
+    tx.execute(workers.update().where(workers.c.worker == worker).values(generation=generation))
+
+
+def leave(tx: Transaction, worker: bytes) -> None:
+    """The worker has drained and holds no key."""
+    tx.execute(workers.delete().where(workers.c.worker == worker))
+
+
+def find_all(tx: Transaction) -> list[rows.Worker]:
+    """Every registered worker, the dead ones too."""
+    return rows.many(rows.Worker, tx.execute(workers.select()))
