@@ -1,0 +1,107 @@
+"""What goes wrong on the way from a device to a broker, seeded, in shares of the messages.
+
+    malformed   beside valid messages, broken ones of every kind of `zoo`, in turn; none of them can be stored
+    bursts      a device is offline, keeps its messages, and sends all of them when it is back
+    disorder    two neighbouring messages of a device change places
+    duplicates  a valid message is published again later, the same bytes
+
+In this order, so that the valid messages are the same with and without faults, and only valid ones are duplicated:
+distinct messages are the valid and the malformed ones, and no other.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from firmware_sim.fleet import Kind, Message
+from firmware_sim.zoo import ZOO
+
+OFFLINE_MESSAGES = 48  # how many messages a device keeps, in the mean, before it is back: half a day of quarters
+AGAIN_AFTER = 500  # a duplicate follows within so many messages of the whole fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Shares from 0 to 1, each of the valid messages. Raises ValueError for others."""
+
+    duplicates: float = 0.0
+    disorder: float = 0.0
+    bursts: float = 0.0
+    malformed: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(0 <= share <= 1 for share in (self.duplicates, self.disorder, self.bursts, self.malformed)):
+            raise ValueError("a share lies between 0 and 1")
+
+
+def with_faults(messages: Iterable[Message], faults: Faults, *, seed: int) -> Iterator[Message]:
+    """The same messages, disturbed. Devices that never come back are not simulated: every message is published."""
+    stream = iter(messages)
+    if faults.malformed:
+        stream = _malformed(stream, faults.malformed, random.Random(f"malformed/{seed}"))
+    if faults.bursts:
+        stream = _bursts(stream, faults.bursts, random.Random(f"bursts/{seed}"))
+    if faults.disorder:
+        stream = _disorder(stream, faults.disorder, random.Random(f"disorder/{seed}"))
+    if faults.duplicates:
+        stream = _duplicates(stream, faults.duplicates, random.Random(f"duplicates/{seed}"))
+    return stream
+
+
+def _malformed(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
+    count = 0
+    for message in messages:
+        yield message
+        if rng.random() < share:
+            yield ZOO[count % len(ZOO)].spoil(message, rng)
+            count += 1
+
+
+def _bursts(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
+    # A device leaves with probability q before a message and keeps L messages: share = qL / (1 − q + qL).
+    leave = share / (share + OFFLINE_MESSAGES * (1 - share))
+    kept: dict[str, list[Message]] = {}
+    until: dict[str, int] = {}
+    for message in messages:
+        topic = message.topic
+        if topic not in kept:
+            if message.kind is not Kind.VALID or rng.random() >= leave:
+                yield message
+                continue
+            kept[topic], until[topic] = [], rng.randrange(OFFLINE_MESSAGES // 2, OFFLINE_MESSAGES * 3 // 2 + 1)
+        kept[topic].append(message)
+        if len(kept[topic]) >= until[topic]:
+            yield from kept.pop(topic)
+    for rest in kept.values():
+        yield from rest
+
+
+def _disorder(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
+    held: dict[str, Message] = {}
+    for message in messages:
+        if message.topic in held:
+            yield message
+            yield held.pop(message.topic)
+        elif message.kind is Kind.VALID and rng.random() < share:
+            held[message.topic] = message
+        else:
+            yield message
+    yield from held.values()
+
+
+def _duplicates(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
+    waiting: list[tuple[int, int, Message]] = []  # due at this position, tie-break, copy
+    for position, message in enumerate(messages):
+        yield message
+        if message.kind is Kind.VALID and rng.random() < share:
+            copy = msgspec.structs.replace(message, kind=Kind.DUPLICATE)
+            heapq.heappush(waiting, (position + rng.randrange(1, AGAIN_AFTER + 1), position, copy))
+        while waiting and waiting[0][0] <= position:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
