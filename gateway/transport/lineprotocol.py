@@ -1,0 +1,103 @@
+r"""Points to InfluxDB line protocol: the one function that writes it, and the escaping that keeps it one point a line.
+
+    telemetry,area=SE3,series=abcdefghijklmnopqrstuvwxyz s_1d="AQH…",battery=80.0 1700000000000000000
+
+A string, whoever chose it, never adds a tag, a field or a point. What line protocol can carry is escaped; what it can
+not is refused, and its point with it. Why so strict, seen on InfluxDB 1.6: a backslash before the end of a tag value
+swallows the separator; a newline cannot be escaped in a tag; a measurement `a=b` or `#a` is taken and is then lost; a
+field key after a tab or NUL changes its name. Times are ns, floats are written as floats (a field has one type for
+ever), an empty tag is left out, as InfluxDB wants it.
+
+Source: InfluxDB 1.x line protocol reference, and `tests/attacks/test_28_line_protocol_injection.py` against the server.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from gateway.model.sealed import Reason, SealedPoint, Series
+
+CACHED_SERIES = 65_536
+HEAD_BYTES_MAX = 65_535  # models.MaxKeyLength of InfluxDB
+TIME_MAX = 2**63 - 2  # InfluxDB keeps the two outermost values of int64 to itself, at either end
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
+
+
+class Unwritable(ValueError):
+    """Line protocol cannot carry this point; `reason` says as what it is refused."""
+
+    reason = Reason.STORE
+
+
+class NonFinite(Unwritable):
+    """A clear value is NaN or infinite."""
+
+    reason = Reason.NON_FINITE
+
+
+def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
+    """(line protocol with ns times, refused points by index). Lines are in the order of the points."""
+    lines: list[str] = []
+    refused: dict[int, Reason] = {}
+    for index, point in enumerate(points):
+        time, value = point.time, point.value
+        try:
+            if value and not point.clear and -TIME_MAX <= time <= TIME_MAX:  # nearly every point
+                lines.append(f'{_head(point.series)} {escape_name(point.field)}="{escape_string(value)}" {time}')
+            else:
+                lines.append(_line(point))
+        except Unwritable as unwritable:
+            refused[index] = unwritable.reason
+    return "\n".join(lines).encode(), refused
+
+
+@lru_cache(maxsize=4096)
+def escape_name(name: str) -> str:
+    """A measurement or field key. Raises Unwritable: these are our own words, so nothing in them needs escaping."""
+    if _NAME.fullmatch(name) is None or name == "time":  # InfluxDB drops a field of that name
+        raise Unwritable
+    return name
+
+
+def escape_tag(value: str) -> str:
+    """A tag value, not empty. Raises Unwritable for backslashes and whatever does not print (newline, NUL, …)."""
+    if not value or "\\" in value or not value.isprintable():
+        raise Unwritable
+    return value.translate(_TAG_ESCAPES)
+
+
+def escape_string(value: str) -> str:
+    """A string field's value, without its quotes. Raises Unwritable for whatever does not print (newline, NUL, …)."""
+    if not value.isprintable():
+        raise Unwritable
+    if '"' in value or "\\" in value:
+        return value.replace("\\", "\\\\").replace('"', '\\"')
+    return value
+
+
+@lru_cache(maxsize=CACHED_SERIES)
+def _head(series: Series) -> str:
+    area = f",area={escape_tag(series.area)}" if series.area else ""
+    head = f"{escape_name(series.measurement)}{area},series={escape_tag(series.pseudonym)}"
+    if len(head.encode()) > HEAD_BYTES_MAX:
+        raise Unwritable
+    return head
+
+
+def _line(point: SealedPoint) -> str:
+    fields = [f"{escape_name(name)}={_number(value)}" for name, value in point.clear]
+    if point.value:
+        fields.insert(0, f'{escape_name(point.field)}="{escape_string(point.value)}"')
+    if not fields or not -TIME_MAX <= point.time <= TIME_MAX:
+        raise Unwritable
+    return f"{_head(point.series)} {','.join(fields)} {point.time}"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        raise NonFinite
+    return repr(float(value))  # numpy's own repr names its type
