@@ -7,6 +7,7 @@ SHELL := bash
 .PHONY: run test lint types walls checkout wheel servers real bench format constraints clean
 
 BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 folders = $(wildcard $(addprefix tests/,$(1)))
 
 run: .venv/run
