@@ -84,7 +84,7 @@ class Server:
         command = [self._binary(), *self.arguments()]
         with (self.directory / "log").open("ab") as log:
             # A session of its own: Ctrl-C at the terminal reaches the rig, which then stops the servers in order.
-            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+            self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS

@@ -1,0 +1,148 @@
+"""What is compared: for each pipeline, its store, what has to be there before it starts, and its command.
+
+A name on the command line is `pipeline` or `pipeline:store`; the first store of a pipeline is its default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks import messages
+from benchmarks.stores import InfluxSide, SqliteSide, StoreSide, VictoriaSide
+
+ENROL_SECONDS = 300
+ENROLLED_BEFORE = dt.timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one process of a pipeline runs: the broker's port, the store's URL, a directory that is its own."""
+
+    broker_port: int
+    store_url: str
+    state: Path
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A command line, and what its environment has more than ours."""
+
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Contender(Protocol):
+    """One row of the result."""
+
+    pipeline: str
+    store: str
+
+    def open_store(self, state: Path) -> StoreSide | None:
+        """A fresh store, not started; None when the pipeline stores nothing."""
+
+    def prepare(self, place: Place) -> None:
+        """Once in each fresh state directory, before the first start."""
+
+    def start(self, place: Place) -> Start:
+        """How its process is started."""
+
+
+class Glomska:
+    """The real command, on a key store and a custodian of its own."""
+
+    pipeline = "glomska"
+
+    def __init__(self, store: str) -> None:
+        """`influxdb` or `sqlite`."""
+        self.store = store
+
+    def open_store(self, state: Path) -> StoreSide | None:
+        """A server for `influxdb`, a file for `sqlite`."""
+        return SqliteSide(state) if self.store == "sqlite" else InfluxSide()
+
+    def prepare(self, place: Place) -> None:
+        """Enrol every device. Raises CalledProcessError."""
+        table = place.state / "enrolment.csv"
+        since = dt.datetime.now(dt.UTC) - ENROLLED_BEFORE
+        messages.write_enrolment(table, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        start = self.start(place)
+        subprocess.run(
+            [start.command[0], "enrol", "--csv", str(table), "--json"],
+            env={**os.environ, **start.environment},
+            stdout=sys.stderr,
+            timeout=ENROL_SECONDS,
+            check=True,
+        )
+
+    def start(self, place: Place) -> Start:
+        """`glomska run`, configured by the environment on top of the shipped configuration."""
+        configuration = Path(__file__).parent.parent / "config" / "gateway.toml"
+        environment = {
+            "GLOMSKA_CONFIG": str(configuration),
+            "GLOMSKA_STATE": str(place.state),
+            "GLOMSKA_MQTT__URL": f"mqtt://127.0.0.1:{place.broker_port}",
+            "GLOMSKA_STORE__URL": place.store_url,
+        }
+        return Start([str(Path(sys.executable).with_name("glomska")), "run"], environment)
+
+
+class _Peer:
+    """A program of `benchmarks.peers`."""
+
+    def prepare(self, place: Place) -> None:
+        """Nothing to do."""
+
+
+class Plain(_Peer):
+    """See `benchmarks.peers.plain`."""
+
+    pipeline, store = "plain", "victoriametrics"
+
+    def open_store(self, state: Path) -> StoreSide | None:  # noqa: ARG002 - it keeps no state
+        """A server."""
+        return VictoriaSide()
+
+    def start(self, place: Place) -> Start:
+        """Broker and store by option."""
+        command = [sys.executable, "-m", "benchmarks.peers.plain", "--port", str(place.broker_port)]
+        return Start([*command, "--store", place.store_url])
+
+
+class Idle(_Peer):
+    """See `benchmarks.peers.idle`."""
+
+    pipeline, store = "idle-subscriber", "none"
+
+    def open_store(self, state: Path) -> StoreSide | None:  # noqa: ARG002 - it keeps no state
+        """None."""
+        return None
+
+    def start(self, place: Place) -> Start:
+        """Broker by option."""
+        command = [sys.executable, "-m", "benchmarks.peers.idle", "--port", str(place.broker_port)]
+        return Start([*command, "--messages", str(place.messages)])
+
+
+ALL: dict[str, Contender] = {
+    "glomska": Glomska("influxdb"),
+    "glomska:sqlite": Glomska("sqlite"),
+    "plain": Plain(),
+    "idle-subscriber": Idle(),
+}
+DEFAULT = ("glomska", "plain", "idle-subscriber")
+
+
+def by_name(name: str) -> Contender:
+    """The contender. Raises KeyError with the names there are."""
+    with contextlib.suppress(KeyError):
+        return ALL[name]
+    raise KeyError(f"no pipeline {name!r}; there are: {', '.join(ALL)}")
