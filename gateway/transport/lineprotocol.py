@@ -18,12 +18,13 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.model.sealed import Reason, SealedPoint, Series
+from gateway.errors import VerificationFailed
+from gateway.model.sealed import Reason, SealedPoint, Series, parse_clear_field, parse_sealed_field
 
 CACHED_SERIES = 65_536
-HEAD_BYTES_MAX = 65_535  # models.MaxKeyLength of InfluxDB
+HEAD_BYTES_MAX, NAME_BYTES_MAX = 65_000, 255  # InfluxDB's MaxKeyLength is 65,535 for both and what joins them
 TIME_MAX = 2**63 - 2  # InfluxDB keeps the two outermost values of int64 to itself, at either end
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_MEASUREMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 
 
@@ -47,7 +48,7 @@ def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
         time, value = point.time, point.value
         try:
             if value and not point.clear and -TIME_MAX <= time <= TIME_MAX:  # nearly every point
-                lines.append(f'{_head(point.series)} {escape_name(point.field)}="{escape_string(value)}" {time}')
+                lines.append(f'{_head(point.series)} {sealed_name(point.field)}="{escape_string(value)}" {time}')
             else:
                 lines.append(_line(point))
         except Unwritable as unwritable:
@@ -56,11 +57,25 @@ def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
 
 
 @lru_cache(maxsize=4096)
-def escape_name(name: str) -> str:
-    """A measurement or field key. Raises Unwritable: these are our own words, so nothing in them needs escaping."""
-    if _NAME.fullmatch(name) is None or name == "time":  # InfluxDB drops a field of that name
+def sealed_name(field: str) -> str:
+    """Key of a field that holds a string. Raises Unwritable: it is our own word, so nothing in it is ever escaped."""
+    try:
+        parse_sealed_field(field)
+    except VerificationFailed:
+        raise Unwritable from None
+    return field
+
+
+@lru_cache(maxsize=4096)
+def clear_name(field: str) -> str:
+    """Key of a field that holds a number, never the name of one that holds a string. Raises Unwritable."""
+    try:
+        parse_clear_field(field)
+    except VerificationFailed:
+        raise Unwritable from None
+    if field == "time" or field.startswith("s_") or len(field) > NAME_BYTES_MAX:  # InfluxDB drops the first
         raise Unwritable
-    return name
+    return field
 
 
 def escape_tag(value: str) -> str:
@@ -82,16 +97,18 @@ def escape_string(value: str) -> str:
 @lru_cache(maxsize=CACHED_SERIES)
 def _head(series: Series) -> str:
     area = f",area={escape_tag(series.area)}" if series.area else ""
-    head = f"{escape_name(series.measurement)}{area},series={escape_tag(series.pseudonym)}"
+    if _MEASUREMENT.fullmatch(series.measurement) is None:
+        raise Unwritable
+    head = f"{series.measurement}{area},series={escape_tag(series.pseudonym)}"
     if len(head.encode()) > HEAD_BYTES_MAX:
         raise Unwritable
     return head
 
 
 def _line(point: SealedPoint) -> str:
-    fields = [f"{escape_name(name)}={_number(value)}" for name, value in point.clear]
+    fields = [f"{clear_name(name)}={_number(value)}" for name, value in point.clear]
     if point.value:
-        fields.insert(0, f'{escape_name(point.field)}="{escape_string(point.value)}"')
+        fields.insert(0, f'{sealed_name(point.field)}="{escape_string(point.value)}"')
     if not fields or not -TIME_MAX <= point.time <= TIME_MAX:
         raise Unwritable
     return f"{_head(point.series)} {','.join(fields)} {point.time}"
