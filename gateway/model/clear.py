@@ -40,16 +40,20 @@ class Arrival(Protocol):
 class Refusals:
     """Readings and messages that were not let through: a reason, and nothing that could name anyone.
 
-    `readings` counts refused readings; `message` holds a reason for each message of which something was refused (the
-    first reason wins), by index of arrival.
+    `readings` counts refused readings; `message` holds the reason of each message of which nothing remains (the first
+    reason wins), by index of arrival.
     """
 
     message: dict[int, Reason] = field(default_factory=dict)
     readings: dict[Reason, int] = field(default_factory=dict)
 
     def add(self, message: int, reason: Reason, readings: int = 1) -> None:
-        """Count `readings` readings of arrival `message` as refused."""
+        """Refuse arrival `message`, of which nothing remains, with its `readings` readings."""
         self.message.setdefault(message, reason)
+        self.add_readings(reason, readings)
+
+    def add_readings(self, reason: Reason, readings: int = 1) -> None:
+        """Refuse readings of a message of which others remain."""
         self.readings[reason] = self.readings.get(reason, 0) + readings
 
 

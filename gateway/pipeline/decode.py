@@ -1,0 +1,183 @@
+"""Payloads to readings in columns: what the numbers of a batch of messages are, and which of them are none.
+
+Decides `malformed`, `too_large`, `unknown_quantity`, `unit`, `non_finite`, `no_time`, and refuses the times that no
+column can hold (see times). Leaves to admit: topic, device, range, window, purpose. Refusal is per reading; a message
+is refused when nothing of it remains.
+
+Flat JSON, the format of nearly all traffic, is read by one compiled decoder that knows every quantity by name; whatever
+that does not take is read again with care (`flat`, `senml`), so both must agree where both accept. Rules of both:
+
+- A name that an object holds twice counts with its last value.
+- null, text and truth values are `malformed` as a reading; NaN, Infinity and 1e999 are `non_finite`.
+- The format is SenML when the content type says so, or else when the payload is an array whose first object has `bn`,
+  `n` or `bver`; every other content type is read by what the payload looks like.
+- Rows of one message are in its order; equal readings in it are one, contradicting ones are `malformed`.
+
+    >>> decoder = Decoder(policy.quantities, max_payload_bytes=65_536)
+    >>> readings = decoder(arrivals, clock.wall(), refusals)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from gateway.model.clear import Arrival, Readings, Refusals, Values
+from gateway.model.sealed import REVISION_MAX, Reason
+from gateway.pipeline import flat, literal, senml
+from gateway.pipeline.rows import Rows
+from gateway.pipeline.times import MS_MAX, InvalidTime, from_text
+from gateway.policy.rules import Quantity
+
+_ABSENT = float("nan")
+_FLAT_TYPES = frozenset({None, "application/json"})
+_NOT_TAKEN = (msgspec.DecodeError, UnicodeDecodeError, InvalidTime)
+_SENML_TYPE = "application/senml+json"
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MS_MAX)]
+_Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_MAX)]
+
+
+class Decoder:
+    """Compiled from the policy's quantities, called with each batch."""
+
+    __slots__ = ("_columns", "_fast", "_max_payload_bytes", "_numbers", "_quantities")
+
+    def __init__(self, quantities: Sequence[Quantity], max_payload_bytes: int) -> None:
+        """At least one quantity; names and numbers distinct, no name `time` or `rev`. Larger payloads are refused."""
+        ordered = sorted(quantities, key=lambda quantity: quantity.number)
+        self._quantities = {quantity.name: quantity for quantity in ordered}
+        self._numbers = {quantity.name: quantity.number for quantity in ordered}
+        self._columns = [quantity.number for quantity in ordered]
+        self._max_payload_bytes = max_payload_bytes
+        self._fast = msgspec.json.Decoder(_flat_struct(list(self._quantities))).decode
+
+    def __call__(self, arrivals: Sequence[Arrival], now: int, refusals: Refusals) -> Readings:
+        """The rows of a batch that arrived at `now` (ns since 1970); what is refused is added to `refusals`.
+
+        Readings without absolute time take the arrival time. That of arrival i is now + i ns: two messages of one
+        device in one batch must not take the same, or the second would overwrite the first.
+        """
+        batch = _Batch()
+        message, time, revision, row = (  # every look-up in this loop counts
+            batch.message.append, batch.time.append, batch.revision.append, batch.rows.append,
+        )  # fmt: skip
+        decode, astuple, limit, end = (
+            self._fast,
+            msgspec.structs.astuple,
+            self._max_payload_bytes,
+            1 + len(self._columns),
+        )
+        for index, arrival in enumerate(arrivals):
+            payload = arrival.payload
+            if len(payload) > limit:
+                refusals.add(index, Reason.TOO_LARGE)
+                continue
+            if arrival.content_type in _FLAT_TYPES or not _says_senml(arrival.content_type):
+                try:
+                    item = decode(payload)
+                    written = item.time
+                    time(written * 1_000_000 if type(written) is int else from_text(written))
+                except _NOT_TAKEN:
+                    pass
+                else:
+                    message(index)
+                    revision(item.rev)
+                    row(astuple(item)[1:end])
+                    continue
+            self._put(index, self._read_with_care(arrival, now + index), batch, refusals)
+        return self._in_columns(batch, refusals)
+
+    def _read_with_care(self, arrival: Arrival, now: int) -> Rows:
+        """What one message says, by the format that it is in."""
+        rows = Rows()
+        try:
+            document = literal.parse(arrival.payload)
+        except (ValueError, RecursionError):
+            rows.refuse(Reason.MALFORMED)
+            return rows
+        if _says_senml(arrival.content_type) or senml.is_pack(document):
+            senml.read(document, self._quantities, now, rows)
+        else:
+            flat.read(document, self._numbers, rows)
+        return rows
+
+    def _put(self, index: int, found: Rows, batch: _Batch, refusals: Refusals) -> None:
+        """Add what one message gave to the batch: rows and single refusals, or the refusal of the message."""
+        rows = found.settle()
+        for (time, revision), values in rows.items():
+            batch.put(index, time, revision, tuple(values.get(number, _ABSENT) for number in self._columns))
+            if time in found.untimed:
+                batch.untimed.add(index)
+        if rows:
+            for reason, readings in found.refused.items():
+                refusals.add_readings(reason, readings)
+        else:  # an empty list has not even a refusal
+            for reason, readings in (found.refused or {Reason.MALFORMED: 1}).items():
+                refusals.add(index, reason, readings)
+
+    def _in_columns(self, batch: _Batch, refusals: Refusals) -> Readings:
+        """The batch as columns, less objects that the fast path took although they hold no reading: `malformed`."""
+        width = len(self._columns)
+        values = np.fromiter(chain.from_iterable(batch.rows), float, len(batch.rows) * width).reshape(-1, width)
+        empty = np.isnan(values).all(axis=1)
+        for row in np.flatnonzero(empty)[::-1].tolist():
+            refusals.add(batch.message[row], Reason.MALFORMED)
+            del batch.message[row], batch.time[row], batch.revision[row]
+        values = self._by_number(values[~empty] if empty.any() else values)
+        return Readings(batch.message, batch.time, batch.revision, values, batch.untimed)
+
+    def _by_number(self, values: Values) -> Values:
+        """Columns moved to their quantity's number, for a policy whose numbers have gaps."""
+        width = self._columns[-1] + 1
+        if width == len(self._columns):
+            return values
+        wide = np.full((len(values), width), _ABSENT)
+        wide[:, self._columns] = values
+        return wide
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Four columns that grow together, as in Readings, but for `rows`: a tuple of values for each row."""
+
+    message: list[int] = field(default_factory=list)
+    time: list[int] = field(default_factory=list)
+    revision: list[int] = field(default_factory=list)
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+    untimed: set[int] = field(default_factory=set)
+
+    def put(self, message: int, time: int, revision: int, values: tuple[float, ...]) -> None:
+        """Add one row."""
+        self.message.append(message)
+        self.time.append(time)
+        self.revision.append(revision)
+        self.rows.append(values)
+
+
+def _flat_struct(names: list[str]) -> type[Any]:
+    """The flat object as a type: `time`, then `names` in order, then `rev`. Anything else in it is not taken.
+
+    Fields have names of our own, because a quantity may be called what Python keeps for itself.
+    """
+    fields = {f"quantity_{number}": name for number, name in enumerate(names)}
+    return msgspec.defstruct(
+        "Flat",
+        [
+            ("time", _Milliseconds | str),
+            *((own, float, _ABSENT) for own in fields),
+            ("rev", _Revision, 0),
+        ],
+        rename=fields,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+def _says_senml(content_type: str | None) -> bool:
+    """Whether a content type, with or without parameters, is that of SenML JSON."""
+    return content_type is not None and content_type.partition(";")[0].strip().lower() == _SENML_TYPE

@@ -1,0 +1,107 @@
+"""Topics to controller and device. In a pattern, `{controller}` and `{device}` each stand for one level.
+
+Decides which MQTT filters are subscribed to and whom a topic names; whether that device is enrolled is for admit. The
+privacy of topics is the caller's: nothing here keeps, prints or raises one.
+
+    >>> topics = Topics(["glomska/{controller}/{device}/readings"])
+    >>> topics.filters, topics.parse("glomska/nordhem/thermostat-7/readings")
+    (('glomska/+/+/readings',), ('nordhem', 'thermostat-7'))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from gateway.errors import ConfigurationFault
+from gateway.model.ids import Controller, DeviceId, is_identifier
+
+TOPIC_BYTES = 65_535
+_PLACEHOLDERS = ("{controller}", "{device}")
+_FORBIDDEN = "+#{}\0"
+
+
+class TopicPattern:
+    """One pattern. `filter` is the MQTT topic filter of all topics that it can match."""
+
+    __slots__ = ("_controller", "_device", "_levels", "filter")
+
+    def __init__(self, pattern: str) -> None:
+        """Raises ConfigurationFault with every fault of the pattern."""
+        faults = _faults(pattern)
+        if faults:
+            raise ConfigurationFault("\n".join(faults))
+        levels = pattern.split("/")
+        self._controller, self._device = (levels.index(placeholder) for placeholder in _PLACEHOLDERS)
+        self._levels = [None if level in _PLACEHOLDERS else level for level in levels]
+        self.filter = "/".join("+" if level is None else level for level in self._levels)
+
+    def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
+        """Controller and device that `topic` names; None when it does not match, or names what is no identifier."""
+        levels = topic.split("/")
+        if len(levels) != len(self._levels):
+            return None
+        if any(own is not None and own != level for own, level in zip(self._levels, levels, strict=True)):
+            return None
+        controller, device = levels[self._controller], levels[self._device]
+        if is_identifier(controller) and is_identifier(device):
+            return Controller(controller), DeviceId(device)
+        return None
+
+    def overlaps(self, other: TopicPattern) -> bool:
+        """Whether one topic could match both patterns."""
+        return len(self._levels) == len(other._levels) and all(
+            a == b or a is None or b is None for a, b in zip(self._levels, other._levels, strict=True)
+        )
+
+
+class Topics:
+    """The patterns of a configuration; no topic can match two of them, or its readings would arrive twice."""
+
+    __slots__ = ("_patterns", "filters")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """Raises ConfigurationFault with every fault of every pattern."""
+        faults = [fault for pattern in patterns for fault in _faults(pattern)]
+        if not patterns:
+            faults.append("topics: no pattern is given, so nothing would arrive; give at least one")
+        if not faults:
+            self._patterns = tuple(TopicPattern(pattern) for pattern in patterns)
+            pairs = combinations(zip(patterns, self._patterns, strict=True), 2)
+            faults = [
+                f"topics: {a!r} and {b!r} can match the same topic; keep one of them"
+                for (a, one), (b, two) in pairs
+                if one.overlaps(two)
+            ]
+        if faults:
+            raise ConfigurationFault("\n".join(faults))
+        self.filters = tuple(pattern.filter for pattern in self._patterns)
+
+    def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
+        """Controller and device that `topic` names, or None: the message is refused as `topic`."""
+        for pattern in self._patterns:
+            named = pattern.parse(topic)
+            if named is not None:
+                return named
+        return None
+
+
+def _faults(pattern: str) -> list[str]:
+    """What is wrong with a pattern, for the person who wrote the configuration."""
+    levels = pattern.split("/")
+    faults = [
+        f"topics: {pattern!r} has {levels.count(placeholder)} levels {placeholder}; exactly one must be there"
+        for placeholder in _PLACEHOLDERS
+        if levels.count(placeholder) != 1
+    ]
+    faults += [
+        f"topics: {pattern!r}: level {level!r} contains a wildcard, a brace or NUL; only whole levels "
+        "{controller} and {device} can vary"
+        for level in levels
+        if level not in _PLACEHOLDERS and any(character in level for character in _FORBIDDEN)
+    ]
+    if levels[0].startswith("$"):
+        faults.append(f"topics: {pattern!r} begins with '$', which brokers keep for themselves; begin otherwise")
+    if len(pattern.encode(errors="replace")) > TOPIC_BYTES:
+        faults.append(f"topics: a pattern is longer than the {TOPIC_BYTES} bytes of an MQTT topic; shorten it")
+    return faults
