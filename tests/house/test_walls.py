@@ -45,6 +45,8 @@ TRESPASSES = [
     ("door-terminal", "gateway.control.trespass", "plotext"),
     ("door-cryptography", "gateway.control.trespass", "cryptography"),
     ("door-pydantic", "gateway.keys.trespass", "pydantic"),
+    ("door-canonical-json", "gateway.keystore.trespass", "rfc8785"),
+    ("door-directories", "gateway.control.trespass", "platformdirs"),
 ]
 
 
