@@ -13,8 +13,8 @@ that does not take is read again with care (`flat`, `senml`), so both must agree
   `n` or `bver`; every other content type is read by what the payload looks like.
 - Rows of one message are in its order; equal readings in it are one, contradicting ones are `malformed`.
 
-    >>> decoder = Decoder(policy.quantities, max_payload_bytes=65_536)
-    >>> readings = decoder(arrivals, clock.wall(), refusals)
+    decoder = Decoder(policy.quantities, max_payload_bytes=65_536)
+    readings = decoder(arrivals, clock.wall(), refusals)
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ objection). By legal basis (GDPR Art. 6(1), 7(3), 21):
     legitimate_interest           live unless the customer said no
     consent                       live only when the customer said yes
 
-    >>> mask = permitted(policy, {"development": True})     # quantities with a live purpose, sum of 2^number
-    >>> may_read(policy, "marketing", {})                   # raises Refused: nobody said yes
+    mask = permitted(policy, {"development": True})     # quantities with a live purpose, sum of 2^number
+    may_read(policy, "marketing", {})                   # raises Refused: nobody said yes
 
 A choice about a purpose that is not in the policy, or one that cannot be chosen, changes nothing.
 """

@@ -3,6 +3,7 @@
 A quantity is stored only while a purpose that uses it is live; a key class is kept as long as its longest purpose. This
 module holds and answers; `load` reads and judges the file, `consent` says which purposes are live for one customer.
 
+    >>> from pathlib import Path
     >>> from gateway.policy.load import load_policy
     >>> policy = load_policy(Path("config/policy.toml"))
     >>> policy.by_name["power"].number, policy.purpose("support").basis, policy.key_classes["telemetry"].held_by
