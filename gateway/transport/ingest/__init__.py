@@ -1,0 +1,16 @@
+"""MQTT comes in here and nowhere else: arrivals and their acknowledgement tokens out, PUBACKs back.
+
+    session = Session("127.0.0.1", 1883, "glomska-1", ["glomska/+/+/readings"], clock=SystemClock(), on_state=print)
+    session.connect()
+    while delivery := session.receive(1.0):
+        store(delivery.arrivals)
+        session.acknowledge(delivery.generation, delivery.tokens)
+    session.close()
+
+`stream` decodes bytes and does no I/O, `connection` is one TCP connection from dialling to hanging up, `session`
+outlives connections. This package acknowledges nothing by itself: whoever made a message durable does.
+"""
+
+from gateway.transport.ingest.session import Counters, Delivery, Session
+
+__all__ = ["Counters", "Delivery", "Session"]
