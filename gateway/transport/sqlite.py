@@ -133,7 +133,7 @@ class SqliteStore:
         """The file can be written, and its disk has room."""
         try:
             with self._lock, self._faults(), self._transaction():
-                pass
+                self._touch()
             free = shutil.disk_usage(self._path.parent).free
         except StoreUnreachable as fault:
             return Health(ok=False, detail=str(fault), hint=fault.hint)
@@ -170,8 +170,12 @@ class SqliteStore:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     self._writer.execute(statement)
-                self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._touch()
         self._writer.execute("PRAGMA journal_mode = WAL")
+
+    def _touch(self) -> None:
+        """Write for the sake of writing: SQLite opens a file that it may only read, and says so at the first write."""
+        self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
