@@ -3,8 +3,8 @@
     capture = JSON {"devices": [id …], "measurements": [class …], "pseudonyms": [P …], "key_ids": [hex …],
                     "dead": [hex …], "traces": [hex …]}, sealed under a purge key that goes when the capture goes
 
-`traces` are the first 13 bytes (format and random nonce) of what was wrapped and sealed: not secret, and enough to prove
-by a scan that the rows have left the key store's files.
+`traces` are the first 13 bytes (format and random nonce) of what was wrapped and sealed: not secret, and enough to
+prove by a scan that the rows have left the key store's files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A worker's dated permission to use cached keys, and its acknowledgement of generations.
 
-The lease is a duration on CLOCK_BOOTTIME counted from *before* its renewal was sent, and ends too when wall time says so.
-The eraser counts from *after* its commit, plus 10 %. Between the two no worker can believe in a lease that the eraser
-thinks is over.
+The lease is a duration on CLOCK_BOOTTIME counted from *before* its renewal was sent, and ends too when wall time says
+so. The eraser counts from *after* its commit, plus 10 %. Between the two no worker can believe in a lease that the
+eraser thinks is over.
 
     lease.register()                      # holds no key yet
     generation = lease.look()             # has it moved? drop what is cached, then:
@@ -66,7 +66,7 @@ class Lease:
             workers.acknowledge(tx, self._worker, generation=generation)
 
     def renew_if_due(self) -> None:
-        """Renew when a third of the lease has gone. A refusal changes nothing: the lease runs out. Raises Unreachable."""
+        """Renew when a third of the lease has gone. Refused, it just runs out. Raises Unreachable."""
         before, wall = self._clock.boottime(), self._clock.wall()
         if self._renewed is not None and before - self._renewed < self._length // 3:
             return

@@ -2,7 +2,7 @@
 
 Three rules hold it together:
 
-- `using()` is held while handles are looked up and used; a new generation waits for it, then everything cached is dropped.
+- `using()` is held while handles are looked up and used; a new generation waits for it, then all that is cached goes.
 - a look-up reads generation and keys in one snapshot; when the generation has moved it raises, and the batch is taken
   again after a poll: a fill of another generation than the ring's is thrown away.
 - `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
@@ -30,7 +30,7 @@ from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.ids import Controller, DeviceId, Incarnation, KeyId, epoch_start
 from gateway.model.sealed import Reason
 from gateway.policy.consent import in_force, permitted
-from gateway.policy.rules import Policy
+from gateway.policy.rules import Mode, Policy
 
 FOREVER = 2**63 - 1
 Parse = Callable[[str], tuple[Controller, DeviceId] | None]
@@ -50,6 +50,7 @@ class Ring:
         self._custodian = custodian
         self._policy = policy
         self._classes = tuple(c.name for c in policy.classes_of_readings)
+        self._stored = sum(1 << q.number for q in policy.quantities if q.mode is not Mode.DROP)
         self._lease = lease
         self._clock = clock
         self._parse = parse
@@ -169,7 +170,7 @@ class Ring:
             return Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)
         subject = open_subject(lineage, incarnation, found)
         spoken = in_force(subject.choices(choices), self._clock.wall())
-        mask = permitted(self._policy, spoken)
+        mask = permitted(self._policy, spoken) & self._stored
         return Span(starts=0, ends=FOREVER, keys=tuple(subject.keys[c] for c in self._classes), permitted=mask)
 
     def _expired(self, lineage: Lineage) -> Span:

@@ -70,7 +70,7 @@ class Subject:
 
     def choices(self, records: Iterable[rows.Record]) -> list[Choice]:
         """What this customer said about purposes, in the order of the records. Raises VerificationFailed."""
-        return [Choice(**self._open(r)) for r in records]
+        return [msgspec.convert(self._open(r), Choice) for r in records]
 
     def _open(self, record: rows.Record) -> dict[str, str]:
         plain = self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)

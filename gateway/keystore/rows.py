@@ -99,6 +99,7 @@ class Erasure:
     requested: int
     effective: int | None
     purge_due: int | None
+    purge_boot: str | None
     purge_key: KeyId | None
     capture: bytes | None
     rows_first: int | None

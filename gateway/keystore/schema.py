@@ -165,7 +165,8 @@ erasures = Table(
     Column("generation", BigInteger, nullable=False),
     Column("requested", BigInteger, nullable=False),
     Column("effective", BigInteger),
-    Column("purge_due", BigInteger),  # wall time of the second purge
+    Column("purge_due", BigInteger),  # CLOCK_BOOTTIME ns of the second purge, on the boot named beside it
+    Column("purge_boot", Text),
     Column("purge_key", _id),
     Column("capture", LargeBinary),
     Column("rows_first", BigInteger),

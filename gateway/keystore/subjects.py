@@ -68,10 +68,13 @@ def move_key(tx: Transaction, key_id: KeyId, *, state: str, now: int) -> None:
     tx.execute(transitions.insert().values(key_id=key_id, state=state, at=now))
 
 
-def destroy_material(tx: Transaction, incarnation: Incarnation) -> None:
-    """Delete what can be deleted of a customer: wrapped keys, routes, records. Key rows stay without their material."""
-    gone = keys.update().where(keys.c.incarnation == incarnation, keys.c.state == "erasing")
-    tx.execute(gone.values(wrapped=None, commitment=None))
+def destroy_key(tx: Transaction, key_id: KeyId) -> None:
+    """Delete a key's material. The row stays, so that its id is never used again."""
+    tx.execute(keys.update().where(keys.c.key_id == key_id).values(wrapped=None, commitment=None))
+
+
+def delete_identity(tx: Transaction, incarnation: Incarnation) -> None:
+    """Delete a customer's routes and records."""
     tx.execute(routes.delete().where(routes.c.incarnation == incarnation))
     tx.execute(records.delete().where(records.c.incarnation == incarnation))
 

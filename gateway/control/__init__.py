@@ -1,0 +1,1 @@
+"""Acts on keys and people: enrolment, erasure, access, and the ledger they are written in."""

@@ -1,0 +1,120 @@
+"""The control role: who may act on keys, one at a time, each act in the ledger before it happens.
+
+    with control.act("enrol") as act:           # intent durable, then one transaction
+        subjects.add_incarnation(act.tx, …)
+        act.outcome["incarnations"] = […]       # goes into the outcome line
+
+The lock is held for one transaction, never while waiting. Each transaction, a failed act's too, records the sequence of
+its intent in the key store, so that a cut ledger or a restored key store is seen at the next act:
+
+- the key store knows a sequence that the ledger lacks: the ledger was cut; refuse.
+- the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; refuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway.clock import Clock
+from gateway.control.ledger import Ledger, Value
+from gateway.errors import IntegrityStop
+from gateway.keystore import acts
+from gateway.keystore.database import KeyStore, Transaction
+
+RESUMED_ELSEWHERE = frozenset({"erase", "purge"})  # control.erasure resumes these by their own steps
+
+
+@dataclass(slots=True, kw_only=True)
+class Act:
+    """One act under way: its transaction, its sequence, and what its outcome will say."""
+
+    tx: Transaction
+    seq: int
+    outcome: dict[str, Value] = field(default_factory=dict)
+
+
+class Control:
+    """Key store and ledger together. Command line and `run` take the role the same way."""
+
+    def __init__(self, keystore: KeyStore, ledger: Ledger, clock: Clock) -> None:
+        self.keystore = keystore
+        self.ledger = ledger
+        self.clock = clock
+
+    @contextlib.contextmanager
+    def act(self, name: str, **body: Value) -> Iterator[Act]:
+        """Intent, transaction, outcome. Raises Refused, IntegrityStop, Unreachable before anything was done."""
+        with self._role():
+            with self._begun(name, body) as act:
+                yield act
+            self.ledger.append(name, "outcome", intent=act.seq, result="done", **act.outcome)
+
+    @contextlib.contextmanager
+    def begin(self, name: str, **body: Value) -> Iterator[Act]:
+        """Intent and transaction of an act whose outcome comes later, by `conclude`."""
+        with self._role(), self._begun(name, body) as act:
+            yield act
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[Transaction]:
+        """A further transaction of an act that was begun."""
+        with self._role(), self.keystore.act() as tx:
+            acts.take_role(tx, self.ledger.id)
+            yield tx
+
+    def conclude(self, name: str, intent: int, **body: Value) -> None:
+        """The outcome of an act that was begun; nothing happens when it has one."""
+        with self._role():
+            if intent in self.ledger.open_intents:
+                self.ledger.append(name, "outcome", intent=intent, result="done", **body)
+
+    def check(self) -> None:
+        """Whether key store and ledger belong together and agree. Raises Refused, IntegrityStop."""
+        with self._role():
+            pass
+
+    @contextlib.contextmanager
+    def _role(self) -> Iterator[None]:
+        with self.ledger.locked():
+            self._agree()
+            yield
+
+    @contextlib.contextmanager
+    def _begun(self, name: str, body: dict[str, Value]) -> Iterator[Act]:
+        with self.keystore.snapshot() as tx:
+            anchor = acts.access_head(tx).hex()
+        seq = self.ledger.append(name, "intent", access=anchor, **body)
+        try:
+            with self.keystore.act() as tx:
+                acts.take_role(tx, self.ledger.id)
+                acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
+                yield Act(tx=tx, seq=seq)
+        except BaseException:
+            with self.keystore.act() as tx:
+                acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
+            self.ledger.append(name, "outcome", intent=seq, result="failed")
+            raise
+
+    def _agree(self) -> None:
+        with self.keystore.snapshot() as tx:
+            owner, newest = acts.known_ledger(tx), acts.newest_known(tx)
+            outcome = self.ledger.newest_outcome
+            restored = outcome is not None and not acts.knows(tx, outcome.intent)
+            left_open = [(line, acts.knows(tx, line.seq)) for line in self.ledger.open_intents.values()]
+        if owner is not None and owner != self.ledger.id:
+            message = "the key store's acts are in another ledger than the one configured"
+            raise IntegrityStop(message, hint="set ledger.path to the ledger that belongs to this key store")
+        if newest > self.ledger.head.seq:
+            message = "the ledger was cut: the key store knows acts that are not in it"
+            raise IntegrityStop(message, hint="bring back the whole ledger from its copy")
+        if restored:
+            message = "the key store is older than its ledger: it was restored from a copy"
+            raise IntegrityStop(
+                message, hint="erasures since that copy are not in it; do not serve from this key store"
+            )
+        self.ledger.cut_torn()
+        for line, known in left_open:
+            if line.act not in RESUMED_ELSEWHERE:
+                self.ledger.append(line.act, "outcome", intent=line.seq, result="done" if known else "abandoned")

@@ -1,0 +1,55 @@
+"""The way of a reading: decode, admit, pseudonymise, seal. Arrivals go in, sealed points and refusals come out.
+
+    arrivals ─▶ decode ─▶ admit ─▶ pseudonymise ─▶ seal ─▶ points, each owned by the arrival it came from
+                  └─────────┴─▶ refusals, by reason; a message is refused when nothing of it remains
+
+Pure: no clock, no network, no key store. Devices come in by index of arrival, looked up before (`keys.ring`). What
+comes out settles message by message: an arrival may be acknowledged once all its points are accepted, or it is
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.keys.handle import Device
+from gateway.model.clear import Arrival, Refusals
+from gateway.model.sealed import Reason, SealedPoint
+from gateway.pipeline.admit import Admission
+from gateway.pipeline.decode import Decoder
+from gateway.pipeline.pseudonymise import Pseudonymiser
+from gateway.pipeline.seal import Sealer
+from gateway.policy.rules import Policy
+
+
+@dataclass(slots=True)
+class Processed:
+    """What became of a batch of arrivals: `owners[i]` is the index of the arrival that `points[i]` came from."""
+
+    points: list[SealedPoint] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    refusals: Refusals = field(default_factory=Refusals)
+    untimed: int = 0
+
+
+class Chain:
+    """The four stages, compiled from one policy."""
+
+    __slots__ = ("admit", "decode", "pseudonymise", "seal")
+
+    def __init__(self, policy: Policy, *, max_payload_bytes: int) -> None:
+        self.decode = Decoder(policy.quantities, max_payload_bytes)
+        self.admit = Admission(policy)
+        self.pseudonymise = Pseudonymiser(policy)
+        self.seal = Sealer(policy)
+
+    def __call__(self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], now: int) -> Processed:
+        """Args: `devices[i]` is the device of `arrivals[i]`, or why there is none; `now` is wall time in ns."""
+        done = Processed()
+        readings = self.decode(arrivals, now, done.refusals)
+        admitted = self.admit(readings, devices, now, done.refusals)
+        for nameless in self.pseudonymise(admitted):
+            self.seal(nameless, done.points, done.owners)
+        done.untimed = len(readings.untimed)
+        return done
