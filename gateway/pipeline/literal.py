@@ -15,6 +15,7 @@ from typing import TypeGuard
 from gateway.model.sealed import Reason
 
 EXACT = Context(prec=60, traps=[])  # no traps: an exponent beyond all bounds becomes Infinity, or 0, and is no error
+_DECODER = json.JSONDecoder(parse_float=EXACT.create_decimal, parse_constant=Decimal)  # json.loads makes one a call
 
 
 def parse(payload: bytes) -> object:
@@ -23,7 +24,7 @@ def parse(payload: bytes) -> object:
     Raises ValueError (also as UnicodeDecodeError or JSONDecodeError, and for an integer of more than 4,300 digits), and
     RecursionError for nesting deeper than the interpreter's stack.
     """
-    value: object = json.loads(payload.decode(), parse_float=EXACT.create_decimal, parse_constant=Decimal)
+    value: object = _DECODER.decode(payload.decode())
     return value
 
 

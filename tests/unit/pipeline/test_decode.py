@@ -214,6 +214,7 @@ def test_of_a_name_said_twice_the_last_value_counts_on_both_ways() -> None:
         (" APPLICATION/SenML+json ; x=y", b'[{"v":1,"n":"power"}]', True),
         ("application/senml+json", b'{"time":1714564800250,"power":1}', False),
         ("application/senml+json", b'[{"time":1714564800250,"power":1}]', False),
+        (" APPLICATION/SenML+json ; x=y", b'{"time":1714564800250,"power":1}', False),
         (None, b'{"n":"power","v":1}', False),
         (None, b'[{"v":1},{"n":"power","v":1}]', False),
         ("application/cbor", b"\xa2dtime\x00epower\x01", False),
