@@ -81,6 +81,8 @@ class Server:
 
     def start(self) -> Self:
         """Return when it answers. Raises ServerMissing or ServerDown."""
+        if self.answers():
+            raise ServerDown(f"{self.program} does not start: another server answers on port {self.port}")
         command = [self._binary(), *self.arguments()]
         with (self.directory / "log").open("ab") as log:
             # A session of its own: Ctrl-C at the terminal reaches the rig, which then stops the servers in order.
@@ -91,7 +93,7 @@ class Server:
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 message = f"{self.program} does not start{self._log_tail()}"
-                self.kill()
+                self.stop()
                 raise ServerDown(message)
             time.sleep(0.02)
         return self

@@ -3,12 +3,14 @@
 It speaks MQTT 5 on loopback only, without TLS or passwords, and keeps everything in memory: sessions survive a client's
 absence, not the broker's own. The only module that imports iotcore.
 
-What a client has to know of rumqttd 0.20 (rumqttd/src/router/iobufs.rs, rumqttd/src/link/remote.rs):
+What a client has to know of rumqttd 0.20 (rumqttd/src/router/iobufs.rs, link/remote.rs, and tried):
 
-- it has at most `IN_FLIGHT` unacknowledged QoS 1 messages out to one client, whatever Receive Maximum says, so a client
-  that waits for more before it acknowledges waits for ever; flush by time as well;
+- it has at most `IN_FLIGHT` unacknowledged QoS 1 messages out to one client, whatever Receive Maximum says, lower or
+  higher; a client that waits for more before it acknowledges waits for ever, so flush by time as well;
 - acknowledgements must come in the order of delivery: one out of order ends the connection;
-- keep-alive 0 is refused by closing the connection;
+- after a reconnect the unacknowledged messages come first, and while they fill the window the SUBACK does not come:
+  acknowledge them before it. They are not marked as duplicates;
+- keep-alive 0 is refused by closing the connection; a silent client is dropped after 1.5 times its keep-alive;
 - a session may fall behind by `BACKLOG_BYTES` per subscription filter; then the oldest messages are lost.
 
     with EmbeddedBroker() as broker:
