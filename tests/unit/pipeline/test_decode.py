@@ -136,6 +136,11 @@ def test_non_finite(value: bytes) -> None:
     assert np.flatnonzero(~np.isnan(readings.values[0])).tolist() == [6]
 
 
+def test_a_revision_that_is_none_refuses_each_reading() -> None:
+    payload = b'{"time":1714564800250,"rev":-1,"power":1,"valve":2}'
+    assert _refused(payload) == ({0: Reason.MALFORMED}, {Reason.MALFORMED: 2})
+
+
 def test_time_that_is_missing_refuses_each_reading() -> None:
     assert _refused(b'{"power":1,"valve":2}') == ({0: Reason.NO_TIME}, {Reason.NO_TIME: 2})
     assert _refused(b'{"time":null,"power":1}') == ({0: Reason.NO_TIME}, {Reason.NO_TIME: 1})
