@@ -46,7 +46,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """0, or 1 when a run went wrong."""
+    """0, 1 when a run went wrong, 130 when interrupted."""
     given = options().parse_args()
     progress = Console(stderr=True)
     try:
@@ -54,6 +54,8 @@ def main() -> int:
     except (ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
         progress.print(f"stopped: {fault}", style="red", markup=False, highlight=False)
         return 1
+    except KeyboardInterrupt:
+        return 130
     if given.svg:
         picture.draw(rows, given.messages, given.svg)
     if given.json:
