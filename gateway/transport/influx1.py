@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -58,9 +58,9 @@ T = TypeVar("T")
 
 
 class _Series(msgspec.Struct):
-    name: str
     columns: list[str]
-    values: list[list[int | float | str | bool | None]]
+    name: str = ""
+    values: list[list[int | float | str | bool | None]] = []  # left out when there are none
     tags: dict[str, str] = {}
 
 
@@ -70,8 +70,7 @@ class _Result(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    results: list[_Result] = []
-    error: str = ""
+    results: list[_Result]
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -178,8 +177,10 @@ class Influx1Store:
         return [
             name
             for series in self._ask("SHOW DIAGNOSTICS")
-            for name, value in zip(series.columns, series.values[0], strict=True)
-            if series.name == "config-data" and name in named and value
+            if series.name == "config-data"
+            for row in series.values
+            for name, value in zip(series.columns, row, strict=True)
+            if name in named and value
         ]
 
     def _policies(self) -> set[str]:
@@ -193,7 +194,8 @@ class Influx1Store:
         try:
             if response.status != _OK:
                 self._fail(response)
-            for line in response:
+            lines = iter(response)
+            for line in chain([next(lines, b"")], lines):  # no answer at all is not an empty one
                 yield from self._checked(_decode(line))
         except msgspec.DecodeError:
             raise StoreUnreachable(
@@ -205,12 +207,10 @@ class Influx1Store:
             response.close()  # a caller may leave in the middle; after the end it is back in the pool already
 
     def _checked(self, answer: _Answer) -> Iterator[_Series]:
-        errors = [error for error in (answer.error, *(result.error for result in answer.results)) if error]
-        for error in errors:
-            if not error.startswith("database not found"):  # then there is nothing to read or delete
-                raise StoreUnreachable(f"{self._where}: it could not carry out a statement; its own log says why")
-        for result in answer.results:
-            yield from result.series
+        errors = [result.error for result in answer.results if result.error]
+        if all(error.startswith("database not found") for error in errors):  # then there is nothing to read or delete
+            return chain.from_iterable(result.series for result in answer.results)
+        raise StoreUnreachable(f"{self._where}: it could not carry out a statement; its own log says why")
 
     def _request(
         self, method: str, path: str, *, body: bytes | None = None, stream: bool = False
@@ -234,7 +234,7 @@ class Influx1Store:
         if status in {_BAD_REQUEST, _UNPROCESSABLE}:
             known = (words for mark, words in _REFUSALS.items() if mark in said)
             what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
-            raise StoreRefused(f"{self._where} refuses the batch ({status}): {what}", hint=hint)
+            raise StoreRefused(f"{self._where} refuses the request ({status}): {what}", hint=hint)
         known = (words for mark, words in _FAULTS.items() if mark in said)
         what, hint = next(known, ("try later", _HINTS.get(status, StoreUnreachable.hint)))
         raise StoreUnreachable(

@@ -111,7 +111,7 @@ def _open_influxdb1(parts: urllib.parse.SplitResult, timeout_s: float) -> Store:
     retention_policy = options.pop("rp", "")
     names = [database, retention_policy or "autogen"]
     try:
-        port = parts.port or _INFLUXDB1_PORT
+        port = _INFLUXDB1_PORT if parts.port is None else parts.port
     except ValueError:
         port = 0
     if not parts.hostname or not port or options or parts.fragment or not all(map(_NAME.fullmatch, names)):
