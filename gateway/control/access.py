@@ -1,0 +1,258 @@
+"""The only place where readings and identity data are opened: for a purpose, with an entry in the access log.
+
+    table = access.read(controller, customer, purpose="support", start=…, end=…)
+
+A purpose must be declared, and live for this customer; it sees its own quantities only, no finer than its resolution.
+Who reads holds a lease like any worker, so an erasure waits for a read that is under way, and nothing is handed out
+that was opened after the key was gone. The log is a hash chain in the key store; the ledger's intents carry its head.
+
+    entry hash = SHA-256(previous hash, RFC 8785 form of {"at", "purpose", "incarnation", "starts", "ends", "readings"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import rfc8785
+
+from gateway.clock import Clock
+from gateway.control import customer as customers
+from gateway.errors import VerificationFailed
+from gateway.keys.custodian import Custodian
+from gateway.keys.handle import SeriesKey, SubjectKey
+from gateway.keys.lease import Lease
+from gateway.keys.subject import Subject, find_choices, find_devices, open_subject
+from gateway.keystore import acts
+from gateway.keystore.database import KeyStore
+from gateway.model.clear import Values, pack_plan, unpack
+from gateway.model.ids import Controller, CustomerId, DeviceId, Incarnation, KeyEpoch, epoch_of
+from gateway.model.sealed import SealedPoint, parse_clear_field, parse_sealed_field
+from gateway.model.table import Table
+from gateway.policy.consent import in_force, may_read
+from gateway.policy.rules import Mode, Policy, Purpose, Quantity
+
+_SECOND = 1_000_000_000
+Integers = npt.NDArray[np.int64]
+
+
+class Readable(Protocol):
+    """A store of the inventory, as access needs it."""
+
+    def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
+        """Stored fields of these series with start <= time < end. Raises Unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """One customer, opened under a lease."""
+
+    subject: Subject
+    devices: list[DeviceId]
+
+
+class Access:
+    """Reads for a purpose, over one key store and one store of readings."""
+
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
+        self,
+        keystore: KeyStore,
+        custodian: Custodian,
+        policy: Policy,
+        store: Readable,
+        clock: Clock,
+        *,
+        lease_s: float,
+    ) -> None:
+        self._keystore = keystore
+        self._custodian = custodian
+        self._policy = policy
+        self._store = store
+        self._clock = clock
+        self._lease_s = lease_s
+
+    def read(self, controller: Controller, customer: CustomerId, *, purpose: str, start: int, end: int) -> Table:
+        """A customer's readings with start <= event time < end (ns).
+
+        Raises:
+            Refused: the purpose is not declared, or not live for this customer.
+            UnknownSubject, KeyDestroyed: there is nobody to read of, or nobody any more.
+            VerificationFailed: a stored reading does not open.
+            CustodianFault, LeaseOver, Unreachable: nothing was read.
+        """
+        declared = self._policy.purpose(purpose)
+        lease = Lease(self._keystore, self._clock, lease_s=self._lease_s, deadline_s=0)
+        generation = lease.register()
+        try:
+            opened = self._open(controller, customer, purpose)
+            table = _Reader(self._policy, declared, opened, self._store).table(start, end)
+            lease.require()
+            if lease.look() != generation:
+                self._still_living(opened.subject.incarnation)
+            self._log(
+                purpose=purpose,
+                controller=controller,
+                incarnation=opened.subject.incarnation,
+                start=start,
+                end=end,
+                readings=len(table),
+            )
+        finally:
+            lease.leave()
+        return table
+
+    def _open(self, controller: Controller, customer: CustomerId, purpose: str) -> _Opened:
+        with self._keystore.snapshot() as tx:
+            lineage = customers.open_lineage(tx, self._custodian, controller)
+            incarnation = customers.find_incarnation(tx, lineage, customer)
+            subject = open_subject(lineage, incarnation, customers.living_keys(tx, incarnation))
+            may_read(self._policy, purpose, in_force(find_choices(tx, subject), self._clock.wall()))
+            devices = list(dict.fromkeys(owned.device for owned in find_devices(tx, subject)))
+        return _Opened(subject, devices)
+
+    def _still_living(self, incarnation: Incarnation) -> None:
+        with self._keystore.snapshot() as tx:
+            customers.living_keys(tx, incarnation)
+
+    def _log(  # noqa: PLR0913 - the parts of an entry
+        self, *, purpose: str, controller: Controller, incarnation: Incarnation, start: int, end: int, readings: int
+    ) -> None:
+        now = self._clock.wall()
+        entry = {
+            "at": str(now),
+            "purpose": purpose,
+            "incarnation": incarnation.hex(),
+            "starts": str(start),
+            "ends": str(end),
+            "readings": readings,
+        }
+        with self._keystore.act() as tx:
+            entry_hash = sha256(acts.access_head(tx) + rfc8785.dumps(entry)).digest()
+            acts.add_access(
+                tx,
+                at=now,
+                purpose=purpose,
+                controller=controller,
+                incarnation=incarnation,
+                starts=start,
+                ends=end,
+                readings=readings,
+                entry_hash=entry_hash,
+            )
+
+
+class _Reader:
+    """One read: pseudonyms out, stored fields in, values opened and put in order."""
+
+    def __init__(self, policy: Policy, purpose: Purpose, opened: _Opened, store: Readable) -> None:
+        self._policy = policy
+        self._purpose = purpose
+        self._opened = opened
+        self._store = store
+        self._wanted = {q.number: q for q in policy.quantities if q.name in purpose.quantities}
+        self._columns = _Columns()
+
+    def table(self, start: int, end: int) -> Table:
+        """All readings of the purpose's quantities, one a device, time and quantity: the newest revision."""
+        for measurement in sorted({q.key_class for q in self._wanted.values()}):
+            named = self._series(self._opened.subject.keys[measurement], start, end)
+            sealed: dict[int, list[tuple[int, int, int, bytes]]] = {}
+            for point in self._store.query(measurement, list(named), start, end):
+                device, key = named[point.series.pseudonym]
+                if point.value:
+                    mask, revision = parse_sealed_field(point.field)
+                    plain = key.open(point.field, point.time, revision, point.value)
+                    sealed.setdefault(mask, []).append((device, point.time, revision, plain))
+                else:
+                    self._take_clear(device, point)
+            for mask, rows in sealed.items():
+                self._take_sealed(mask, rows)
+        return self._columns.table(self._policy, self._opened.devices, self._purpose.resolution)
+
+    def _series(
+        self, versions: Sequence[tuple[int, SubjectKey]], start: int, end: int
+    ) -> dict[str, tuple[int, SeriesKey]]:
+        """Pseudonym to (index of device, its key), for every version and live epoch that the interval touches."""
+        return {
+            series.series.pseudonym: (number, series)
+            for _valid_from, key in versions
+            for epoch in range(max(key.base, epoch_of(max(start, 0))), epoch_of(max(end - 1, 0)) + 1)
+            for number, device in enumerate(self._opened.devices)
+            for series in (key.series(device, KeyEpoch(epoch), area=""),)
+        }
+
+    def _take_sealed(self, mask: int, rows: list[tuple[int, int, int, bytes]]) -> None:
+        held = [q for q in self._policy.quantities if mask >> q.number & 1]
+        scales, dtype = pack_plan(tuple(q.decimals for q in held), tuple(q.wide for q in held))
+        if mask.bit_count() != len(held) or any(len(plain) != dtype.itemsize for *_place, plain in rows):
+            message = "a stored reading holds quantities that this policy does not know"
+            raise VerificationFailed(message, hint="read with the policy it was written under, or a later one")
+        values = unpack(b"".join(plain for *_place, plain in rows), scales, dtype)
+        place = np.array([row[:3] for row in rows], dtype=np.int64).T
+        for column, quantity in enumerate(held):
+            if quantity.number in self._wanted:
+                self._columns.add(place, mask, quantity, values[:, column])
+
+    def _take_clear(self, device: int, point: SealedPoint) -> None:
+        for field, value in point.clear:
+            name, revision = parse_clear_field(field)
+            quantity = self._policy.by_name.get(name)
+            if quantity is not None and quantity.number in self._wanted and quantity.mode is Mode.CLEAR:
+                place = np.array([[device], [point.time], [revision]], dtype=np.int64)
+                self._columns.add(place, 0, quantity, np.array([value]))
+
+
+class _Columns:
+    """Opened values, gathered column by column and put in order once."""
+
+    def __init__(self) -> None:
+        self._places: list[Integers] = []
+        self._values: list[Values] = []
+
+    def add(self, place: Integers, mask: int, quantity: Quantity, value: Values) -> None:
+        """n values of one quantity, from fields of one mask; `place` is (3, n): index of device, time, revision."""
+        fixed = np.empty((2, len(value)), dtype=np.int64)
+        fixed[0], fixed[1] = mask, quantity.number
+        self._places.append(np.concatenate((place, fixed)))
+        self._values.append(value)
+
+    def table(self, policy: Policy, devices: list[DeviceId], resolution: int) -> Table:
+        """In order of time, device, quantity; the highest revision, then the larger mask, of what is there twice."""
+        names = {q.number: q for q in policy.quantities}
+        if not self._values:
+            return Table(np.empty(0, np.int64), [], [], [], np.empty(0), np.empty(0, np.int64), {})
+        device, time, revision, mask, number = np.concatenate(self._places, axis=1)
+        value = np.concatenate(self._values)
+        spelled = np.zeros(max(names) + 1, dtype=np.int64)
+        spelled[sorted(names, key=lambda n: names[n].name)] = range(len(names))
+        kept = _last_of((mask, revision), (time, device, number))
+        device, time, revision, number, value = (c[kept] for c in (device, time, revision, number, value))  # type: ignore[assignment]
+        if resolution:  # the last reading of each interval, dated to its start
+            start = time // (resolution * _SECOND) * (resolution * _SECOND)
+            kept = _last_of((time,), (start, device, number))
+            device, time, revision, number, value = (c[kept] for c in (device, start, revision, number, value))  # type: ignore[assignment]
+        order = np.lexsort((spelled[number], device, time))
+        device, time, revision, number, value = (c[order] for c in (device, time, revision, number, value))  # type: ignore[assignment]
+        return Table(
+            time=time,
+            device=[devices[i] for i in device.tolist()],
+            quantity=[names[n].name for n in number.tolist()],
+            unit=[names[n].unit for n in number.tolist()],
+            value=value,
+            revision=revision,
+            decimals={q.name: q.decimals for q in policy.quantities},
+        )
+
+
+def _last_of(rising: tuple[Integers, ...], same: tuple[Integers, ...]) -> Integers:
+    """Rows to keep: of those that agree in all of `same`, the highest in `rising` (least significant first)."""
+    order = np.lexsort((*rising, *same))
+    differs = np.zeros(len(order), dtype=bool)
+    for column in same:
+        differs[:-1] |= np.diff(column[order]) != 0
+    differs[-1] = True
+    return order[differs]
