@@ -11,9 +11,10 @@ value that could be a secret (under an unknown key, or a URL with credentials) i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,13 +43,12 @@ class Faults:
 
     def __init__(self, where: str, *, origin: Callable[[str], str] | None = None) -> None:
         """`where` names the document; `origin` says where the value of a key came from if not from there."""
-        self._where = where
         self._origin = origin or (lambda _: where)
         self._lines: list[str] = []
 
     def add(self, key: str, *, found: str, allowed: str) -> None:
         """One fault at `key` (dotted path)."""
-        self._lines.append(f"{self._origin(key)}: {key}: found {found}; allowed: {allowed}")
+        self.note(key, f"found {found}; allowed: {allowed}")
 
     def parse(self, table: type[AnyTable], path: Sequence[str], value: object) -> AnyTable | None:
         """`value` as a `table`, or None after its faults were added; `path` is where the value stands."""
@@ -60,11 +60,30 @@ class Faults:
                 self.add(".".join([*path, *map(str, detail["loc"])]), found=found, allowed=allowed)
             return None
 
+    def salvage(self, table: type[AnyTable], path: Sequence[str], value: object) -> AnyTable:
+        """As `parse`, with defaults in place of what is wrong, so that rules about other keys can still be judged.
+
+        Only for a table whose keys all have defaults, and only if `settle` follows.
+        """
+        parsed = self.parse(table, path, value)
+        if parsed is not None:
+            return parsed
+        right = {}
+        for name, one in (value if isinstance(value, dict) else {}).items():
+            with contextlib.suppress(ValidationError):
+                table.model_validate({name: one})
+                right[name] = one
+        return table.model_validate(right)
+
+    def note(self, key: str, text: str) -> None:
+        """One fault at `key` in words that another room found for it."""
+        self._lines.append(f"{self._origin(key)}: {key}: {text}")
+
     def settle(self, kind: type[ConfigurationFault]) -> None:
         """Raises `kind` when there was any fault; its message has one line for each."""
         if self._lines:
             count = "1 fault" if len(self._lines) == 1 else f"{len(self._lines)} faults"
-            raise kind("\n  ".join([f"{self._where} has {count}:", *self._lines]))
+            raise kind("\n  ".join([f"{count} found:", *self._lines]))
 
 
 def read_toml(path: Path, kind: type[ConfigurationFault]) -> dict[str, Any]:
@@ -94,15 +113,38 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
+def allowed_by(schema: Mapping[str, Any]) -> str:
+    """What the JSON schema of one key allows, in words; for a key that may be left out, what it is when given."""
+    for option in schema.get("anyOf", ()):
+        if option["type"] != "null":
+            return allowed_by(option)
+    if "const" in schema or "enum" in schema:
+        return ", ".join(json.dumps(value) for value in schema.get("enum") or [schema["const"]])
+    kind = {
+        "array": "a list",
+        "boolean": "true, false",
+        "integer": "a whole number",
+        "number": "a number",
+        "object": "a table",
+    }.get(schema["type"], "a path" if schema.get("format") == "path" else "text")
+    if "minimum" in schema:
+        return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+    if "pattern" in schema:
+        return f"{kind} like {schema['pattern']}"
+    return f"{kind}, not empty" if schema.get("minLength") else kind
+
+
 def _explain(detail: ErrorDetails, table: type[Table]) -> tuple[str, str]:
+    """(found, allowed) of one fault."""
+    found = shown(detail["input"])
     if detail["type"] == "extra_forbidden":
-        return "an unknown key", ", ".join(sorted(table.model_fields))
-    if detail["type"] == "missing":
-        return "nothing", "a value, since there is no default"
-    if detail["type"] == "literal_error":
-        return shown(detail["input"]), detail["ctx"]["expected"].replace(" or ", ", ").replace("'", '"')
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return shown(detail["input"]), _lowered(message)
+        return "an unknown key", ", ".join(sorted(field.alias or name for name, field in table.model_fields.items()))
+    if not detail["loc"]:
+        return found, "a table"
+    if detail["type"] == "value_error":
+        return found, str(detail["ctx"]["error"])
+    allowed = allowed_by(table.model_json_schema()["properties"][str(detail["loc"][0])])
+    return "nothing" if detail["type"] == "missing" else found, allowed
 
 
 def _lowered(message: str) -> str:

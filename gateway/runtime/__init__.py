@@ -1,0 +1,1 @@
+"""What makes a running gateway of the rooms below: configuration, wiring, supervision."""

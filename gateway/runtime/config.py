@@ -1,0 +1,302 @@
+"""`gateway.toml` and the environment to one frozen tree, read once; every fault at once.
+
+The file: `--config FILE`, else `GLOMSKA_CONFIG`, else `./config/gateway.toml`, else `/etc/glomska/gateway.toml`, else
+the default that comes with the package. Any key by environment, which outweighs the file: see `environment`.
+
+Relative paths to `state`, `policy`, `areas` and secrets are taken from where they are written: beside the file, or from
+the working directory for a variable. URLs and paths in `store`, `keys` and `ledger` stay as they are written and are
+relative to `state`. Secrets are never values here, only files; see `secret`.
+
+    >>> load_settings(environ={"GLOMSKA_MQTT__URL": "mqtt://localhost:1884"}).mqtt.address
+    ('localhost', 1884)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import Field, field_validator
+
+from gateway.errors import ConfigurationFault
+from gateway.pipeline.topics import Topics
+from gateway.policy.document import Faults, Table, read_toml, shown
+from gateway.runtime.environment import overlay
+from gateway.runtime.secret import trouble_with
+
+SYSTEM_CONFIG = Path("/etc/glomska/gateway.toml")
+SYSTEM_STATE = Path("/var/lib/glomska")
+_SQLITE = re.compile(r"sqlite:///[^?#]*[^/?#]")
+_INFLUX = re.compile(r"influxdb1\+https?://[^/@]+(/.*)?")
+_MQTT_PORT = 1883
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class MqttSettings(Table):
+    """Where readings come from."""
+
+    url: str = Field("mqtt://localhost:1883", description="The broker: `mqtt://HOST:PORT`; port 1883 when left out.")
+    port: int | None = Field(None, ge=1, le=65_535, description="Instead of the port in `url`, when given.")
+    version: Literal["5"] = Field("5", description="MQTT version; `3.1.1` is not in this version of the gateway yet.")
+    client_id: str = Field(
+        "glomska-1",
+        pattern=r"^[!-~]{1,128}$",
+        description="Name of this gateway's session at the broker. Two gateways never share one; a new name is a new "
+        "session, and what waits in the old one is not read.",
+    )
+    topics: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        ("glomska/{controller}/{device}/readings",),
+        description="Topics of readings. `{controller}` and `{device}` each stand for one level.",
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Whether `mqtt://` may leave this machine. Readings then cross the network unprotected.",
+    )
+    username: Text | None = Field(None, description="Login at the broker, when it asks for one.")
+    password_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="File with the password alone, mode 0600. A line end after it is cut."
+    )
+    keep_alive_s: int = Field(
+        30, ge=5, le=65_535, description="A connection that is silent for longer is given up, in seconds."
+    )
+    session_expiry_s: int = Field(
+        604_800, ge=1, le=2**32 - 1, description="How long the broker keeps messages for an absent gateway, in seconds."
+    )
+    receive_maximum: int = Field(
+        20_000, ge=1, le=65_535, description="Messages that may be under way without acknowledgement: several batches."
+    )
+    max_payload_bytes: int = Field(
+        262_144, ge=64, le=16_777_216, description="A larger message is refused as `too_large`, in bytes."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_broker(cls, url: str) -> str:
+        if url.startswith("mqtts://"):
+            raise ValueError("mqtt://HOST:PORT, since TLS is not in this version yet")
+        try:
+            parts = urllib.parse.urlsplit(url)
+            whole = bool(parts.hostname) and parts.port != 0 and f"mqtt://{parts.netloc}" == url.rstrip("/")
+        except ValueError:  # a port that is no number, or too large
+            whole = False
+        if not whole or "@" in url:
+            raise ValueError("mqtt://HOST:PORT with a port from 1 to 65535; a login goes to username and password_file")
+        return url
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the broker."""
+        parts = urllib.parse.urlsplit(self.url)
+        return parts.hostname or "", self.port or parts.port or _MQTT_PORT
+
+
+class StoreSettings(Table):
+    """Where sealed readings go."""
+
+    url: str = Field(
+        "sqlite:///readings.db",
+        description="`sqlite:///FILE`, relative to `state`, or `influxdb1+http://HOST:PORT/DATABASE`.",
+    )
+    timeout_s: float = Field(10.0, ge=0.1, le=300, description="Deadline of one request, in seconds.")
+    batch_points: int = Field(5_000, ge=1, le=100_000, description="Points that are written together at most.")
+    batch_ms: int = Field(50, ge=1, le=10_000, description="How long a batch waits to be filled, in milliseconds.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_store(cls, url: str) -> str:
+        if not (_SQLITE.fullmatch(url) or _INFLUX.fullmatch(url)):
+            raise ValueError(
+                "sqlite:///FILE, influxdb1+http://HOST:PORT/DATABASE or influxdb1+https://…, without a login"
+            )
+        return url
+
+
+class KeysSettings(Table):
+    """Where customers' keys are, and who can unlock them."""
+
+    url: str = Field("sqlite:///keys.db", description="The key store: `sqlite:///FILE`, relative to `state`.")
+    custodian: str = Field(
+        "file:kek",
+        description="Holder of the wrapping keys: `file:DIRECTORY`, relative to `state`; better on another medium.",
+    )
+    lease_s: int = Field(
+        30,
+        ge=1,
+        le=3_600,
+        description="How long a worker may use keys without hearing from the key store, in seconds. An erasure waits "
+        "that long for a worker that does not answer.",
+    )
+    poll_ms: int = Field(
+        250, ge=10, le=10_000, description="How often a worker asks whether keys were withdrawn, in milliseconds."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_key_store(cls, url: str) -> str:
+        if not _SQLITE.fullmatch(url):
+            raise ValueError("sqlite:///FILE")
+        return url
+
+    @field_validator("custodian")
+    @classmethod
+    def _is_custodian(cls, url: str) -> str:
+        if not re.fullmatch(r"file:.+", url):
+            raise ValueError("file:DIRECTORY")
+        return url
+
+
+class LedgerSettings(Table):
+    """The log of what was done to keys and data."""
+
+    path: Text = Field("ledger", description="Its directory, relative to `state`. Back it up apart from the key store.")
+
+
+class LogSettings(Table):
+    """What the gateway says on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is said.")
+    format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for people.")
+
+
+class Paths(Table):
+    """Keys at the top of the file."""
+
+    state: Text | None = Field(
+        None,
+        description="Directory of key store, ledger and embedded store. Default: `/var/lib/glomska` where that exists, "
+        "else `glomska` in the user's XDG state directory.",
+    )
+    policy: Text = Field("policy.toml", description="The privacy policy.")
+    areas: Text | None = Field(
+        None, description="Postal codes to price areas (CSV). Default: the table in the package."
+    )
+
+
+SECTIONS: dict[str, type[Table]] = {
+    "mqtt": MqttSettings,
+    "store": StoreSettings,
+    "keys": KeysSettings,
+    "ledger": LedgerSettings,
+    "log": LogSettings,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration. Paths here are absolute; `file` is what was read."""
+
+    file: Path
+    state: Path
+    policy: Path
+    areas: Path
+    mqtt: MqttSettings
+    store: StoreSettings
+    keys: KeysSettings
+    ledger: LedgerSettings
+    log: LogSettings
+
+
+def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """The configuration; `file` is the command line's. Raises ConfigurationFault with every fault found."""
+    environ = os.environ if environ is None else environ
+    path = find_config(file, environ)
+    document = read_toml(path, ConfigurationFault)
+    origins: dict[str, str] = {}
+    faults = Faults(str(path), origin=lambda key: origins.get(".".join(key.split(".")[:2]), str(path)))
+    overlay(document, environ, SECTIONS | {"": Paths}, origins, faults)
+    for name in sorted(document.keys() - Paths.model_fields.keys() - SECTIONS.keys()):
+        faults.add(name, found="an unknown key", allowed=", ".join([*Paths.model_fields, *SECTIONS]))
+
+    def located(key: str, written: str | Path) -> Path:
+        return (Path.cwd() if key in origins else path.parent) / written
+
+    top = faults.salvage(Paths, (), {key: document[key] for key in Paths.model_fields if key in document})
+    mqtt = faults.salvage(MqttSettings, ("mqtt",), document.get("mqtt", {}))
+    store = faults.salvage(StoreSettings, ("store",), document.get("store", {}))
+    keys = faults.salvage(KeysSettings, ("keys",), document.get("keys", {}))
+    ledger = faults.salvage(LedgerSettings, ("ledger",), document.get("ledger", {}))
+    log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
+    if mqtt.password_file is not None:
+        mqtt = mqtt.model_copy(update={"password_file": located("mqtt.password_file", mqtt.password_file)})
+    _judge_mqtt(faults, mqtt)
+    _judge_keys(faults, store, keys)
+    faults.settle(ConfigurationFault)
+    return Settings(
+        file=path,
+        state=located("state", top.state) if top.state else default_state(),
+        policy=located("policy", top.policy),
+        areas=located("areas", top.areas) if top.areas else resource("areas.csv"),
+        mqtt=mqtt,
+        store=store,
+        keys=keys,
+        ledger=ledger,
+        log=log,
+    )
+
+
+def find_config(file: Path | None, environ: Mapping[str, str]) -> Path:
+    """The configuration file that counts, absolute. One that was named is never replaced by another."""
+    named = file or (Path(environ["GLOMSKA_CONFIG"]) if environ.get("GLOMSKA_CONFIG") else None)
+    if named is not None:
+        return named.absolute()
+    usual = (Path.cwd() / "config" / "gateway.toml", SYSTEM_CONFIG)
+    return next((path for path in usual if path.exists()), None) or resource("gateway.toml")
+
+
+def default_state() -> Path:
+    """`/var/lib/glomska` where a package or an operator made it, else the user's own.
+
+    Whether it exists decides, not whether this user may write there: otherwise an operator without the right to would
+    silently look into another, empty key store.
+    """
+    return SYSTEM_STATE if SYSTEM_STATE.exists() else platformdirs.user_state_path("glomska", appauthor=False)
+
+
+def resource(name: str) -> Path:
+    """A file of `config/`: inside the installed package, or at the root of a checkout. Raises ConfigurationFault."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "config", package.parent / "config"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigurationFault(f"the installation lacks its file {name}", hint="install glomska again")
+
+
+def _judge_mqtt(faults: Faults, mqtt: MqttSettings) -> None:
+    """Faults of keys that depend on others, or on files."""
+    if not mqtt.allow_plaintext and not _is_loopback(mqtt.address[0]):
+        allowed = "a broker on this machine, or allow_plaintext = true, since mqtt:// is not encrypted"
+        faults.add("mqtt.url", found=shown(mqtt.url), allowed=allowed)
+    try:
+        Topics(mqtt.topics)
+    except ConfigurationFault as fault:
+        for line in str(fault).splitlines():
+            faults.note("mqtt.topics", line.removeprefix("topics: "))
+    if mqtt.password_file is not None:
+        if mqtt.username is None:
+            faults.add("mqtt.username", found="nothing", allowed="a name, since there is a password_file")
+        trouble = trouble_with(mqtt.password_file)
+        if trouble:
+            faults.note("mqtt.password_file", trouble)
+
+
+def _judge_keys(faults: Faults, store: StoreSettings, keys: KeysSettings) -> None:
+    if keys.poll_ms * 2 > keys.lease_s * 1000:
+        allowed = f"at most half the lease of {keys.lease_s} s, so that one lost answer does not end it"
+        faults.add("keys.poll_ms", found=str(keys.poll_ms), allowed=allowed)
+    if store.url == keys.url:
+        faults.add("store.url", found="the database of keys.url", allowed="one of its own: keys are not kept with data")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
