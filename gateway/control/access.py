@@ -122,7 +122,7 @@ class Access:
         self, *, purpose: str, controller: Controller, incarnation: Incarnation, start: int, end: int, readings: int
     ) -> None:
         now = self._clock.wall()
-        entry = {
+        entry: dict[str, str | int] = {
             "at": str(now),
             "purpose": purpose,
             "incarnation": incarnation.hex(),
@@ -229,21 +229,19 @@ class _Columns:
         value = np.concatenate(self._values)
         spelled = np.zeros(max(names) + 1, dtype=np.int64)
         spelled[sorted(names, key=lambda n: names[n].name)] = range(len(names))
-        kept = _last_of((mask, revision), (time, device, number))
-        device, time, revision, number, value = (c[kept] for c in (device, time, revision, number, value))  # type: ignore[assignment]
+        rows = _last_of((mask, revision), (time, device, number))
         if resolution:  # the last reading of each interval, dated to its start
             start = time // (resolution * _SECOND) * (resolution * _SECOND)
-            kept = _last_of((time,), (start, device, number))
-            device, time, revision, number, value = (c[kept] for c in (device, start, revision, number, value))  # type: ignore[assignment]
-        order = np.lexsort((spelled[number], device, time))
-        device, time, revision, number, value = (c[order] for c in (device, time, revision, number, value))  # type: ignore[assignment]
+            rows = rows[_last_of((time[rows],), (start[rows], device[rows], number[rows]))]
+            time = start
+        rows = rows[np.lexsort((spelled[number[rows]], device[rows], time[rows]))]
         return Table(
-            time=time,
-            device=[devices[i] for i in device.tolist()],
-            quantity=[names[n].name for n in number.tolist()],
-            unit=[names[n].unit for n in number.tolist()],
-            value=value,
-            revision=revision,
+            time=time[rows],
+            device=[devices[i] for i in device[rows].tolist()],
+            quantity=[names[n].name for n in number[rows].tolist()],
+            unit=[names[n].unit for n in number[rows].tolist()],
+            value=value[rows],
+            revision=revision[rows],
             decimals={q.name: q.decimals for q in policy.quantities},
         )
 

@@ -1,0 +1,66 @@
+"""Deliveries on their way through the store: a batch settles per point, and its messages settle with their points."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import chain
+
+from gateway.model.ids import KeyId
+from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.pipeline.chain import Processed
+from gateway.transport.ingest import Delivery
+
+
+@dataclass(slots=True)
+class Job:
+    """One delivery, processed under one generation of keys."""
+
+    delivery: Delivery
+    done: Processed
+    generation: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Jobs written together: `points` have not settled yet; `generation` is the oldest they are under."""
+
+    jobs: list[Job]
+    points: list[SealedPoint] = field(init=False)
+    generation: int = field(init=False)
+    _place: list[int] = field(init=False)  # of each point in `points`, among all
+    _refused: dict[int, Reason] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.points = list(chain.from_iterable(job.done.points for job in self.jobs))
+        self.generation = min(job.generation for job in self.jobs)
+        self._place = list(range(len(self.points)))
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take out what the store accepted or rejected; what it kept stays."""
+        for index, reason in outcome.rejected.items():
+            self._refused[self._place[index]] = reason
+        self._keep(sorted(outcome.kept))
+
+    def drop(self, key_ids: Collection[KeyId]) -> None:
+        """Take out points of keys that no longer seal: `erased`."""
+        gone = [i for i, point in enumerate(self.points) if point.series.key_id in key_ids]
+        self._refused |= {self._place[i]: Reason.ERASED for i in gone}
+        left = set(gone)
+        self._keep([i for i in range(len(self.points)) if i not in left])
+
+    def refused_messages(self) -> Counter[Reason]:
+        """Messages of which every point was refused after sealing."""
+        if not self._refused:
+            return Counter()
+        owners = [(number, owner) for number, job in enumerate(self.jobs) for owner in job.done.owners]
+        total = Counter(owners)
+        lost: dict[tuple[int, int], list[Reason]] = {}
+        for place, reason in self._refused.items():
+            lost.setdefault(owners[place], []).append(reason)
+        return Counter(reasons[0] for owner, reasons in lost.items() if len(reasons) == total[owner])
+
+    def _keep(self, indices: list[int]) -> None:
+        self.points = [self.points[i] for i in indices]
+        self._place = [self._place[i] for i in indices]

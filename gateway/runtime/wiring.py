@@ -1,0 +1,146 @@
+"""Everything is built here, once, on one screen: from configuration to what the commands use.
+
+with opened(load_settings()) as house:
+    house.worker(log).run()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import resource as limits
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.clock import Clock, SystemClock
+from gateway.control.access import Access
+from gateway.control.erasure import Erasures
+from gateway.control.ledger import Ledger
+from gateway.control.role import Control
+from gateway.crypto import selftest
+from gateway.keys.custodian import Custodian, open_custodian
+from gateway.keys.lease import Lease
+from gateway.keys.ring import Ring
+from gateway.keystore.database import KeyStore
+from gateway.pipeline.chain import Chain
+from gateway.pipeline.topics import Topics
+from gateway.policy.areas import Areas, load_areas
+from gateway.policy.load import load_policy
+from gateway.policy.rules import Policy
+from gateway.runtime.config import Settings
+from gateway.runtime.log import Log
+from gateway.runtime.secret import read_secret
+from gateway.runtime.worker import Worker
+from gateway.transport.ingest import Session
+from gateway.transport.store import Store, open_store
+
+_HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
+
+_PR_SET_DUMPABLE = 4  # prctl(2): no core dump, no other user's debugger
+
+
+@dataclass
+class House:
+    """One configured gateway; what is not used is not opened."""
+
+    settings: Settings
+    clock: Clock
+
+    @cached_property
+    def policy(self) -> Policy:
+        """Raises PolicyFault."""
+        return load_policy(self.settings.policy)
+
+    @cached_property
+    def areas(self) -> Areas:
+        """Raises ConfigurationFault."""
+        return load_areas(self.settings.areas)
+
+    @cached_property
+    def keystore(self) -> KeyStore:
+        """Raises Unreachable, IntegrityStop."""
+        return KeyStore.open(self.settings.keys.url, state=self.settings.state)
+
+    @cached_property
+    def custodian(self) -> Custodian:
+        """Opens no key yet. Raises ConfigurationFault."""
+        return open_custodian(self.settings.keys.custodian, state=self.settings.state)
+
+    @cached_property
+    def store(self) -> Store:
+        """Raises ConfigurationFault, Unreachable."""
+        return open_store(self.settings.store.url, state=self.settings.state, timeout_s=self.settings.store.timeout_s)
+
+    @cached_property
+    def control(self) -> Control:
+        """Key store and ledger, known to agree. Raises IntegrityStop, Refused, Unreachable."""
+        ledger = Ledger(self.settings.state / self.settings.ledger.path, self.clock)
+        control = Control(self.keystore, ledger, self.clock)
+        control.check()
+        return control
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        """The inventory is every store that this gateway writes to."""
+        inventory = {self.settings.store.url: self.store}
+        return Erasures(self.control, self.custodian, inventory, future_window_s=self.policy.future_window_s)
+
+    @cached_property
+    def access(self) -> Access:
+        """Reads for a purpose."""
+        lease_s = self.settings.keys.lease_s
+        return Access(self.keystore, self.custodian, self.policy, self.store, self.clock, lease_s=lease_s)
+
+    def worker(self, log: Log) -> Worker:
+        """The ingesting process. Raises what its parts raise."""
+        selftest.run()
+        mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
+        topics = Topics(mqtt.topics)
+        host, port = mqtt.address
+        session = Session(
+            host,
+            port,
+            mqtt.client_id,
+            topics.filters,
+            receive_maximum=mqtt.receive_maximum,
+            keep_alive_s=mqtt.keep_alive_s,
+            session_expiry_s=mqtt.session_expiry_s,
+            max_packet_bytes=mqtt.max_payload_bytes + _HEADER_BYTES,
+            clock=self.clock,
+            on_state=lambda state: log.event("broker", state=state),
+            username=mqtt.username,
+            password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
+        )
+        lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
+        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=topics.parse)
+        return Worker(
+            session,
+            ring,
+            Chain(self.policy, max_payload_bytes=mqtt.max_payload_bytes),
+            self.store,
+            self.clock,
+            log,
+            batch_points=store.batch_points,
+            batch_ms=store.batch_ms,
+            poll_ms=keys.poll_ms,
+            housekeeping=self.erasures.resume,
+        )
+
+    def close(self) -> None:
+        """Let go of whatever was opened."""
+        for name in ("store", "keystore"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[House]:
+    """A house that is closed at the end. No core dumps from here on: they would hold keys."""
+    limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    house = House(settings, clock or SystemClock())
+    try:
+        yield house
+    finally:
+        house.close()

@@ -1,0 +1,255 @@
+"""One ingesting process: messages in, sealed points stored, and only then acknowledged.
+
+Three threads, one duty each:
+
+    reader   receive, look up, decode … seal        back-pressure: it stops reading while the writer's queue is full
+    writer   gather a batch, store it, settle it    in the order of arrival, as MQTT wants acknowledgements
+    keeper   lease, generations, open erasures      a lease that ends stops reader and writer until it is renewed
+
+A delivery is acknowledged when every point that came of it was accepted, or refused for good and counted. A store that
+is down keeps its batch and is tried again; meanwhile nothing is acknowledged and the broker holds what follows.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.errors import GlomskaError, LeaseOver, Unreachable
+from gateway.keys.ring import GenerationMoved, Ring
+from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.pipeline.chain import Chain
+from gateway.runtime.batch import Batch, Job
+from gateway.runtime.log import Log
+from gateway.runtime.metrics import Metrics
+from gateway.transport.ingest import Delivery, Session
+
+_QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
+_TICK = 0.5  # seconds between looks at whether to stop
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
+_QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
+
+
+class Writes(Protocol):
+    """A store, as the worker needs it."""
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        """Durable when it returns. Raises Unreachable: all points are kept."""
+
+
+class Worker:
+    """Runs until `stop`; see the module for its threads."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what wiring hands to it
+        self,
+        session: Session,
+        ring: Ring,
+        chain: Chain,
+        store: Writes,
+        clock: Clock,
+        log: Log,
+        *,
+        batch_points: int,
+        batch_ms: int,
+        poll_ms: int,
+        housekeeping: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.metrics = Metrics()
+        self._session, self._ring, self._chain, self._store = session, ring, chain, store
+        self._clock, self._log = clock, log
+        self._batch_points = batch_points
+        self._batch_s = batch_ms / 1000
+        self._poll_s = poll_ms / 1000
+        self._housekeeping = housekeeping
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._said = ""
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
+        self._ring.register()
+        try:
+            self._session.connect()
+            threads = [
+                threading.Thread(target=self._guard, args=(f,), name=f.__name__) for f in (self._write, self._keep)
+            ]
+            for thread in threads:
+                thread.start()
+            on_ready()
+            self._guard(self._read)
+            self._put(None)
+            threads[0].join()
+            self._stopping.set()
+            threads[1].join()
+        finally:
+            self._session.close()
+            self._ring.leave()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Stop reading, write and settle what was read, end. From any thread or signal handler."""
+        self._stopping.set()
+        self._session.stop()
+
+    def _guard(self, duty: Callable[[], None]) -> None:
+        """A defect in one thread ends the process, loudly: nothing may go on half."""
+        try:
+            duty()
+        except BaseException as fault:  # noqa: BLE001 - raised again by run
+            self._failure = self._failure or fault
+            self.stop()
+
+    def _read(self) -> None:
+        while not self._stopping.is_set():
+            delivery = self._session.receive(_TICK)
+            if delivery is not None:
+                job = self._processed(delivery)
+                if job is None:
+                    return
+                self._put(job)
+
+    def _put(self, job: Job | None) -> None:
+        while True:
+            try:
+                self._jobs.put(job, timeout=_TICK)
+            except queue.Full:
+                self._session.keep_alive()
+            else:
+                return
+
+    def _processed(self, delivery: Delivery) -> Job | None:
+        """The delivery through all stages; None when the process stops before keys could be used."""
+        while not self._stopping.is_set():
+            try:
+                with self._ring.using() as generation:
+                    devices = self._ring.resolve([arrival.topic for arrival in delivery.arrivals])
+                    done = self._chain(delivery.arrivals, devices, self._clock.wall())
+                self._recovered("reading")
+            except GenerationMoved:
+                self._poll()
+            except GlomskaError as fault:  # no lease, no key store, no custodian: nothing is read on
+                self._trouble("reading", fault)
+                self._session.keep_alive()
+                self._stopping.wait(self._poll_s)
+            else:
+                delivery.arrivals.clear()  # what was in the clear is not kept while the batch waits
+                return Job(delivery, done, generation)
+        return None
+
+    def _write(self) -> None:
+        ended = False
+        while not ended:
+            jobs, ended = self._gathered()
+            if jobs and not self._stored(jobs):
+                return
+
+    def _gathered(self) -> tuple[list[Job], bool]:
+        """A batch by count, age or quiet, and whether it is the last."""
+        first = self._jobs.get()
+        if first is None:
+            return [], True
+        jobs, points = [first], len(first.done.points)
+        end = time.monotonic() + self._batch_s
+        while points < self._batch_points:
+            try:
+                job = self._jobs.get(timeout=max(0.0, min(self._batch_s / _QUIET_SHARE, end - time.monotonic())))
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+            points += len(job.done.points)
+        return jobs, False
+
+    def _stored(self, jobs: list[Job]) -> bool:
+        """Write and settle; False when the process stops while the store or the lease is away."""
+        batch = Batch(jobs)
+        pause = _FIRST_PAUSE
+        self.metrics.waiting = len(batch.points)
+        while batch.points:
+            try:
+                self._drop_erased(batch)
+                batch.settle(self._store.write(batch.points))
+                self._recovered("storing")
+            except LeaseOver as fault:
+                self._trouble("storing", fault)
+                wait = self._poll_s
+            except Unreachable as fault:
+                self._trouble("storing", fault)
+                wait = max(pause * random.uniform(0.5, 1.0), getattr(fault, "retry_after", None) or 0.0)  # noqa: S311
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                continue
+            if self._stopping.wait(wait):
+                return False
+        self.metrics.waiting = 0
+        self._settle(batch)
+        return True
+
+    def _drop_erased(self, batch: Batch) -> None:
+        """Points whose key went while they waited are not sent: `erased`."""
+        generation = self._ring.generation
+        if self._ring.fit_to_send(batch.generation):
+            return
+        living = self._ring.living({point.series.key_id for point in batch.points})
+        batch.drop({point.series.key_id for point in batch.points} - living)
+        batch.generation = generation
+
+    def _settle(self, batch: Batch) -> None:
+        metrics = self.metrics
+        for job in batch.jobs:
+            done, delivery = job.done, job.delivery
+            for reason, messages in Counter(done.refusals.message.values()).items():
+                metrics.refuse(reason, messages)
+            metrics.refuse(Reason.TOO_LARGE, len(delivery.oversized))
+            metrics.refuse(Reason.MALFORMED, len(delivery.malformed))
+            metrics.refuse_readings(done.refusals.readings)
+            metrics.stored += len(set(done.owners))
+            metrics.untimed += done.untimed
+            metrics.points += len(done.points)
+            self._session.acknowledge(delivery.generation, delivery.tokens)
+        for reason, messages in batch.refused_messages().items():
+            metrics.refuse(reason, messages)
+            metrics.stored -= messages
+        metrics.batches += 1
+        metrics.redelivered = self._session.counters.redelivered
+        metrics.devices = len(self._ring)
+
+    def _keep(self) -> None:
+        upkeep = 0.0
+        while not self._stopping.wait(self._poll_s):
+            self._poll()
+            if time.monotonic() >= upkeep:
+                try:
+                    self._housekeeping()
+                except GlomskaError as fault:
+                    self._log.error("housekeeping", fault, level="warning")
+                upkeep = time.monotonic() + 1
+
+    def _poll(self) -> None:
+        try:
+            if self._ring.poll():
+                self._log.event("generation", level="debug")
+        except Unreachable as fault:
+            self._trouble("key store", fault)
+        else:
+            self._recovered("key store")
+
+    def _trouble(self, where: str, fault: GlomskaError) -> None:
+        """Said once, not at every try."""
+        if self._said != where + str(fault):
+            self._said = where + str(fault)
+            self._log.error(f"waiting: {where}", fault, level="warning")
+
+    def _recovered(self, where: str) -> None:
+        if self._said.startswith(where):
+            self._said = ""
+            self._log.event(f"recovered: {where}")
