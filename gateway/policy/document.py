@@ -88,17 +88,18 @@ class Faults:
 
 def read_toml(path: Path, kind: type[ConfigurationFault]) -> dict[str, Any]:
     """The document at `path` (UTF-8). Raises `kind` when it cannot be read or is not TOML, with the line."""
+    text = ""
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        text = path.read_bytes().decode()
+        return tomllib.loads(text)
     except OSError as error:
-        raise kind(
-            f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}",
-            hint="create the file, or name another one",
-        ) from error
+        reason = (error.strerror or "unknown reason").lower()
+        raise kind(f"{path}: cannot be read: {reason}", hint="create the file, or name another one") from error
     except UnicodeDecodeError as error:
         raise kind(f"{path}: byte {error.start} is not utf-8", hint="save the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise kind(f"{path}: not toml: {_lowered(str(error))}") from error
+        reason = _lowered(str(error)).replace("at end of document", f"at line {len(text.splitlines()) or 1}, the last")
+        raise kind(f"{path}: not toml: {reason}") from error
 
 
 def shown(value: object) -> str:
