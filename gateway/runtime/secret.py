@@ -1,6 +1,6 @@
 """Secrets that the gateway is given: alone in a file, mode 0600, never in the configuration or the environment.
 
-password = read_secret(settings.mqtt.password_file)     # bytes; nothing keeps them here
+`read_secret(settings.mqtt.password_file)` gives bytes; nothing here keeps them.
 """
 
 from __future__ import annotations
