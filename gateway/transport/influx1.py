@@ -107,6 +107,8 @@ class Influx1Store:
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """See `Store`. At most `CHUNK_ROWS` rows are in memory."""
         first, last = max(start, -TIME_MAX), min(end - 1, TIME_MAX)
+        if first > last:  # one of them may not even be an int64 then
+            return
         for group in _grouped(sorted(set(pseudonyms)), GROUP):
             for series in self._ask(
                 f"SELECT * FROM {self._source(measurement)} WHERE ({_any_of(group)})"  # noqa: S608 - quoted

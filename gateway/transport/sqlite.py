@@ -106,6 +106,8 @@ class SqliteStore:
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """See `Store`. One series at a time is in memory. Raises StoreUnreachable, VerificationFailed."""
         first, last = max(start, _TIME_MIN), min(end - 1, _TIME_MAX)
+        if first > last:  # one of them may not even be an int64 then
+            return
         with contextlib.ExitStack() as stack:
             with self._faults():
                 reader = stack.enter_context(contextlib.closing(self._connect()))

@@ -119,6 +119,9 @@ def test_times_are_exact_to_the_nanosecond_and_the_end_is_excluded(store: Store)
     assert [p.time for p in store.query("telemetry", [home.pseudonym], NOW, NOW + 2)] == [NOW, NOW + 1]
     assert list(store.query("telemetry", [home.pseudonym], NOW, NOW)) == []
     assert list(store.query("telemetry", [home.pseudonym], NOW + 2, NOW)) == []
+    assert list(store.query("telemetry", [home.pseudonym], 2**70, 2**71)) == []
+    assert list(store.query("telemetry", [home.pseudonym], -(2**71), -(2**70))) == []
+    assert len(list(store.query("telemetry", [home.pseudonym], -(2**70), 2**70))) == len(times)
 
 
 def test_measurements_are_apart(store: Store) -> None:
