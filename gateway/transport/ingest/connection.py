@@ -15,9 +15,7 @@ first may be all that is left of a reading, and later it would be an old one pos
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import os
 import select
 import socket
 import sys
@@ -32,10 +30,9 @@ import mqtt5
 
 from gateway.clock import Clock
 from gateway.errors import ConfigurationFault, Unreachable
+from gateway.transport.ingest.dial import HANDSHAKE_S, dial, word
 from gateway.transport.ingest.stream import Chunk, Malformed, Reader
 
-HANDSHAKE_S = 10.0  # for the TCP connection, and again for CONNACK and SUBACK
-SEND_S = 10.0  # a broker that takes no bytes for so long is gone
 FAREWELL_S = 1.0
 MIN_WAIT_S = 0.05
 FILL_BYTES = 64 * 1024  # this and the next four: see Connection._fill
@@ -85,6 +82,7 @@ class Connection:
         self.session_present = False
         self._terms = terms
         self._sock = sock
+        self._wake = wake
         self._clock = clock
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
@@ -195,7 +193,7 @@ class Connection:
 
     def _readable(self, wait_s: float) -> bool:
         """Whether bytes, or the end of the stream, are there within `wait_s` s. Ends early when woken."""
-        return any(number == self._sock.fileno() for number, _ in self._poll.poll(wait_s * 1000))
+        return any(number != self._wake for number, _ in self._poll.poll(wait_s * 1000))
 
     def _fill(self) -> None:
         """Let the chunk fill, up to FILL_BYTES: at low rates for FILL_SLOW_S, else while it grows, for at most FILL_S.
@@ -229,7 +227,7 @@ class Connection:
             self._heard, self._pinged = self._clock.boottime(), 0
             return self._reader.decode(size)
         except OSError as error:
-            raise Lost(_word(error)) from None
+            raise Lost(word(error)) from None
         except Malformed as error:
             raise Lost(f"the broker does not speak MQTT 5: {error}") from None
 
@@ -249,40 +247,6 @@ class Connection:
     def _shut(self, how: int) -> None:
         with contextlib.suppress(OSError):
             self._sock.shutdown(how)
-
-
-def dial(host: str, port: int, wake: int) -> socket.socket:
-    """A connected TCP socket; TLS goes around it here. A readable `wake` ends the attempt. Raises Unreachable."""
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise Unreachable(f"mqtt broker at {host}:{port}: this name has no address") from None
-    reason = ""
-    for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            _connected(sock, address, wake)
-            return sock
-        except OSError as error:
-            sock.close()
-            reason = _word(error)
-    raise Unreachable(f"mqtt broker at {host}:{port}: {reason}")
-
-
-def _connected(sock: socket.socket, address: tuple[object, ...], wake: int) -> None:
-    """Connect within HANDSHAKE_S unless woken. Raises OSError."""
-    sock.settimeout(0)
-    code = sock.connect_ex(address)
-    if code == errno.EINPROGRESS:
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        poll.register(wake, select.POLLIN)
-        done = any(number == sock.fileno() for number, _ in poll.poll(HANDSHAKE_S * 1000))
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if done else errno.ETIMEDOUT
-    if code:
-        raise OSError(code, os.strerror(code))
-    sock.settimeout(SEND_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _connect(terms: Terms) -> bytes:
@@ -312,7 +276,3 @@ def _farewell(packet: mqtt5.Packet) -> str:
 
 def _name(code: mqtt5.ConnAckReasonCode | mqtt5.SubAckReasonCode | mqtt5.DisconnectReasonCode) -> str:
     return code.name.lower()
-
-
-def _word(error: OSError) -> str:
-    return (os.strerror(error.errno) if error.errno else "no answer in time").lower()

@@ -307,7 +307,7 @@ def test_ping_is_sent_when_due_and_silence_after_it_ends_the_connection() -> Non
         made.receive(0.0)
         assert states == ["connected", "lost: the broker is silent"]
     server.close()
-    assert server.heard[2:] == [mqtt5.PingReqPacket().write()] * 2
+    assert [heard[:2] for heard in server.heard[2:]] == [mqtt5.PingReqPacket().write()] * 2
 
 
 def test_an_answer_that_waited_for_a_reader_held_back_is_no_silence() -> None:

@@ -1,0 +1,118 @@
+"""Attack 30: an acknowledgement from an earlier connection settles another message, which is then lost.
+
+Packet ids count from 1 in every new session of the broker, so an id alone says nothing about which message it means.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from paho.mqtt import client as paho
+from paho.mqtt import publish as paho_publish
+
+from benchmarks.servers import Mosquitto
+from gateway.clock import SystemClock
+from gateway.transport.ingest import Delivery, Session
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def broker() -> Iterator[Mosquitto]:
+    """Without persistence: it forgets sessions, and the numbers in them, when it restarts."""
+    with Mosquitto() as running:
+        yield running
+
+
+def session_at(broker: Mosquitto) -> Session:
+    session = Session(
+        "127.0.0.1",
+        broker.port,
+        "glomska-test",
+        ["glomska/#"],
+        receive_maximum=100,
+        keep_alive_s=30,
+        session_expiry_s=600,
+        max_packet_bytes=1024,
+        clock=SystemClock(),
+        on_state=lambda _: None,
+    )
+    session.connect()
+    return session
+
+
+def publish(broker: Mosquitto, *payloads: str) -> None:
+    topic = "glomska/acme/meter/readings"
+    paho_publish.multiple(
+        [(topic, payload, 1, False) for payload in payloads], "127.0.0.1", broker.port, protocol=paho.MQTTv5
+    )
+
+
+def delivered(session: Session, count: int) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(len(delivery.arrivals) for delivery in deliveries) < count:
+        assert time.monotonic() < deadline, "nothing more came"
+        if delivery := session.receive(0.1):
+            deliveries.append(delivery)
+    return deliveries
+
+
+def payloads(deliveries: list[Delivery]) -> list[bytes]:
+    return [arrival.payload for delivery in deliveries for arrival in delivery.arrivals]
+
+
+def test_an_old_acknowledgement_does_not_settle_the_message_that_has_its_number_now(broker: Mosquitto) -> None:
+    session = session_at(broker)
+    publish(broker, "old")
+    [old] = delivered(session, 1)
+    broker.restart()
+    deadline = time.monotonic() + PATIENCE_S
+    while session.generation == 1:
+        assert time.monotonic() < deadline
+        session.receive(0.1)
+    publish(broker, "new")
+    [new] = delivered(session, 1)
+    assert new.tokens == old.tokens, "the attack needs the broker to use the number again"
+
+    session.acknowledge(old.generation, old.tokens)
+
+    session.close()
+    again = session_at(broker)
+    publish(broker, "marker")
+    came: list[bytes] = []
+    while b"marker" not in came:
+        came += payloads(delivered(again, 1))
+    assert came == [b"new", b"marker"]
+    assert session.counters.stale_acknowledgements == 1
+    again.close()
+
+
+def test_batches_in_flight_over_many_reconnects_are_delivered_until_acknowledged_in_their_own(
+    broker: Mosquitto,
+) -> None:
+    session = session_at(broker)
+    sent = [str(number) for number in range(60)]
+    publish(broker, *sent)
+    for cut in range(1, 4):
+        held = delivered(session, len(sent))
+        assert session.generation == cut
+        assert session._live is not None
+        session._live[1]._sock.shutdown(socket.SHUT_RDWR)
+        while session.generation == cut:
+            session.receive(0.0)
+        for batch in held:
+            session.acknowledge(batch.generation, batch.tokens)
+        assert session.counters.stale_acknowledgements == cut * len(sent)
+    last = delivered(session, len(sent))
+    assert sorted(payloads(last)) == sorted(text.encode() for text in sent)
+    for batch in last:
+        session.acknowledge(batch.generation, batch.tokens)
+    session.close()
+    again = session_at(broker)
+    publish(broker, "marker")
+    assert payloads(delivered(again, 1)) == [b"marker"]
+    again.close()
