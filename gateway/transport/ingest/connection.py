@@ -39,7 +39,7 @@ FILL_BYTES = 64 * 1024  # this and the next four: see Connection._fill
 FILL_S = 0.005
 FILL_STEP_S = 0.001
 FILL_SLOW_S = 0.020
-FEW = 24
+SLOW_PER_S = 1500  # messages a second
 
 _SECOND = 1_000_000_000
 _U16, _U28, _U32 = 2**16 - 1, 2**28 - 1, 2**32 - 1
@@ -89,7 +89,7 @@ class Connection:
         self._poll.register(wake, select.POLLIN)
         self._reader = Reader(terms.max_packet_bytes)
         self._early: list[Chunk] = []  # messages that came between CONNACK and SUBACK
-        self._slow = True  # whether the last chunk held few messages
+        self._slow = True  # whether messages come at a low rate
         self._sending = threading.Lock()
         self._keep_alive = terms.keep_alive_s * _SECOND
         self._heard = self._sent = clock.boottime()
@@ -174,8 +174,9 @@ class Connection:
             self._watch()
             return Chunk()
         self._fill()
+        before = self._heard
         chunk = self._receive()
-        self._slow = len(chunk.arrivals) < FEW
+        self._slow = len(chunk.arrivals) * _SECOND < SLOW_PER_S * (self._heard - before)
         return chunk
 
     def _await(self, kind: type[P], deadline: float) -> P:
