@@ -1,0 +1,72 @@
+"""Attack 15: identifiers and values end up where nobody looked, or everything passes through when a key is missing.
+
+Without the custodian nothing is emitted at all. With it, neither an identifier nor a sealed value stands in any file of
+the gateway: store, key store, ledger, fences; raw, hexadecimal or base64. The values planted here are recognisable as
+text and as the 64 bits that they are packed to.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+
+import pytest
+
+from gateway.errors import CustodianFault
+from tests.world import World, message
+
+ENERGY = 86_420_975.317
+POWER = 987_654
+VALUES = (str(ENERGY), str(POWER), struct.pack(">q", 86_420_975_317), struct.pack(">iq", POWER, 86_420_975_317))
+
+
+def test_no_identifier_and_no_value_in_any_file(world: World) -> None:
+    world.enrol("anna", "meter-1", purposes=["development"])
+    now = world.clock.wall()
+    done = world.process(*(message("meter-1", now - n * 10**9, power=POWER, energy=ENERGY) for n in range(100)))
+    assert len(done.points) == 100
+    world.store.write(done.points)
+    assert set(world.read("anna").value) == {ENERGY, POWER}  # they are in there
+    assert world.leaks(*VALUES) == []
+    world.erase("anna")
+    assert world.leaks(*VALUES) == []
+
+
+def test_the_search_would_find_them(world: World) -> None:
+    """The search itself bites: what is planted in a file is found in each disguise."""
+    planted = world.directory / "planted"
+    for value in VALUES:
+        raw = value.encode() if isinstance(value, str) else value
+        for form in (raw, raw.hex().encode(), b"prefix" + raw + b"suffix"):
+            planted.write_bytes(form)
+            assert world.leaks(value) == ["planted"]
+    planted.unlink()
+
+
+def test_without_the_custodian_nothing_is_emitted(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    shutil.move(world.directory / "kek", world.directory.parent / "safe")
+    other = World(world.directory)
+    with pytest.raises(CustodianFault, match=r"key file w-.* cannot be read"):
+        other.publish("meter-1", power=POWER)
+    assert other.points() == []
+    other.close()
+    shutil.move(world.directory.parent / "safe", world.directory / "kek")
+
+
+def test_a_controller_whose_key_is_missing_stops_the_batch(world: World) -> None:
+    """One that is enrolled while a worker runs: its key cannot be read, so nothing of the batch goes out."""
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", power=POWER)
+    other = World(world.directory)
+    other.enrol("bert", "meter-2")
+    for key in (world.directory / "kek").iterdir():
+        key.chmod(0o644)
+    fresh = World(world.directory)
+    with pytest.raises(CustodianFault, match="readable by others"):
+        fresh.publish("meter-2", power=POWER)
+    assert len(world.points()) == 1
+    for key in (world.directory / "kek").iterdir():
+        key.chmod(0o600)
+    fresh.close()
+    other.close()

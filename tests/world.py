@@ -1,0 +1,208 @@
+"""A whole gateway without a broker: real key store, custodian, ledger and SQLite store in one directory, and canaries.
+
+Tests enrol, publish, read and erase here as the commands do, and then look for what must not be found: every identifier
+is a canary, and `leaks()` searches the world's files for each in raw, hexadecimal and base64.
+
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    world.read("anna").value
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import Clock, SystemClock
+from gateway.control.access import Access
+from gateway.control.enrolment import Enrolment, Result, enrol
+from gateway.control.erasure import Erased, Erasures
+from gateway.control.ledger import Ledger
+from gateway.control.role import Control
+from gateway.keys.custodian import FileCustodian
+from gateway.keys.lease import Lease
+from gateway.keys.ring import GenerationMoved, Ring
+from gateway.keystore.database import KeyStore
+from gateway.model.ids import parse_controller, parse_customer, parse_device
+from gateway.model.sealed import SealedPoint
+from gateway.model.table import Table
+from gateway.pipeline.chain import Chain, Processed
+from gateway.pipeline.topics import TopicPattern
+from gateway.policy.load import load_policy
+from gateway.policy.rules import Policy
+from gateway.runtime.config import resource
+from gateway.transport.store import Store, open_store
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+Value = float | str | bool | None
+CONTROLLER = "heat-co"
+CANARY = "kanariefågel-"  # in front of every customer and device: whatever shows it has leaked
+PATTERN = TopicPattern("glomska/{controller}/{device}/readings")
+
+
+def ns(text: str) -> int:
+    """An RFC 3339 time of whole seconds as ns since 1970."""
+    return int(dt.datetime.fromisoformat(text).timestamp()) * SECOND
+
+
+@dataclass(frozen=True)
+class Message:
+    """A PUBLISH, as decode sees it."""
+
+    topic: str
+    payload: bytes
+    content_type: str | None = None
+
+
+def topic(device: str, *, controller: str = CONTROLLER) -> str:
+    """Where a canary device publishes."""
+    return f"glomska/{controller}/{CANARY}{device}/readings"
+
+
+def message(device: str, time: int, **readings: Value) -> Message:
+    """A flat JSON message of one device; `time` in ns, sent as milliseconds."""
+    return Message(topic(device), json.dumps({"time": time // 1_000_000, **readings}).encode())
+
+
+class World:
+    """One gateway's state in `directory`; several worlds on one directory are several processes of one gateway."""
+
+    def __init__(self, directory: Path, *, clock: Clock | None = None, policy: Policy | None = None) -> None:
+        self.directory = directory
+        self.clock = clock or SystemClock()
+        self.policy = policy or load_policy(resource("policy.toml"))
+        self.keystore = KeyStore.open("sqlite:///keys.db", state=directory)
+        self.custodian = FileCustodian(directory / "kek")
+        self.ledger = Ledger(directory / "ledger", self.clock)
+        self.control = Control(self.keystore, self.ledger, self.clock)
+        self.store: Store = open_store("sqlite:///readings.db", state=directory)
+        self.chain = Chain(self.policy, max_payload_bytes=262_144)
+        self.lease = Lease(self.keystore, self.clock, lease_s=30, deadline_s=0)
+        self.ring = Ring(self.keystore, self.custodian, self.policy, self.lease, self.clock, parse=PATTERN.parse)
+        self._registered = False
+
+    @property
+    def erasures(self) -> Erasures:
+        return Erasures(self.control, self.custodian, {"readings": self.store}, future_window_s=300)
+
+    @property
+    def access(self) -> Access:
+        return Access(self.keystore, self.custodian, self.policy, self.store, self.clock, lease_s=30)
+
+    def enrol(
+        self, customer: str, *devices: str, since: int = 0, purposes: Iterable[str] = (), returning: bool = False
+    ) -> Result:
+        """Enrol a canary customer with canary devices, from an event time on (default: 30 days ago)."""
+        lines = [
+            Enrolment(
+                line=number,
+                controller=parse_controller(CONTROLLER),
+                customer=parse_customer(CANARY + customer),
+                device=parse_device(CANARY + device),
+                area="SE3",
+                valid_from=since or self.clock.wall() - 30 * DAY,
+                purposes=tuple(purposes),
+            )
+            for number, device in enumerate(devices, start=2)
+        ]
+        return enrol(self.control, self.custodian, self.policy, lines, new_incarnation=returning)
+
+    def register(self) -> None:
+        """Become a worker, as `run` does."""
+        if not self._registered:
+            self.ring.register()
+            self._registered = True
+
+    def process(self, *messages: Message) -> Processed:
+        """Through look-up and all four stages, as the worker does it."""
+        self.register()
+        while True:
+            try:
+                with self.ring.using():
+                    devices = self.ring.resolve([m.topic for m in messages])
+                    return self.chain(messages, devices, self.clock.wall())
+            except GenerationMoved:
+                self.ring.poll()
+
+    def process_one(self, device: str, time: int, **readings: Value) -> Processed:
+        """One message, processed and not stored."""
+        return self.process(message(device, time, **readings))
+
+    def publish(self, device: str, time: int | None = None, **readings: Value) -> Processed:
+        """One message, processed and stored."""
+        done = self.process_one(device, self.clock.wall() if time is None else time, **readings)
+        self.store.write(done.points)
+        return done
+
+    def read(self, customer: str, *, purpose: str = "provision", start: int | None = None) -> Table:
+        """All readings of a canary customer, from 30 days ago on unless told."""
+        since = self.clock.wall() - 30 * DAY if start is None else start
+        return self.access.read(
+            parse_controller(CONTROLLER),
+            parse_customer(CANARY + customer),
+            purpose=purpose,
+            start=since,
+            end=self.clock.wall() + DAY,
+        )
+
+    def erase(self, customer: str) -> Erased:
+        """Erase a canary customer while this world's worker, if it is one, keeps polling."""
+        with self.polling():
+            return self.erasures.erase(parse_controller(CONTROLLER), parse_customer(CANARY + customer))
+
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """The keeper thread of a worker."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(0.01):
+                self.ring.poll()
+
+        thread = threading.Thread(target=keep)
+        if self._registered:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._registered:
+                thread.join()
+
+    def points(self) -> list[SealedPoint]:
+        """Everything that the store file holds, by way of its own tables."""
+        with sqlite3.connect(self.directory / "readings.db") as db:
+            names = [row[0] for row in db.execute("SELECT pseudonym FROM series")]
+        return list(self.store.query("telemetry", names, 0, 2**63 - 1)) if names else []
+
+    def leaks(self, *needles: str | bytes) -> list[str]:
+        """Files of this world that hold one of `needles`, or any canary, in raw, hexadecimal or base64."""
+        wanted = [CANARY.encode(), *(n.encode() if isinstance(n, str) else n for n in needles)]
+        forms = [form for needle in wanted for form in disguises(needle)]
+        files = [f for f in self.directory.rglob("*") if f.is_file()]
+        return sorted({f.name for f in files for form in forms if form in f.read_bytes()})
+
+    def close(self) -> None:
+        """End as `run` does."""
+        if self._registered:
+            self.ring.leave()
+        self.store.close()
+        self.keystore.close()
+
+
+def disguises(needle: bytes) -> list[bytes]:
+    """A needle in raw, hexadecimal (both cases), and the inner part of its base64 at each of the three alignments."""
+    found = [needle, needle.hex().encode(), needle.hex().upper().encode()]
+    for lead in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * lead + needle)
+            found.append(text[4 if lead else 0 : len(text) - 4])
+    return [form for form in found if len(form) >= min(8, len(needle))]
