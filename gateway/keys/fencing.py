@@ -1,0 +1,73 @@
+"""The fences of one erasure: what stops an erased identifier from getting a key, or its late messages from being kept.
+
+A customer's fence stops enrolment and makes `read` and `erase` answer `key_destroyed`. A device's fence is the interval
+of event time in which it was this customer's: readings in it are `erased`. A fence holds no incarnation; until it goes,
+whoever holds the fence secret can confirm a guessed id (docs/threat-model.md).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.keys.lineage import Kind, Lineage
+from gateway.keys.subject import CUSTOMER, Subject, find_devices
+from gateway.keystore import rows, subjects
+from gateway.keystore.database import Transaction
+from gateway.model.ids import new_id
+
+
+def fences_of(tx: Transaction, lineage: Lineage, subject: Subject, *, erasure: bytes, now: int) -> list[rows.Fence]:
+    """A fence for the customer and one for each interval in which a device was theirs. Raises VerificationFailed."""
+    month = lineage.fence_month(tx, now)
+    routes = {route.route_id: route for route in subjects.routes_of(tx, subject.incarnation)}
+    names: list[tuple[Kind, str, int, int | None]]
+    names = [(Kind.CUSTOMER, name, 0, None) for name in _customer(tx, subject)]
+    names += [
+        (Kind.DEVICE, owned.device, routes[owned.route_id].valid_from, routes[owned.route_id].valid_to)
+        for owned in find_devices(tx, subject)
+        if owned.route_id in routes
+    ]
+    return [
+        rows.Fence(
+            fence_id=new_id(),
+            controller=lineage.controller,
+            kind=kind,
+            hash=lineage.fence_hash(kind, name, month=month),
+            month=month,
+            erasure=erasure,
+            starts=starts,
+            ends=ends,
+            expires=None,
+        )
+        for kind, name, starts, ends in names
+    ]
+
+
+def fence_lines(
+    tx: Transaction, lineage: Lineage, fences: list[rows.Fence]
+) -> list[dict[str, str | int | list[str] | None]]:
+    """What the fence file beside the ledger gets: each fence, and the wrapped secret it is under. Times as decimals."""
+    wrapped = {secret.version: secret for secret in lineage.fence_rows(tx)}
+    return [
+        {
+            "fence": fence.fence_id.hex(),
+            "controller": fence.controller,
+            "kind": str(fence.kind),
+            "hash": fence.hash.hex(),
+            "erasure": fence.erasure.hex(),
+            "starts": str(fence.starts),
+            "ends": None if fence.ends is None else str(fence.ends),
+            "month": fence.month,
+            "secret_id": wrapped[fence.month].key_id.hex(),
+            "secret_e": wrapped[fence.month].e,
+            "secret": wrapped[fence.month].wrapped.hex(),
+        }
+        for fence in fences
+    ]
+
+
+def _customer(tx: Transaction, subject: Subject) -> list[str]:
+    found = subjects.find_records(tx, [subject.incarnation], CUSTOMER)
+    key = subject.identity
+    opened = [key.open_record(r.sealed, kind=r.kind, record_id=r.record_id) for r in found]
+    return [msgspec.json.decode(plain)["customer"] for plain in opened]
