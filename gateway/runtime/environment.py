@@ -1,8 +1,8 @@
 """Keys of the configuration from environment variables: `GLOMSKA_STATE`, `GLOMSKA_MQTT__URL`.
 
 Text is taken as it is, everything else as TOML writes it (`true`, `30`, `["a", "b"]`). A variable that names no key is
-a fault, as an unknown key in the file is, except `GLOMSKA_CONFIG`, which names the file, and `GLOMSKA_TEST_…`, which
-are for the tests. An unknown variable's value is never shown.
+a fault, as an unknown key in the file is, except `GLOMSKA_CONFIG`, which names the file, `GLOMSKA_DEBUG`, which is for
+the command line, and `GLOMSKA_TEST_…`, which are for the tests. An unknown variable's value is never shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from gateway.policy.document import Faults, Table
 
 PREFIX = "GLOMSKA_"
-_NO_KEYS = re.compile(PREFIX + "(CONFIG|TEST_.*)")
+_NO_KEYS = re.compile(PREFIX + "(CONFIG|DEBUG|TEST_.*)")
 
 
 def overlay(
