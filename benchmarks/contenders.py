@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks import messages
+from benchmarks.program import ProgramFault
 from benchmarks.stores import InfluxSide, SqliteSide, StoreSide, VictoriaSide
 
 ENROL_SECONDS = 300
@@ -70,18 +72,21 @@ class Glomska:
         return SqliteSide(state) if self.store == "sqlite" else InfluxSide()
 
     def prepare(self, place: Place) -> None:
-        """Enrol every device. Raises CalledProcessError."""
+        """Enrol every device. Raises ProgramFault."""
         table = place.state / "enrolment.csv"
         since = dt.datetime.now(dt.UTC) - ENROLLED_BEFORE
         messages.write_enrolment(table, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
         start = self.start(place)
-        subprocess.run(
+        done = subprocess.run(
             [start.command[0], "enrol", "--csv", str(table), "--json"],
             env={**os.environ, **start.environment},
-            stdout=sys.stderr,
+            capture_output=True,
+            text=True,
             timeout=ENROL_SECONDS,
-            check=True,
+            check=False,
         )
+        if done.returncode != 0 or json.loads(done.stdout)["enrolled"] != messages.DEVICES:
+            raise ProgramFault(f"glomska enrol ended with {done.returncode}: {done.stdout}{done.stderr}")
 
     def start(self, place: Place) -> Start:
         """`glomska run`, configured by the environment on top of the shipped configuration."""

@@ -129,11 +129,11 @@ def table(rows: Sequence[Row], count: int) -> Table:
     ratio, share = result["ratio"]["plain"], result["share_of_idle"]
     said = [f"{ratio:.1f} × plain in messages a CPU second"] if ratio else []
     said += [f"{share:.0%} of the idle subscriber's rate"] if share else []
-    shown = Table(title=f"{count:,} messages of QoS 1, {sys.platform}", caption="; ".join(said))
+    shown = Table(title=f"{count:,} messages of QoS 1", caption="; ".join([*said, "latency in ms"]))
     for heading in ("pipeline", "store"):
         shown.add_column(heading, no_wrap=True)
-    for heading in ("µs CPU", "messages/s", "p50 ms", "p99 ms", "MB", "stored"):
-        shown.add_column(heading, justify="right")
+    for heading in ("CPU µs", "per s", "p50", "p99", "MB", "stored"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(
             row.pipeline,

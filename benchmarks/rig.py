@@ -95,7 +95,7 @@ def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
     start = contender.start(place)
     with Program(start.command, start.environment) as program:
         program.wait("ready")
-        load = _loaded(program, place, lambda: _all_written(program, side, place.messages), place.messages)
+        load = _loaded(program, place, lambda: _all_written(program, side.written, place.messages), place.messages)
         told = program.stop()
     if (found := side.count()) != place.messages:
         raise RigFault(f"{place.messages} messages published, {found} found in {side.name}; the pipeline says {told}")
@@ -119,12 +119,12 @@ def _loaded(program: Program, place: Place, done: Callable[[], int], stored: int
         )
 
 
-def _all_written(program: Program, side: StoreSide, count: int) -> int:
-    """Wall ns when the store had all. Raises ProgramFault when it gets no more for `STALL_SECONDS`."""
+def _all_written(program: Program, ask: Callable[[], int], count: int) -> int:
+    """Wall ns when `ask` found all messages stored. Raises ProgramFault when it gets no more for `STALL_SECONDS`."""
     written, moved = -1, time.monotonic()
     while True:
         asked = time.monotonic()
-        now = side.written()
+        now = ask()
         if now >= count:
             return time.time_ns()
         if now > written:
@@ -151,6 +151,7 @@ def _latencies(contender: Contender, place: Place, side: StoreSide, count: int) 
             publisher.wait("ready")
             publisher.go()
             publisher.wait("published", PUBLISH_SECONDS)
+            _all_written(program, lambda: len(proxy.stored_ns), count)  # the last are still on their way
             program.stop()
         latencies = proxy.latencies_ms()
     if len(latencies) != count:
