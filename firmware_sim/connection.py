@@ -1,8 +1,9 @@
 """One MQTT session of the fleet: paho's client, driven through its socket by whoever owns it.
 
-Persistent: stable client id, never a clean start. At most `window` messages are unacknowledged, fewer where the broker's
-Receive Maximum says so, which paho does not look at. paho's own limit is off: with it, every PUBACK walks through all
-messages in flight. What breaks off is sent again after the next CONNACK, by paho, with DUP and its old packet id.
+Persistent: stable client id, never a clean start. At most `window` messages are unacknowledged, fewer where the
+broker's Receive Maximum says so, which paho does not look at. paho's own limit is off: with it, every PUBACK walks
+through all messages in flight. What breaks off is sent again after the next CONNACK, by paho, with DUP and its old
+packet id.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Connection:
     def __init__(self, broker: Broker, client_id: str, settled: Callable[[Message, bool], None]) -> None:
         self.broker = broker
         self.resent = 0
-        self.heard = time.monotonic()  # when the broker last moved us on
+        self.heard = time.monotonic()  # when the broker last acknowledged, or we began to wait
         self._settled = settled
         self._in_flight: dict[int, Message] = {}
         self._window = 0  # until CONNACK
@@ -176,18 +177,21 @@ class Connection:
         if reason.is_failure:
             self._refusal = str(reason).lower()
             return
-        self._known, self._failures = True, 0
+        self._known = True
         self.resent += len(self._in_flight)
         self._window = min(self.broker.window, getattr(properties, "ReceiveMaximum", PACKET_IDS))
-        self.heard = time.monotonic()
 
     def _disconnected(self, *_: object) -> None:
+        now = time.monotonic()
         self._window = 0
-        self._back_off(time.monotonic())
+        if not self._in_flight:
+            self.heard = now  # patience begins here, not at the last message of a quiet device
+        self._back_off(now)
 
     def _acknowledged(self, _: paho.Client, __: object, mid: int, reason: ReasonCode, ___: Properties) -> None:
         message = self._in_flight.pop(mid, None)
-        self.heard = time.monotonic()
+        # Only this is progress: a broker that lets us in and drops us at the first message must not keep us for ever.
+        self.heard, self._failures = time.monotonic(), 0
         if message is not None:
             self._settled(message, not reason.is_failure)
 

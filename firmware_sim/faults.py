@@ -2,7 +2,7 @@
 
     malformed   beside valid messages, broken ones of every kind of `zoo`, in turn; none of them can be stored
     bursts      a device is offline, keeps its messages, and sends all of them when it is back
-    disorder    two neighbouring messages of a device change places
+    disorder    a message comes after its device's next one; at most half of them can
     duplicates  a valid message is published again later, the same bytes
 
 In this order, so that the valid messages are the same with and without faults, and only valid ones are duplicated:
@@ -22,6 +22,7 @@ from firmware_sim.fleet import Kind, Message
 from firmware_sim.zoo import ZOO
 
 OFFLINE_MESSAGES = 48  # how many messages a device keeps, in the mean, before it is back: half a day of quarters
+HALF = 0.5
 AGAIN_AFTER = 500  # a duplicate follows within so many messages of the whole fleet
 
 
@@ -82,12 +83,13 @@ def _bursts(messages: Iterator[Message], share: float, rng: random.Random) -> It
 
 
 def _disorder(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
+    hold = share / (1 - share) if share < HALF else 1.0  # of those whose neighbour is not held: share = h / (1 + h)
     held: dict[str, Message] = {}
     for message in messages:
         if message.topic in held:
             yield message
             yield held.pop(message.topic)
-        elif message.kind is Kind.VALID and rng.random() < share:
+        elif message.kind is Kind.VALID and rng.random() < hold:
             held[message.topic] = message
         else:
             yield message

@@ -96,7 +96,8 @@ _SENML = "application/senml+json"
 
 ZOO = (
     Fault(name="truncated", reason="malformed", payload=_cut),
-    Fault(name="not_a_number", reason="malformed", payload=_flat('"temperature":NaN'), content_type=_JSON),
+    Fault(name="not_a_number", reason="non_finite", payload=_flat('"temperature":NaN'), content_type=_JSON),
+    Fault(name="overflow", reason="non_finite", payload=_flat('"power":1e999')),
     Fault(name="empty", reason="malformed", payload=lambda _, __: b""),
     Fault(name="garbage", reason="malformed", payload=_garbage),
     Fault(name="invalid_utf8", reason="malformed", payload=_latin1, content_type=_JSON),

@@ -1,0 +1,80 @@
+"""Who publishes, and how each firmware generation writes a message."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from firmware_sim.enrolment import write_enrolment
+from firmware_sim.fleet import Firmware, meters, thermostats
+from firmware_sim.payloads import encode, message
+
+READINGS = [("temperature", "21.50"), ("humidity", "40.1"), ("power", "1250"), ("energy", "12345.678")]
+MOMENT = 1_767_225_600_250  # 2026-01-01T00:00:00.250Z
+
+
+def test_the_same_seed_gives_the_same_homes_and_another_seed_others() -> None:
+    assert thermostats(50, seed=1) == thermostats(50, seed=1)
+    assert not {home.device for home in thermostats(50, seed=1)} & {home.device for home in thermostats(50, seed=2)}
+
+
+def test_identities_are_distinct_over_both_fleets() -> None:
+    homes = (*meters(500, seed=1), *thermostats(500, seed=1))
+    assert len({home.device for home in homes}) == len({home.customer for home in homes}) == 1000
+    assert all(len(home.postal_code) == 5 and home.postal_code.isdigit() for home in homes)
+
+
+def test_a_share_speaks_senml_and_the_others_mix_their_ways_to_write_time() -> None:
+    generations = [home.firmware for home in thermostats(1000, seed=1, senml=0.25)]
+    assert 200 < generations.count(Firmware.SENML) < 300
+    assert set(generations) == set(Firmware)
+    assert Firmware.SENML not in {home.firmware for home in thermostats(1000, seed=1)}
+
+
+@pytest.mark.parametrize(
+    ("firmware", "payload"),
+    [
+        (
+            Firmware.MILLIS,
+            b'{"time":1767225600250,"temperature":21.50,"humidity":40.1,"power":1250,"energy":12345.678}',
+        ),
+        (
+            Firmware.UTC,
+            b'{"time":"2026-01-01T00:00:00.250Z","temperature":21.50,"humidity":40.1,"power":1250,"energy":12345.678}',
+        ),
+        (
+            Firmware.OFFSET,
+            b'{"time":"2026-01-01T01:00:00.250+01:00","temperature":21.50,"humidity":40.1,"power":1250,"energy":12345.678}',
+        ),
+        (
+            Firmware.SENML,
+            (
+                b'[{"bn":"urn:dev:ser:X1:","bt":1767225600,"bu":"Cel","n":"temperature","v":21.50},'
+                b'{"n":"humidity","u":"%RH","v":40.1},{"n":"power","u":"W","v":1250},{"n":"energy","u":"kWh","v":12345.678}]'
+            ),
+        ),
+    ],
+)
+def test_payload_of_each_generation(firmware: Firmware, payload: bytes) -> None:
+    assert encode(firmware, "X1", MOMENT, READINGS) == payload
+    msgspec.json.decode(payload)
+
+
+def test_senml_counts_whole_seconds_and_says_so_in_the_event_time() -> None:
+    (home,) = thermostats(1, seed=1, senml=1.0)
+    said = message(home, MOMENT, READINGS)
+    assert said.time == 1_767_225_600_000
+    assert said.content_type == "application/senml+json"
+    assert said.topic == f"glomska/demo/{home.device}/readings"
+
+
+def test_enrolment_names_every_home_once_and_from_2000_on(tmp_path: Path) -> None:
+    homes = thermostats(20, seed=1, controller="north")
+    write_enrolment(homes, tmp_path / "fleet.csv")
+    with (tmp_path / "fleet.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["controller", "customer", "device", "postal_code", "valid_from"]
+    assert rows[1:] == [["north", h.customer, h.device, h.postal_code, "2000-01-01T00:00:00Z"] for h in homes]
