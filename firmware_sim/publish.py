@@ -34,6 +34,7 @@ def publish(
     connections: int = 1,
     client_id: str = "firmware-sim",
     rate: float = 0.0,
+    live: bool = False,
     patience: float = PATIENCE,
     stop: threading.Event | None = None,
     tally: Tally | None = None,
@@ -41,9 +42,9 @@ def publish(
 ) -> Tally:
     """Publish all `messages`; the tally, which is `tally` when one is given, so that it survives an exception.
 
-    `rate`: messages a second, 0: as fast as the broker takes them. `client_id` gets the connection's number behind it
-    and must be this fleet's alone. Raises Unreachable: no broker at the start, or none that answers for `patience`
-    seconds.
+    `rate`: messages a second, 0: as fast as the broker takes them; `live`: each at its event time instead.
+    `client_id` gets the connection's number behind it and must be this fleet's alone. Raises Unreachable: no broker at
+    the start, or none that acknowledges anything for `patience` seconds.
     """
     tally = Tally() if tally is None else tally
     stop = threading.Event() if stop is None else stop
@@ -51,7 +52,7 @@ def publish(
     try:
         for link in links:
             link.open()
-        _drive(links, _Feed(messages, links, rate), patience, stop, lambda: on_progress(tally))
+        _drive(links, _Feed(messages, links, rate=rate, live=live), patience, stop, lambda: on_progress(tally))
     finally:
         for link in links:
             link.close()
@@ -62,14 +63,15 @@ def publish(
 
 
 class _Feed:
-    """Gives each message to the connection of its device, not faster than `rate`; the head waits for its own."""
+    """Gives each message to the connection of its device when rate or event time say so; the head waits for its own."""
 
-    def __init__(self, messages: Iterable[Message], links: Sequence[Connection], rate: float) -> None:
+    def __init__(self, messages: Iterable[Message], links: Sequence[Connection], *, rate: float, live: bool) -> None:
         self._messages = iter(messages)
         self._head = next(self._messages, None)
         self._links = links
         self._link_of: dict[str, Connection] = {}
         self._rate = rate
+        self._live = live
         self._start = time.monotonic()
         self._sent = 0
 
@@ -79,17 +81,17 @@ class _Feed:
         return self._head is None
 
     def wait(self) -> float:
-        """Seconds until a message may be sent."""
-        return 0.0 if self._rate <= 0 else self._start + self._sent / self._rate - time.monotonic()
+        """Seconds until the head may be sent; below 0 it is late."""
+        if self._live and self._head is not None:
+            return self._head.time / 1000 - time.time()
+        return self._start + self._sent / self._rate - time.monotonic() if self._rate > 0 else 0.0
 
     def push(self) -> None:
-        """Send what rate and windows allow."""
-        due = int(1 - self.wait() * self._rate) if self._rate > 0 else len(self._links) * self._links[0].broker.window
-        while due > 0 and self._head is not None:
+        """Send what pace and windows allow."""
+        while self._head is not None and self.wait() <= 0:
             link = self._link(self._head.topic)
             if link.room <= 0 or not link.send(self._head):
                 return
-            due -= 1
             self._sent += 1
             self._head = next(self._messages, None)
 
