@@ -182,7 +182,7 @@ class _Reader:
             for _valid_from, key in versions
             for epoch in range(max(key.base, epoch_of(max(start, 0))), epoch_of(max(end - 1, 0)) + 1)
             for number, device in enumerate(self._opened.devices)
-            for series in (key.series(device, KeyEpoch(epoch), area=""),)
+            for series in (key.series(device, KeyEpoch(epoch), area="", schema=self._policy.schema),)
         }
 
     def _take_sealed(self, mask: int, rows: list[tuple[int, int, int, bytes]]) -> None:

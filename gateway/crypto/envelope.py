@@ -5,6 +5,7 @@
                 aad = u8(1) LP(controller) LP(kind) key-id incarnation LP(class) u32(version) u32(base))
     record  = u8(1) nonce AES-256-GCM-SIV(K("record", kind, n), nonce, plaintext,
                 aad = u8(1) LP(controller) incarnation LP(class) u32(version) u32(n) LP(kind) record-id)
+    capture = u8(1) nonce AES-256-GCM-SIV(purge key, nonce, plaintext, aad = u8(1) LP(controller) LP("capture") erasure)
     value   = base64url, unpadded, of u8(format) u8(schema) sealed
     aad of sealed = u8(format) u8(schema) LP(controller) LP(domain) LP(P) u32(n) u32(version)
                     LP(measurement) LP(field) u64(event time) u32(revision)
@@ -14,7 +15,6 @@ Formats are for ever: a new one gets a new first byte, and the old one still ope
 
 from __future__ import annotations
 
-import base64
 import binascii
 import enum
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from gateway.errors import VerificationFailed
 from gateway.model.ids import ID_BYTES, Controller, Incarnation, KeyEpoch, KeyId, Pseudonym, RecordId
 
 FORMAT = 1
-SCHEMA = 1
-VALUE_HEADER = u8(FORMAT) + u8(SCHEMA)
+SCHEMA = 1  # of the shipped policy
+HEADER_BYTES = 2  # format and schema, in front of a sealed value
 NO_INCARNATION = Incarnation(bytes(ID_BYTES))
 
 
@@ -111,45 +111,69 @@ def open_record(key: bytes, record: bytes, place: RecordPlace) -> bytes:
     return aead.unseal(key, _body(record), place.aad())
 
 
+def seal_capture(purge_key: bytes, plaintext: bytes, *, controller: Controller, erasure: bytes) -> bytes:
+    """What an erasure still has to delete, under its purge key and bound to that erasure (16 bytes)."""
+    return u8(FORMAT) + aead.seal(purge_key, plaintext, _capture_aad(controller, erasure))
+
+
+def open_capture(purge_key: bytes, capture: bytes, *, controller: Controller, erasure: bytes) -> bytes:
+    """Raises VerificationFailed when it was changed, or belongs to another erasure."""
+    return aead.unseal(purge_key, _body(capture), _capture_aad(controller, erasure))
+
+
 def series_aad(  # noqa: PLR0913 - the fixed part of the formula
-    *, controller: Controller, domain: str, name: Pseudonym, epoch: KeyEpoch | int, version: int, measurement: str
+    *,
+    controller: Controller,
+    domain: str,
+    name: Pseudonym,
+    epoch: KeyEpoch | int,
+    version: int,
+    measurement: str,
+    schema: int = SCHEMA,
 ) -> bytes:
     """The part of a point's associated data that is the same for a whole series; LP(field) and the nonce follow it."""
-    head = VALUE_HEADER + lp(controller.encode()) + lp(domain.encode()) + lp(name.encode())
+    head = u8(FORMAT) + u8(schema) + lp(controller.encode()) + lp(domain.encode()) + lp(name.encode())
     return head + u32(epoch) + u32(version) + lp(measurement.encode())
 
 
-def encode_values(sealed: list[bytes]) -> list[str]:
+def encode_values(sealed: list[bytes], *, schema: int = SCHEMA) -> list[str]:
     """Values of n sealed parts of one length: base64url without padding, encoded in one go because it is 3 x faster."""
     if not sealed:
         return []
-    size = len(VALUE_HEADER) + len(sealed[0])
+    header = u8(FORMAT) + u8(schema)
+    size = HEADER_BYTES + len(sealed[0])
     filler = bytes(-size % 3)
-    joined = (filler + VALUE_HEADER).join(sealed)
-    text = binascii.b2a_base64(VALUE_HEADER + joined + filler, newline=False).translate(_URL_SAFE).decode()
+    joined = (filler + header).join(sealed)
+    text = binascii.b2a_base64(header + joined + filler, newline=False).translate(_URL_SAFE).decode()
     width = (size + len(filler)) // 3 * 4
     used = (size * 8 + 5) // 6
     return [text[i : i + used] for i in range(0, len(text), width)]
 
 
 def decode_value(value: str) -> tuple[int, int, bytes]:
-    """(format, schema, sealed) of a stored value. Raises VerificationFailed."""
+    """(format, schema, sealed) of a stored value, exactly as `encode_values` wrote it. Raises VerificationFailed."""
     try:
-        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-    except (binascii.Error, ValueError) as fault:
+        padded = value.encode("ascii").translate(_PLAIN) + b"=" * (-len(value) % 4)
+        raw = binascii.a2b_base64(padded, strict_mode=True)
+    except (binascii.Error, ValueError):
         message = "a stored value is not base64url"
-        raise VerificationFailed(message) from fault
-    if len(raw) < len(VALUE_HEADER) + aead.TAG_BYTES or raw[0] != FORMAT:
+        raise VerificationFailed(message) from None
+    if len(raw) < HEADER_BYTES + aead.TAG_BYTES or raw[0] != FORMAT:
         message = "a stored value has a format that this version does not know"
         raise VerificationFailed(message, hint="it was written by a newer version, or not by a gateway at all")
-    return raw[0], raw[1], raw[2:]
+    return raw[0], raw[1], raw[HEADER_BYTES:]
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_PLAIN = bytes.maketrans(b"-_+/=", b"+/!!!")  # what base64url does not have is made into what base64 does not have
 
 
 def _kek_aad(controller: Controller, e: int) -> bytes:
     return lp(controller.encode()) + lp(b"kek") + u32(e)
+
+
+def _capture_aad(controller: Controller, erasure: bytes) -> bytes:
+    return u8(FORMAT) + lp(controller.encode()) + lp(b"capture") + erasure
 
 
 def _body(versioned: bytes) -> bytes:

@@ -35,14 +35,14 @@ from gateway.model.ids import (
 )
 from gateway.model.sealed import Reason, Series
 
-__all__ = ["Device", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values"]
+__all__ = ["Device", "Redacted", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values"]
 
 IDENTITY_EPOCH = KeyEpoch(0)
 _KEPT_WINDOWS = 4  # epochs of one device kept at hand: the edge of a month and some late readings
 
 
-class _Redacted:
-    """Says what kind of capability it is and nothing more."""
+class Redacted:
+    """Says what kind of capability it is and nothing more; is neither copied nor written down."""
 
     __slots__ = ()
 
@@ -54,14 +54,15 @@ class _Redacted:
         raise TypeError(message)
 
 
-class SeriesKey(_Redacted):
+class SeriesKey(Redacted):
     """Seals and opens the readings of one series."""
 
-    __slots__ = ("_decrypt", "_encrypt", "_prefix", "series")
+    __slots__ = ("_decrypt", "_encrypt", "_prefix", "_schema", "series")
 
-    def __init__(self, series: Series, key: bytes, prefix: bytes) -> None:
+    def __init__(self, series: Series, key: bytes, prefix: bytes, *, schema: int) -> None:
         cipher = aead.cipher(key)
         self.series = series
+        self._schema = schema
         self._encrypt = cipher.encrypt
         self._decrypt = cipher.decrypt
         self._prefix = prefix
@@ -72,8 +73,15 @@ class SeriesKey(_Redacted):
         return self._encrypt(nonce, plaintext, self._prefix + _field(field) + nonce)
 
     def open(self, field: str, time: int, revision: int, value: str) -> bytes:
-        """The plaintext of a stored value. Raises VerificationFailed when it was changed or stands elsewhere."""
-        _format, _schema, sealed = envelope.decode_value(value)
+        """The plaintext of a stored value.
+
+        Raises:
+            VerificationFailed: it was changed, stands elsewhere, or was written under another policy's schema.
+        """
+        _format, schema, sealed = envelope.decode_value(value)
+        if schema != self._schema:
+            message = f"a stored reading has schema {schema}, where the policy says {self._schema}"
+            raise VerificationFailed(message, hint="read with the policy that it was written under")
         nonce = aead.reading_nonce(time, revision)
         try:
             return self._decrypt(nonce, sealed, self._prefix + _field(field) + nonce)
@@ -82,7 +90,7 @@ class SeriesKey(_Redacted):
             raise VerificationFailed(message) from None
 
 
-class SubjectKey(_Redacted):
+class SubjectKey(Redacted):
     """One key of one customer: a class and version, from its base epoch on."""
 
     __slots__ = ("_csk", "_near", "base", "controller", "incarnation", "key_class", "key_id", "version")
@@ -111,8 +119,20 @@ class SubjectKey(_Redacted):
         """P of a device in one epoch and recipient domain. Raises KeyDestroyed for an epoch the ratchet has passed."""
         return derive.pseudonym(self._subkey(Use.PSEUDONYM, domain, epoch), device)
 
-    def series(self, device: DeviceId, epoch: KeyEpoch, *, area: str, domain: str = STORE_DOMAIN) -> SeriesKey:
-        """The device's series in one epoch. Raises KeyDestroyed for an epoch the ratchet has passed."""
+    def series(
+        self,
+        device: DeviceId,
+        epoch: KeyEpoch,
+        *,
+        area: str,
+        domain: str = STORE_DOMAIN,
+        schema: int = envelope.SCHEMA,
+    ) -> SeriesKey:
+        """The device's series in one epoch, its values in the policy's `schema`.
+
+        Raises:
+            KeyDestroyed: the ratchet has passed that epoch.
+        """
         name = self.pseudonym(device, epoch, domain=domain)
         key = derive.series_key(self._subkey(Use.SEAL, domain, epoch), name)
         prefix = envelope.series_aad(
@@ -122,8 +142,9 @@ class SubjectKey(_Redacted):
             epoch=epoch,
             version=self.version,
             measurement=self.key_class,
+            schema=schema,
         )
-        return SeriesKey(Series(self.key_class, name, area, self.key_id), key, prefix)
+        return SeriesKey(Series(self.key_class, name, area, self.key_id), key, prefix, schema=schema)
 
     def seal_record(
         self, plaintext: bytes, *, kind: str, record_id: RecordId, epoch: KeyEpoch = IDENTITY_EPOCH
@@ -178,7 +199,7 @@ class Span:
     permitted: int = 0
 
 
-class Window(_Redacted):
+class Window(Redacted):
     """An interval of event time, ns, within which a device has one customer, one epoch and one key version a class.
 
     `series` is in the ring's order of classes, None where the class's horizon has passed this epoch.
@@ -193,13 +214,14 @@ class Window(_Redacted):
         self.series = series
 
 
-class Device(_Redacted):
+class Device(Redacted):
     """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again."""
 
-    __slots__ = ("_name", "_spans", "_windows", "newest")
+    __slots__ = ("_name", "_schema", "_spans", "_windows", "newest")
 
-    def __init__(self, name: DeviceId, spans: Sequence[Span]) -> None:
+    def __init__(self, name: DeviceId, spans: Sequence[Span], *, schema: int = envelope.SCHEMA) -> None:
         self._name = name
+        self._schema = schema
         self._spans = tuple(spans)
         self._windows: tuple[Window, ...] = ()
         self.newest = _NEVER
@@ -224,7 +246,8 @@ class Device(_Redacted):
             start, key = versions[valid[-1]]
             following = versions[valid[-1] + 1 :]
             starts, ends = max(starts, start), min([ends, *(later for later, _key in following)])
-            series.append(key.series(self._name, epoch, area=span.area) if epoch >= key.base else None)
+            living = epoch >= key.base
+            series.append(key.series(self._name, epoch, area=span.area, schema=self._schema) if living else None)
         if not any(series):
             return Reason.TOO_OLD
         self.newest = Window(starts, ends, span.permitted, tuple(series))

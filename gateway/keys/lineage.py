@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 
-from gateway.crypto import aead, derive, envelope
-from gateway.crypto.derive import KEY_BYTES, Kind, lp, u8
+from gateway.crypto import derive, envelope
+from gateway.crypto.derive import KEY_BYTES, Kind
 from gateway.crypto.envelope import RowKind, RowPlace
-from gateway.errors import IntegrityStop, KeyDestroyed, KeyMissing
+from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyMissing, Refused
 from gateway.keys.custodian import Custodian
-from gateway.keys.handle import SubjectKey
+from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
 from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
@@ -23,11 +23,10 @@ from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, epoch_of
 __all__ = ["IDENTITY", "Kind", "Lineage"]
 
 IDENTITY = "identity"
-_CAPTURE = b"capture"
 
 
-class Lineage:
-    """The unwrapped keys of one controller at its current e. Redacts its repr; lives as long as the process."""
+class Lineage(Redacted):
+    """The unwrapped keys of one controller at its current e; lives as long as the process."""
 
     def __init__(self, controller: Controller, e: int, kek: bytes) -> None:
         self.controller = controller
@@ -36,9 +35,6 @@ class Lineage:
         self._routes: list[bytes] = []
         self._fences: dict[int, bytes] = {}
         self.horizons: dict[str, KeyEpoch] = {}
-
-    def __repr__(self) -> str:
-        return "<Lineage>"
 
     @classmethod
     def create(
@@ -71,6 +67,13 @@ class Lineage:
         self._fences = {s.version: self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.FENCE)}
         self.horizons = lineages.find_horizons(tx, self.controller)
 
+    def require(self, classes: Iterable[str]) -> None:
+        """Whether this lineage has a horizon for each of these key classes. Raises ConfigurationFault."""
+        unknown = sorted(set(classes) - set(self.horizons))
+        if unknown:
+            message = f"policy.toml: key_classes: this key store was made without {', '.join(unknown)}"
+            raise ConfigurationFault(message, hint="keep the key classes that the first enrolment was made with")
+
     def route_hashes(self, kind: Kind, name: str) -> list[bytes]:
         """The hashes a route may be found under; the newest, under which new routes are written, last."""
         return [derive.route_hash(r, controller=self.controller, kind=kind, name=name) for r in self._routes]
@@ -96,7 +99,13 @@ class Lineage:
         return lineages.find_secrets(tx, self.controller, RowKind.FENCE)
 
     def mint(self, incarnation: Incarnation, classes: Iterable[str]) -> tuple[list[rows.Key], dict[str, SubjectKey]]:
-        """New CSKs, one for each class, at the class's horizon: rows to store, and handles by class."""
+        """New CSKs, one for each class, at the class's horizon: rows to store, and handles by class.
+
+        Raises:
+            ConfigurationFault: a class that this lineage has no horizon for.
+        """
+        classes = list(classes)
+        self.require(classes)
         minted: list[rows.Key] = []
         handles: dict[str, SubjectKey] = {}
         for name in classes:
@@ -124,6 +133,7 @@ class Lineage:
 
         Raises:
             KeyDestroyed: it was erased, or is being erased.
+            Refused: its state does not let it open anything now.
             KeyMissing: it should be there and is not.
             VerificationFailed: the row was moved or changed.
         """
@@ -132,7 +142,7 @@ class Lineage:
             raise KeyDestroyed(message)
         if KeyState(row.state) not in OPENS:
             message = f"this customer's key is {row.state} and opens nothing now"
-            raise KeyDestroyed(message, hint="an operator can tell when it is resumed")
+            raise Refused(message, hint="an operator can tell when it is resumed")
         if row.wrapped is None:
             message = f"a key of class {row.key_class} is {row.state} but has no material"
             raise KeyMissing(message)
@@ -148,15 +158,14 @@ class Lineage:
         return self._add_secret(tx, RowKind.PURGE, version=0, now=now)
 
     def seal_capture(self, tx: Transaction, purge_key: KeyId, plaintext: bytes, *, erasure: bytes) -> bytes:
-        """What an erasure still has to delete, as docs/formats has it: under the purge key, bound to its erasure."""
-        return u8(1) + aead.seal(self._secret(tx, purge_key), plaintext, self._capture_aad(erasure))
+        """What an erasure still has to delete, under its purge key."""
+        key = self._secret(tx, purge_key)
+        return envelope.seal_capture(key, plaintext, controller=self.controller, erasure=erasure)
 
     def open_capture(self, tx: Transaction, purge_key: KeyId, sealed: bytes, *, erasure: bytes) -> bytes:
         """Raises VerificationFailed."""
-        return aead.unseal(self._secret(tx, purge_key), sealed[1:], self._capture_aad(erasure))
-
-    def _capture_aad(self, erasure: bytes) -> bytes:
-        return u8(1) + lp(self.controller.encode()) + lp(_CAPTURE) + erasure
+        key = self._secret(tx, purge_key)
+        return envelope.open_capture(key, sealed, controller=self.controller, erasure=erasure)
 
     def _handle(self, row: rows.Key, csk: bytes) -> SubjectKey:
         return SubjectKey(

@@ -32,10 +32,11 @@ class _Shape:
 class Sealer:
     """The policy's storage modes: compiled once, applied to each batch."""
 
-    __slots__ = ("_quantities", "_shapes")
+    __slots__ = ("_quantities", "_schema", "_shapes")
 
     def __init__(self, policy: Policy) -> None:
         self._quantities = policy.quantities
+        self._schema = policy.schema
         self._shapes: dict[int, _Shape] = {}
 
     def __call__(self, rows: Nameless, points: list[SealedPoint], owners: list[int]) -> None:
@@ -62,8 +63,7 @@ class Sealer:
             for key, at, name, value in zip(rows.series, rows.time, fields, values, strict=True)
         ]
 
-    @staticmethod
-    def _sealed(rows: Nameless, shape: _Shape, fields: list[str]) -> list[str]:
+    def _sealed(self, rows: Nameless, shape: _Shape, fields: list[str]) -> list[str]:
         packed = pack(rows.values[:, shape.sealed], shape.scales, shape.dtype)
         size = shape.dtype.itemsize
         return encode_values(
@@ -72,7 +72,8 @@ class Sealer:
                 for key, name, at, revision, start in zip(
                     rows.series, fields, rows.time, rows.revision, range(0, len(packed), size), strict=True
                 )
-            ]
+            ],
+            schema=self._schema,
         )
 
     def _shape(self, mask: int) -> _Shape:
