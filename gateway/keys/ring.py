@@ -60,11 +60,17 @@ class Ring:
         self.generation = 0
 
     def register(self) -> None:
-        """Begin as a worker: every lineage must open now, or nothing starts. Raises CustodianFault, Unreachable."""
+        """Begin as a worker: every lineage must open now, or nothing starts.
+
+        Raises:
+            CustodianFault, ConfigurationFault, Unreachable.
+        """
         with self._keystore.snapshot() as tx:
             for controller in lineages.all_controllers(tx):
                 self._lineage(tx, controller)
-        self.generation = self._lease.register()
+        generation = self._lease.register()
+        with self._lock:
+            self._move_to(generation)  # what was read above may be of the generation before
 
     def leave(self) -> None:
         """Drop everything and give up the lease. Raises Unreachable."""
@@ -143,16 +149,20 @@ class Ring:
         routes = subjects.find_routes(tx, {h for group in hashes.values() for h in group})
         fences = subjects.find_fences(tx, {h for group in marks.values() for h in group})
         owners = self._owners(tx, lineage, {route.incarnation for route in routes})
+        spans: dict[bytes, list[Span]] = {}
+        for route in routes:
+            spans.setdefault(route.hash, []).extend(_route_spans(route, owners[route.incarnation]))
+        for fence in fences:
+            spans.setdefault(fence.hash, []).append(_fence_span(fence))
         devices = {}
         for topic, name in wanted.items():
-            own = [_route_span(r, owners[r.incarnation]) for r in routes if r.hash in hashes[topic]]
-            fenced = [_fence_span(f) for f in fences if f.hash in marks[topic]]
-            if own or fenced:
-                devices[topic] = Device(name, [self._expired(lineage), *own, *fenced])
+            found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]
+            if found:
+                devices[topic] = Device(name, [self._expired(lineage), *found], schema=self._policy.schema)
         return devices
 
-    def _owners(self, tx: Transaction, lineage: Lineage, wanted: set[Incarnation]) -> dict[Incarnation, Span]:
-        """For each incarnation, a span of all time with its keys, or with why they cannot be used."""
+    def _owners(self, tx: Transaction, lineage: Lineage, wanted: set[Incarnation]) -> dict[Incarnation, list[Span]]:
+        """For each incarnation, spans of all time with its keys, or with why they cannot be used."""
         key_rows: dict[Incarnation, list[rows.Key]] = {incarnation: [] for incarnation in wanted}
         for row in subjects.find_keys(tx, wanted):
             key_rows[row.incarnation].append(row)
@@ -163,15 +173,20 @@ class Ring:
 
     def _owner(
         self, lineage: Lineage, incarnation: Incarnation, found: list[rows.Key], choices: list[rows.Record]
-    ) -> Span:
+    ) -> list[Span]:
         if is_erased(found):
-            return Span(starts=0, ends=FOREVER, reason=Reason.ERASED)
+            return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
         if any(KeyState(row.state) not in SEALS for row in found):
-            return Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)
+            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
         subject = open_subject(lineage, incarnation, found)
-        spoken = in_force(subject.choices(choices), self._clock.wall())
-        mask = permitted(self._policy, spoken) & self._stored
-        return Span(starts=0, ends=FOREVER, keys=tuple(subject.keys[c] for c in self._classes), permitted=mask)
+        keys = tuple(subject.keys[c] for c in self._classes)
+        history, now = subject.choices(choices), self._clock.wall()
+        edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
+        masks = [permitted(self._policy, in_force(history, edge, now)) & self._stored for edge in edges]
+        return [
+            Span(starts=starts, ends=ends, keys=keys, permitted=mask)
+            for starts, ends, mask in zip(edges, [*edges[1:], FOREVER], masks, strict=True)
+        ]
 
     def _expired(self, lineage: Lineage) -> Span:
         oldest = min(lineage.horizons[name] for name in self._classes)
@@ -182,13 +197,18 @@ class Ring:
             lineage = Lineage.load(tx, self._custodian, controller)
             if lineage is None:
                 return None
+            lineage.require(self._classes)
             self._lineages[controller] = lineage
         return self._lineages[controller]
 
 
-def _route_span(route: rows.Route, owner: Span) -> Span:
-    ends = FOREVER if route.valid_to is None else route.valid_to
-    return dataclasses.replace(owner, starts=route.valid_from, ends=ends, area=route.area)
+def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:
+    until = FOREVER if route.valid_to is None else route.valid_to
+    edges = [(max(span.starts, route.valid_from), min(span.ends, until)) for span in owner]
+    return [
+        dataclasses.replace(span, starts=starts, ends=ends, area=route.area)
+        for span, (starts, ends) in zip(owner, edges, strict=True)
+    ]
 
 
 def _fence_span(fence: rows.Fence) -> Span:
