@@ -54,13 +54,14 @@ class FileCustodian:
         file = self._file(controller, e)
         with _faults("created"):
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.suppress(FileExistsError):
-                descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(secrets.token_bytes(KEY_BYTES))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                _sync_directory(self._directory)
+            fresh = file.with_suffix(f".{secrets.token_hex(8)}.new")  # a key file is there whole, or it is not there
+            try:
+                _write_synced(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                with contextlib.suppress(FileExistsError):
+                    file.hardlink_to(fresh)
+            finally:
+                fresh.unlink(missing_ok=True)
+            _sync_directory(self._directory)
 
     def wrap(self, controller: Controller, e: int, kek: bytes) -> bytes:
         """KEK_e under W_e. Raises CustodianFault."""
@@ -78,10 +79,7 @@ class FileCustodian:
         """Overwrite and unlink. What a medium keeps of overwritten blocks is beyond a file's reach."""
         file = self._file(controller, e)
         with _faults("destroyed"), contextlib.suppress(FileNotFoundError):
-            with file.open("r+b") as stream:
-                stream.write(secrets.token_bytes(KEY_BYTES))
-                stream.flush()
-                os.fsync(stream.fileno())
+            _write_synced(os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
             file.unlink()
             _sync_directory(self._directory)
 
@@ -91,7 +89,7 @@ class FileCustodian:
     def _read(self, controller: Controller, e: int) -> bytes:
         file = self._file(controller, e)
         try:
-            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not make us wait
         except OSError as fault:
             message = f"the custodian's key file {file.name} cannot be read: {fault.strerror}"
             raise CustodianFault(message) from None
@@ -123,6 +121,13 @@ def _faults(act: str) -> Iterator[None]:
     except OSError as fault:
         message = f"the custodian's key file could not be {act}: {fault.strerror}"
         raise CustodianFault(message, hint="check owner, mode and free space of the custodian's directory") from None
+
+
+def _write_synced(descriptor: int) -> None:
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(secrets.token_bytes(KEY_BYTES))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _sync_directory(directory: Path) -> None:
