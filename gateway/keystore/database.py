@@ -24,6 +24,7 @@ __all__ = ["KeyStore", "Transaction"]
 _BUSY_MS = 10_000
 _CHECKPOINT_TRIES = 200
 _CHECKPOINT_PAUSE = 0.025  # seconds
+_SCANNED = 1 << 20  # bytes of a file looked at together
 
 
 class KeyStore:
@@ -96,7 +97,7 @@ class KeyStore:
             message = "a reader keeps the key store's log open, so a destroyed key may still be in it"
             raise Unreachable(message, hint="end long readers of the key store (backups, shells), then repeat")
         for file in (self.path, self.path.with_name(self.path.name + "-wal")):
-            if file.exists() and any(_contains(file, trace) for trace in traces):
+            if file.exists() and _contains(file, traces):
                 message = "bytes of a destroyed key are still in the key store's files"
                 raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
 
@@ -144,11 +145,13 @@ def _foreign_errors() -> Iterator[None]:
         raise IntegrityStop(message, hint="restore it from a backup, then look for the cause") from None
 
 
-def _contains(file: Path, trace: bytes) -> bool:
-    tail = b""
+def _contains(file: Path, traces: Sequence[bytes]) -> bool:
+    """Whether one of `traces` stands in the file; read once, however many there are."""
+    overlap = max(map(len, traces), default=0)
+    window = b""
     with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            if trace in tail + chunk:
+        while chunk := stream.read(_SCANNED):
+            window = window[max(0, len(window) - overlap) :] + chunk
+            if any(trace in window for trace in traces):
                 return True
-            tail = chunk[-len(trace) :]
     return False

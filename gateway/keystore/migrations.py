@@ -31,7 +31,8 @@ def migrate(engine: Engine) -> None:
             if version > len(MIGRATIONS):
                 message = f"the key store has schema version {version}, this program knows {len(MIGRATIONS)}"
                 raise IntegrityStop(message, hint="use the newer program that wrote it")
-            if version == 0 and sa.inspect(connection).get_table_names():
+            found = set(sa.inspect(connection).get_table_names())
+            if (found and not version) or (version and schema.state.name not in found):
                 message = "the key store's file holds another program's tables"
                 raise IntegrityStop(message, hint="name another file in keys.url")
             for step in MIGRATIONS[version:]:
