@@ -37,6 +37,7 @@ MOVES = MappingProxyType(
     }
 )
 
+BIRTHS = MappingProxyType({_S.ACTIVE: "enrolment", _S.PRE_ACTIVATION: "rekey"})
 SEALS = frozenset({_S.ACTIVE})
 OPENS = frozenset({_S.ACTIVE, _S.COMPROMISED})
 
@@ -51,7 +52,7 @@ def move(current: KeyState, to: KeyState) -> KeyState:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram: the picture in docs/ is drawn from it, so that it cannot lie."""
-    lines = ["stateDiagram-v2", f"    [*] --> {_node(_S.ACTIVE)}: enrolment"]
+    lines = ["stateDiagram-v2", *(f"    [*] --> {_node(state)}: {act}" for state, act in BIRTHS.items())]
     lines += [f"    {_node(a)} --> {_node(b)}" for a, targets in MOVES.items() for b in KeyState if b in targets]
     return "\n".join([*lines, f"    {_node(_S.DESTROYED)} --> [*]"]) + "\n"
 
