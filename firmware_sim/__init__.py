@@ -5,5 +5,5 @@ throughout: the same seed and start give the same bytes.
 
     homes = thermostats(1000, seed=7)
     messages = with_faults(simulate_messages(homes, window, seed=7), Faults(duplicates=0.05, malformed=0.01), seed=7)
-    tally = publish(messages, "mqtt://127.0.0.1:1883")
+    tally = publish(messages, Broker.at("mqtt://127.0.0.1:1883"))
 """
