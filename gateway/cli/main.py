@@ -14,7 +14,10 @@ from typing import Annotated
 import typer
 
 from gateway.cli.enrol import enrol
+from gateway.cli.erase import erase
 from gateway.cli.failure import report
+from gateway.cli.policy import app as policy_app
+from gateway.cli.read import read
 from gateway.cli.run import run
 
 app = typer.Typer(
@@ -48,8 +51,9 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (run, enrol):
-    app.command(no_args_is_help=False)(_command)
+for _command in (run, enrol, read, erase):
+    app.command()(_command)
+app.add_typer(policy_app, name="policy")
 
 
 def call(argv: list[str]) -> int:

@@ -1,0 +1,137 @@
+"""`glomska erase`: destroy a customer's keys, and say at every step what holds and what remains.
+
+Effective means: no key of this customer is left, in no file and no process, and nothing that was sealed for them can be
+read by anyone. Final means: the rows that can no longer be read are deleted too, the second time after the longest
+request that a worker may have had under way. A running gateway does that; where none runs, this command waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.cli.failure import INTERRUPTED
+from gateway.cli.options import AsJson, Config
+from gateway.cli.subject import Argument, find_subject, subject_text
+from gateway.control.erasure import Erased, Step
+from gateway.errors import UsageFault
+from gateway.keys import lease
+from gateway.keystore import acts, rows, workers
+from gateway.runtime.config import load_settings
+from gateway.runtime.wiring import House, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TICK = 0.2  # seconds between looks at how far it is
+
+_SAID = {
+    Step.FENCED: "in the ledger; keys fenced: nothing is sealed or opened for this customer from here on",
+    Step.EFFECTIVE: "keys destroyed, in every file and process: what was sealed cannot be read by anyone",
+    Step.PURGED_ONCE: "rows deleted from the store",
+    Step.PURGED: "rows deleted again: nothing that was under way is left either",
+}
+
+
+def erase(
+    subject: Argument = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask again. Needed where stdin is not a terminal.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until it is final, also where a gateway runs.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Erase a customer by destroying their keys. This cannot be undone.
+
+    The subject, controller/customer, is never an argument.
+    """
+    text = _confirmed(subject, yes=yes)
+    say = _silent if as_json else typer.echo
+    with opened(load_settings(config)) as house:
+        controller, customer = find_subject(text, house.keystore)
+        erased = house.erasures.erase(controller, customer, on_step=lambda step: say(f"✓ {_SAID[step]}"))
+        code, step = 0, erased.step
+        if step is not Step.PURGED:
+            code, step = _finished(house, erased, say, wait=wait)
+    if as_json:
+        typer.echo(json.dumps(_outcome(erased, step)))
+    else:
+        typer.echo(_summary(erased, step))
+    return code
+
+
+def is_running(worker: rows.Worker, now: int) -> bool:
+    """Whether a registered process is an ingesting one (a reading one has no deadline) whose lease still holds."""
+    boot = lease.boot_id()
+    return worker.deadline > 0 and worker.boot == boot and not lease.is_over(worker, now=now, boot=boot, asked=now)
+
+
+def _confirmed(subject: str | None, *, yes: bool) -> str:
+    """The subject, given twice unless `yes`. Raises UsageFault."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageFault("this cannot be undone, and there is nobody to ask", hint="give --yes to erase without asking")
+    text = subject_text(subject)
+    if not yes and typer.prompt("erasing cannot be undone; the subject again, to erase it", err=True) != text:
+        raise UsageFault("that was another subject; nothing was erased", hint="repeat the command")
+    return text
+
+
+def _finished(house: House, erased: Erased, say: Callable[[str], object], *, wait: bool) -> tuple[int, Step]:
+    """Exit code and step in the end: what is left is waited for unless a running gateway does it."""
+    with house.keystore.snapshot() as tx:
+        running = any(is_running(worker, house.clock.boottime()) for worker in workers.find_all(tx))
+    if not wait and (running or erased.step is Step.EFFECTIVE):
+        return 0, erased.step
+    try:
+        _wait(house, erased.erasure)
+    except KeyboardInterrupt:
+        return INTERRUPTED, _step(house, erased.erasure)
+    say(f"✓ {_SAID[Step.PURGED]}")
+    return 0, Step.PURGED
+
+
+def _wait(house: House, erasure: bytes) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("before rows are deleted again"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        whole = house.erasures.seconds_to_purge(erasure)
+        task = progress.add_task("wait", total=whole or None)
+        while _step(house, erasure) is not Step.PURGED:
+            left = house.erasures.seconds_to_purge(erasure)
+            progress.update(task, completed=whole - left)
+            if left == 0:
+                house.erasures.resume()
+            time.sleep(min(_TICK, left or _TICK))
+
+
+def _step(house: House, erasure: bytes) -> Step:
+    with house.keystore.snapshot() as tx:
+        found = acts.find_erasure(tx, erasure)
+    return Step.PURGED if found is None else Step(found.step)
+
+
+def _outcome(erased: Erased, step: Step) -> dict[str, object]:
+    return {
+        "erasure": erased.erasure.hex(),
+        "state": "final" if step is Step.PURGED else "effective",
+        "effective_ms": None if erased.effective_ms is None else round(erased.effective_ms, 1),
+        "certificate": None,
+    }
+
+
+def _summary(erased: Erased, step: Step) -> str:
+    done = f"erasure {erased.erasure.hex()}: effective after {erased.effective_ms:.0f} ms"
+    if step is Step.PURGED:
+        return f"{done}, {erased.rows} rows deleted, final"
+    if step is Step.EFFECTIVE:
+        return f"{done}; the store did not answer: its rows, which nobody can read, go when `glomska run` reaches it"
+    return f"{done}, {erased.rows} rows deleted; `glomska run` deletes once more and makes it final"
+
+
+def _silent(_text: str) -> None:
+    """With --json, stdout is for the result alone."""

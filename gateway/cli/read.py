@@ -1,0 +1,77 @@
+"""`glomska read`: one customer's readings, for a declared purpose, with an entry in the access log.
+
+An interval without readings gives an empty table and exit code 0; a customer who was erased, exit code 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli import render
+from gateway.cli.options import AsJson, Config
+from gateway.cli.subject import Argument, find_subject, subject_text
+from gateway.cli.times import moment
+from gateway.errors import GlomskaError, UsageFault
+from gateway.policy.load import load_policy
+from gateway.runtime.config import load_settings
+from gateway.runtime.wiring import opened
+
+
+def _purposes(incomplete: str) -> Iterator[tuple[str, str]]:
+    """For shell completion, which must not fail."""
+    try:
+        declared = load_policy(load_settings().policy).purposes
+    except GlomskaError:
+        return
+    yield from ((name, purpose.description) for name, purpose in declared.items() if name.startswith(incomplete))
+
+
+def read(
+    purpose: Annotated[
+        str,
+        typer.Option(metavar="NAME", autocompletion=_purposes, help="What for: a purpose that the policy declares."),
+    ],
+    subject: Argument = None,
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="TIME", help="RFC 3339, a date (UTC), `now`, or -90m, -24h, -7d: so long ago."),
+    ] = "-24h",
+    end: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="The same; readings of that instant are left out.")
+    ] = "now",
+    form: Annotated[render.Format | None, typer.Option("--format", help="Default: table.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there, mode 0600, instead of to stdout.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Read a customer's readings for a purpose. Every read is logged.
+
+    The subject, controller/customer, is never an argument.
+    """
+    form = form or (render.Format.JSON if as_json else render.Format.TABLE)
+    render.judge(form, output)
+    with opened(load_settings(config)) as house:
+        first, last = _interval(start, end, house.clock.wall())
+        controller, customer = find_subject(subject_text(subject), house.keystore)
+        table = house.access.read(controller, customer, purpose=purpose, start=first, end=last)
+    render.write(table, form, output)
+
+
+def _interval(start: str, end: str, now: int) -> tuple[int, int]:
+    """--from and --to in ns. Raises UsageFault."""
+    found = []
+    for option, text in (("--from", start), ("--to", end)):
+        try:
+            found.append(moment(text, now=now))
+        except ValueError:
+            hint = "write 2026-01-31T12:00:00Z, 2026-01-31, now, -90m, -24h or -7d"
+            raise UsageFault(f"{option}: this is no time", hint=hint) from None
+    if found[0] >= found[1]:
+        raise UsageFault("--from is not before --to")
+    return found[0], found[1]
