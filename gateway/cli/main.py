@@ -5,6 +5,7 @@ Every command raises; `failure` says what that means. Files that we make are for
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
 from gateway.cli.erase import erase
 from gateway.cli.failure import report
@@ -26,8 +28,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 configuration or policy, 4 unreachable, 5 refused, "
     "6 unknown subject, 7 key destroyed, 8 verification failed, 9 integrity stop, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
 )
 
 
@@ -51,7 +53,7 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (run, enrol, read, erase):
+for _command in (run, enrol, read, erase, doctor):
     app.command()(_command)
 app.add_typer(policy_app, name="policy")
 
@@ -59,6 +61,9 @@ app.add_typer(policy_app, name="policy")
 def call(argv: list[str]) -> int:
     """One command; its exit code."""
     os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end an erasure
     try:
         code = app(args=argv or ["--help"], prog_name="glomska", standalone_mode=False)
         sys.stdout.flush()

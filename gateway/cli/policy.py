@@ -15,7 +15,7 @@ from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
 from gateway.runtime.config import load_settings
 
-app = typer.Typer(help="The privacy policy.", no_args_is_help=True)
+app = typer.Typer(help="The privacy policy.")
 
 
 @app.callback()

@@ -128,7 +128,7 @@ def _write_parquet(table: Table, stream: BinaryIO) -> None:
 
     text, instant = pa.string(), pa.timestamp("ns", tz="UTC")
     kinds: tuple[Any, ...] = (instant, text, text, text, pa.float64(), pa.int64())
-    columns = (table.time, table.device, table.quantity, table.unit, table.value, table.revision)
+    columns: tuple[Any, ...] = (table.time, table.device, table.quantity, table.unit, table.value, table.revision)
     arrays: list[Any] = [pa.array(column, type=kind) for column, kind in zip(columns, kinds, strict=True)]
     parquet.write_table(pa.Table.from_arrays(arrays, names=list(COLUMNS)), stream)
 

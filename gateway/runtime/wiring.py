@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import resource as limits
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,28 +92,40 @@ class House:
         lease_s = self.settings.keys.lease_s
         return Access(self.keystore, self.custodian, self.policy, self.store, self.clock, lease_s=lease_s)
 
-    def worker(self, log: Log) -> Worker:
-        """The ingesting process. Raises what its parts raise."""
+    @staticmethod
+    def self_test() -> None:
+        """Raises VerificationFailed when a primitive gives a wrong answer."""
         selftest.run()
-        mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
-        topics = Topics(mqtt.topics)
+
+    def session(
+        self, on_state: Callable[[str], None], *, client_id: str | None = None, session_expiry_s: int | None = None
+    ) -> Session:
+        """The session that is configured, or another one on the same terms. Raises ConfigurationFault."""
+        mqtt = self.settings.mqtt
         host, port = mqtt.address
-        session = Session(
+        return Session(
             host,
             port,
-            mqtt.client_id,
-            topics.filters,
+            client_id or mqtt.client_id,
+            Topics(mqtt.topics).filters,
             receive_maximum=mqtt.receive_maximum,
             keep_alive_s=mqtt.keep_alive_s,
-            session_expiry_s=mqtt.session_expiry_s,
+            session_expiry_s=session_expiry_s or mqtt.session_expiry_s,
             max_packet_bytes=mqtt.max_payload_bytes + _HEADER_BYTES,
             clock=self.clock,
-            on_state=lambda state: log.event("broker", state=state),
+            on_state=on_state,
             username=mqtt.username,
             password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
         )
+
+    def worker(self, log: Log) -> Worker:
+        """The ingesting process. Raises what its parts raise."""
+        self.self_test()
+        mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
+        session = self.session(lambda state: log.event("broker", state=state))
+        parse = Topics(mqtt.topics).parse
         lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
-        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=topics.parse)
+        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=parse)
         return Worker(
             session,
             ring,

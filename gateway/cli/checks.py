@@ -1,0 +1,189 @@
+"""What `glomska doctor` looks at: one function a check, each says what it found or raises what is wrong.
+
+A check changes nothing and makes no file: a doctor who is called as root must not leave files that the gateway's own
+user cannot open. Where something is not there yet, that is said and is no fault, unless something else says that it
+was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.cli.erase import is_running
+from gateway.control.erasure import Step
+from gateway.control.ledger import Ledger
+from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, Unreachable
+from gateway.keys.lineage import Lineage
+from gateway.keystore import acts, lineages, workers
+from gateway.policy.load import check as findings_of
+from gateway.runtime.wiring import House
+
+_OTHERS = 0o077
+_SECOND = 1_000_000_000
+_OLDEST = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).timestamp()  # this program is younger
+_SET_BACK_S = 60.0  # how far a clock may be behind the ledger's last line
+_NOT_YET = "not there yet: `glomska enrol` makes it"
+
+
+def _primitives(house: House) -> str:
+    house.self_test()
+    return "known answers of HKDF, AES-256-GCM-SIV and HMAC come out right"
+
+
+def _configuration(house: House) -> str:
+    return str(house.settings.file)
+
+
+def _policy(house: House) -> str:
+    warnings = sum(level == "warning" for level, _text in findings_of(house.policy))
+    more = f"; {warnings} warnings, see `glomska policy check`" if warnings else ""
+    return f"{house.settings.policy}, schema {house.policy.schema}, {len(house.policy.purposes)} purposes{more}"
+
+
+def _areas(house: House) -> str:
+    return f"{house.settings.areas}, {len(house.areas.names)} ranges of postal codes"
+
+
+def _state(house: House) -> str:
+    path = house.settings.state
+    if not path.exists():
+        return f"{path} is {_NOT_YET}"
+    found = path.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConfigurationFault(f"{path} is no directory", hint="name a directory in `state`")
+    if stat.S_IMODE(found.st_mode) & _OTHERS:
+        mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        raise ConfigurationFault(f"{path} is open to other users (mode {mode})", hint=f"chmod 700 {path}")
+    return f"{path}, mode {stat.S_IMODE(found.st_mode):04o}, owner {_owner(path)}"
+
+
+def _custodian(house: House) -> str:
+    if not _has_keys(house):
+        return _NOT_YET
+    with house.keystore.snapshot() as tx:
+        names = lineages.all_controllers(tx)
+        for name in names:
+            Lineage.load(tx, house.custodian, name)
+    directory = house.settings.state / house.settings.keys.custodian.partition(":")[2]
+    if names and stat.S_IMODE(directory.stat().st_mode) & _OTHERS:
+        raise CustodianFault(f"{directory} is open to other users", hint=f"chmod 700 {directory}")
+    return f"opens the keys of {len(names)} controller(s)"
+
+
+def _keystore(house: House) -> str:
+    if not _has_keys(house):
+        return _NOT_YET
+    with house.keystore.snapshot() as tx:
+        known = len(lineages.all_controllers(tx))
+    return f"{house.settings.keys.url}, {known} controller(s)"
+
+
+def _ledger(house: House) -> str:
+    directory = house.settings.state / house.settings.ledger.path
+    written = (directory / "ledger.jsonl").exists()
+    if not written and _has_keys(house):
+        with house.keystore.snapshot() as tx:
+            if acts.newest_known(tx) >= 0:
+                raise IntegrityStop("the ledger is missing: the key store knows acts that were in it")
+    if written and not _has_keys(house) and Ledger(directory, house.clock).verify() > 1:
+        raise IntegrityStop("the key store is missing: the ledger knows acts on its keys")
+    if not written or not _has_keys(house):
+        return _NOT_YET
+    house.control.check()
+    return f"{house.control.ledger.verify()} lines, chain whole, agrees with the key store"
+
+
+def _store(house: House) -> str:
+    file = _file(house, house.settings.store.url)
+    if file is not None and not file.exists():
+        return f"{file} is not there yet: `glomska run` makes it"
+    health = house.store.health()
+    if not health.ok:
+        raise Unreachable(health.detail, hint=health.hint or None)
+    return health.detail
+
+
+def _broker(house: House) -> str:
+    """Under a name and with a session of its own, which ends with it: the gateway's is not disturbed."""
+    session = house.session(lambda _state: None, client_id=f"doctor-{secrets.token_hex(8)}", session_expiry_s=1)
+    try:
+        session.connect()
+    finally:
+        session.close()
+    host, port = house.settings.mqtt.address
+    return f"{host}:{port} takes the subscription with QoS 1"
+
+
+def _clock(house: House) -> str:
+    now = house.clock.wall() / _SECOND
+    hint = "set the clock, with NTP if possible: event times, consents and retention are judged by it"
+    if now < _OLDEST:
+        raise ConfigurationFault("the clock is before this program was written", hint=hint)
+    if (house.settings.state / house.settings.ledger.path / "ledger.jsonl").exists() and _has_keys(house):
+        written = dt.datetime.fromisoformat(str(house.control.ledger.head.body["time"])).timestamp()
+        if now < written - _SET_BACK_S:
+            raise ConfigurationFault(f"the clock is {written - now:.0f} s behind the ledger's last line", hint=hint)
+    return dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _erasures(house: House) -> str:
+    if not _has_keys(house):
+        return "none"
+    with house.keystore.snapshot() as tx:
+        waiting = acts.open_erasures(tx, done=Step.PURGED)
+        running = any(is_running(worker, house.clock.boottime()) for worker in workers.find_all(tx))
+    early = sum(Step(erasure.step) in {Step.FENCED, Step.DELETED} for erasure in waiting)
+    if early and not running:
+        message = f"{early} erasure(s) were begun, are not effective, and no gateway runs to carry them on"
+        raise Unreachable(message, hint="start `glomska run`")
+    return f"{len(waiting)} not final yet; a running gateway finishes them" if waiting else "none open"
+
+
+def _workers(house: House) -> str:
+    if not _has_keys(house):
+        return "none"
+    with house.keystore.snapshot() as tx:
+        found = workers.find_all(tx)
+    running = sum(is_running(worker, house.clock.boottime()) for worker in found)
+    gone = f", {len(found) - running} registered without a lease that holds" if len(found) > running else ""
+    return f"{running} running{gone}"
+
+
+CHECKS: dict[str, Callable[[House], str]] = {
+    "self-test": _primitives,
+    "configuration": _configuration,
+    "policy": _policy,
+    "areas": _areas,
+    "clock": _clock,
+    "state directory": _state,
+    "key store": _keystore,
+    "custodian": _custodian,
+    "ledger": _ledger,
+    "store": _store,
+    "broker": _broker,
+    "erasures": _erasures,
+    "workers": _workers,
+}
+"""By name, in the order in which they are made and shown."""
+
+
+def _has_keys(house: House) -> bool:
+    file = _file(house, house.settings.keys.url)
+    return file is None or file.exists()
+
+
+def _file(house: House, url: str) -> Path | None:
+    """The file of an SQLite URL, None for a server."""
+    scheme, _, rest = url.partition(":///")
+    return house.settings.state / rest if scheme == "sqlite" else None
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
