@@ -55,6 +55,8 @@ class Ring:
         self._clock = clock
         self._parse = parse
         self._lock = threading.Lock()
+        self._polling = threading.Lock()
+        self._acknowledged = 0
         self._lineages: dict[Controller, Lineage] = {}
         self._known: dict[str, Device] = {}
         self.generation = 0
@@ -68,9 +70,9 @@ class Ring:
         with self._keystore.snapshot() as tx:
             for controller in lineages.all_controllers(tx):
                 self._lineage(tx, controller)
-        generation = self._lease.register()
+        self._acknowledged = self._lease.register()
         with self._lock:
-            self._move_to(generation)  # what was read above may be of the generation before
+            self._move_to(self._acknowledged)  # what was read above may be of the generation before
 
     def leave(self) -> None:
         """Drop everything and give up the lease. Raises Unreachable."""
@@ -79,15 +81,21 @@ class Ring:
         self._lease.leave()
 
     def poll(self) -> bool:
-        """Look for a new generation and renew the lease; whether the generation moved. Raises Unreachable."""
-        generation = self._lease.look()
-        moved = generation != self.generation
-        if moved:
-            with self._lock:
-                self._move_to(generation)
-            self._lease.acknowledge(generation)
-        self._lease.renew_if_due()
-        return moved
+        """Look for a new generation and renew the lease; whether the generation moved. Raises Unreachable.
+
+        One thread at a time: a generation that was looked up earlier and moved to later would bring the old one back.
+        """
+        with self._polling:
+            generation = self._lease.look()
+            moved = generation != self.generation
+            if moved:
+                with self._lock:
+                    self._move_to(generation)
+            if generation != self._acknowledged:  # also when the last attempt did not reach the key store
+                self._lease.acknowledge(generation)
+                self._acknowledged = generation
+            self._lease.renew_if_due()
+            return moved
 
     @contextlib.contextmanager
     def using(self) -> Iterator[int]:

@@ -1,13 +1,18 @@
 """One ingesting process: messages in, sealed points stored, and only then acknowledged.
 
-Three threads, one duty each:
+Four threads, one duty each:
 
     reader   receive, look up, decode … seal        back-pressure: it stops reading while the writer's queue is full
     writer   gather a batch, store it, settle it    in the order of arrival, as MQTT wants acknowledgements
-    keeper   lease, generations, open erasures      a lease that ends stops reader and writer until it is renewed
+    keeper   lease and generations                  a lease that ends stops reader and writer until it is renewed
+    tidier   open erasures                          may wait for stores and other workers, so it keeps nothing else
 
 A delivery is acknowledged when every point that came of it was accepted, or refused for good and counted. A store that
 is down keeps its batch and is tried again; meanwhile nothing is acknowledged and the broker holds what follows.
+
+What waiting can mend (store, key store, custodian, lease) is waited out; anything else ends the process, since nothing
+may go on half. Stopping drains: the reader ends first, the writer when it has settled what was read or the store or
+lease is away, the keeper last.
 """
 
 from __future__ import annotations
@@ -18,10 +23,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.errors import GlomskaError, LeaseOver, Unreachable
+from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable
 from gateway.keys.ring import GenerationMoved, Ring
 from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Chain
@@ -32,8 +38,10 @@ from gateway.transport.ingest import Delivery, Session
 
 _QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
+_TIDY = 1.0  # seconds between looks at open erasures
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
 _QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
+_WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
 
 
 class Writes(Protocol):
@@ -69,33 +77,31 @@ class Worker:
         self._housekeeping = housekeeping
         self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
         self._stopping = threading.Event()
+        self._drained = threading.Event()  # the writer has ended: nobody takes from the queue any more
         self._failure: BaseException | None = None
-        self._said = ""
+        self._said: dict[str, str] = {}
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
         self._ring.register()
         try:
             self._session.connect()
-            threads = [
-                threading.Thread(target=self._guard, args=(f,), name=f.__name__) for f in (self._write, self._keep)
-            ]
+            duties = (self._read, self._write, self._keep, self._tidy)
+            threads = [threading.Thread(target=self._guard, args=(duty,), name=duty.__name__) for duty in duties]
             for thread in threads:
                 thread.start()
-            on_ready()
-            self._guard(self._read)
-            self._put(None)
-            threads[0].join()
-            self._stopping.set()
-            threads[1].join()
+            self._guard(on_ready)
+            for thread in threads:
+                while thread.is_alive():
+                    self._guard(thread.join)  # an interrupt here stops the worker, which still drains
         finally:
             self._session.close()
-            self._ring.leave()
+            self._leave()
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop reading, write and settle what was read, end. From any thread or signal handler."""
+        """Stop reading, write and settle what was read, end. From any thread, not from a signal handler: it locks."""
         self._stopping.set()
         self._session.stop()
 
@@ -107,17 +113,24 @@ class Worker:
             self._failure = self._failure or fault
             self.stop()
 
+    def _leave(self) -> None:
+        """Without the key store the lease just runs out, and that must not hide why the process ends."""
+        try:
+            self._ring.leave()
+        except Unreachable as fault:
+            self._log.error("leaving", fault, level="warning")
+
     def _read(self) -> None:
-        while not self._stopping.is_set():
-            delivery = self._session.receive(_TICK)
-            if delivery is not None:
-                job = self._processed(delivery)
-                if job is None:
-                    return
-                self._put(job)
+        try:
+            while not self._stopping.is_set():
+                delivery = self._session.receive(_TICK)
+                if delivery is not None and (job := self._processed(delivery)) is not None:
+                    self._put(job)
+        finally:
+            self._put(None)
 
     def _put(self, job: Job | None) -> None:
-        while True:
+        while not self._drained.is_set():
             try:
                 self._jobs.put(job, timeout=_TICK)
             except queue.Full:
@@ -145,11 +158,14 @@ class Worker:
         return None
 
     def _write(self) -> None:
-        ended = False
-        while not ended:
-            jobs, ended = self._gathered()
-            if jobs and not self._stored(jobs):
-                return
+        try:
+            ended = False
+            while not ended:
+                jobs, ended = self._gathered()
+                if jobs and not self._stored(jobs):
+                    return
+        finally:
+            self._drained.set()
 
     def _gathered(self) -> tuple[list[Job], bool]:
         """A batch by count, age or quiet, and whether it is the last."""
@@ -173,8 +189,9 @@ class Worker:
         """Write and settle; False when the process stops while the store or the lease is away."""
         batch = Batch(jobs)
         pause = _FIRST_PAUSE
-        self.metrics.waiting = len(batch.points)
         while batch.points:
+            self.metrics.waiting = len(batch.points)
+            wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             try:
                 self._drop_erased(batch)
                 batch.settle(self._store.write(batch.points))
@@ -184,11 +201,9 @@ class Worker:
                 wait = self._poll_s
             except Unreachable as fault:
                 self._trouble("storing", fault)
-                wait = max(pause * random.uniform(0.5, 1.0), getattr(fault, "retry_after", None) or 0.0)  # noqa: S311
+                wait = max(wait, getattr(fault, "retry_after", None) or 0.0)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                continue
-            if self._stopping.wait(wait):
+            if batch.points and self._stopping.wait(wait):
                 return False
         self.metrics.waiting = 0
         self._settle(batch)
@@ -214,25 +229,28 @@ class Worker:
             metrics.refuse_readings(done.refusals.readings)
             metrics.stored += len(set(done.owners))
             metrics.untimed += done.untimed
-            metrics.points += len(done.points)
-            self._session.acknowledge(delivery.generation, delivery.tokens)
         for reason, messages in batch.refused_messages().items():
             metrics.refuse(reason, messages)
             metrics.stored -= messages
+        metrics.refuse_readings(batch.refused_readings())
+        metrics.points += batch.accepted
         metrics.batches += 1
         metrics.redelivered = self._session.counters.redelivered
         metrics.devices = len(self._ring)
+        for generation, jobs in groupby(batch.jobs, key=lambda job: job.delivery.generation):
+            self._session.acknowledge(generation, list(chain.from_iterable(job.delivery.tokens for job in jobs)))
 
     def _keep(self) -> None:
-        upkeep = 0.0
-        while not self._stopping.wait(self._poll_s):
+        while not self._drained.wait(self._poll_s):
             self._poll()
-            if time.monotonic() >= upkeep:
-                try:
-                    self._housekeeping()
-                except GlomskaError as fault:
-                    self._log.error("housekeeping", fault, level="warning")
-                upkeep = time.monotonic() + 1
+
+    def _tidy(self) -> None:
+        while not self._stopping.wait(_TIDY):
+            try:
+                self._housekeeping()
+                self._recovered("housekeeping")
+            except GlomskaError as fault:
+                self._trouble("housekeeping", fault)
 
     def _poll(self) -> None:
         try:
@@ -244,12 +262,13 @@ class Worker:
             self._recovered("key store")
 
     def _trouble(self, where: str, fault: GlomskaError) -> None:
-        """Said once, not at every try."""
-        if self._said != where + str(fault):
-            self._said = where + str(fault)
+        """Said once, not at every try. What waiting does not mend is raised again."""
+        if not isinstance(fault, _WAITED_OUT):
+            raise fault
+        if self._said.get(where) != str(fault):
+            self._said[where] = str(fault)
             self._log.error(f"waiting: {where}", fault, level="warning")
 
     def _recovered(self, where: str) -> None:
-        if self._said.startswith(where):
-            self._said = ""
+        if self._said.pop(where, None) is not None:
             self._log.event(f"recovered: {where}")
