@@ -1,8 +1,9 @@
 """One pipeline measured on fresh servers: first under full load, then for latency at 1,000 messages a second.
 
 Publisher, broker, pipeline and store share the machine, as they do on an edge box. CPU is user and system time of the
-pipeline's process and its children from /proc, from `ready` until the last message is stored, so start-up is left out
-and everything else is in. A run whose books do not balance stops with RigFault: a lost message would flatter its rate.
+pipeline's process and its children, from `ready` until the last message is stored: start-up is left out, and everything
+else is in, the first look-up of each device too, so short runs show more a message than long ones. A run whose books do
+not balance stops with RigFault: a lost message would flatter its rate.
 
 In the latency phase a proxy that stamps arrivals stands in front of the store; in the load phase nothing does.
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 import mqtt5
 import pytest
 
-from benchmarks import messages, processes, wire
+from benchmarks import contenders, messages, processes, wire
 from benchmarks.publisher import Acknowledgements
 from benchmarks.servers import EmbeddedBroker, InfluxDB1, Mosquitto, ServerDown, ServerMissing, VictoriaMetrics, http
 from benchmarks.stamps import StampingProxy
@@ -290,18 +290,27 @@ def test_the_messages_are_the_same_for_all_and_name_a_point_each() -> None:
     assert max(at for _, at in points) == 1_760_000_000_000
 
 
-def test_the_rig_balances_the_books_of_the_peers() -> None:
+def test_the_rig_balances_the_books_of_every_pipeline() -> None:
     command = [sys.executable, "-m", "benchmarks.ingest", "--json", "--messages", "4000", "--latency-messages", "300"]
     result = subprocess.run(
-        [*command, "--pipelines", "plain", "idle-subscriber"], capture_output=True, text=True, check=False, timeout=120
+        [*command, "--pipelines", *contenders.ALL], capture_output=True, text=True, check=False, timeout=240
     )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    assert [row["pipeline"] for row in found["rows"]] == ["plain", "idle-subscriber"]
-    assert found["rows"][0]["stored"] == 4000
-    assert 0 < found["rows"][0]["latency_ms"]["p50"] <= found["rows"][0]["latency_ms"]["p99"]
-    assert found["rows"][0]["cpu_us_per_message"] > found["rows"][1]["cpu_us_per_message"] > 0
-    assert found["ratio"] == {"plain": None, "node_red": None}
+    rows = {(row["pipeline"], row["store"]): row for row in found["rows"]}
+    assert {name: row["stored"] for name, row in rows.items()} == {
+        ("glomska", "influxdb"): 4000,
+        ("glomska", "sqlite"): 4000,
+        ("plain", "victoriametrics"): 4000,
+        ("idle-subscriber", "none"): 0,
+    }
+    for name in (("glomska", "influxdb"), ("plain", "victoriametrics")):
+        assert 0 < rows[name]["latency_ms"]["p50"] <= rows[name]["latency_ms"]["p99"]
+    assert all(row["cpu_us_per_message"] > 0 and row["messages_per_second"] > 0 for row in rows.values())
+    ours, theirs = rows["glomska", "influxdb"], rows["plain", "victoriametrics"]
+    assert found["ratio"]["plain"] == pytest.approx(theirs["cpu_us_per_message"] / ours["cpu_us_per_message"], rel=0.01)
+    assert found["ratio"]["node_red"] is None
+    assert found["share_of_idle"] > 0
 
 
 def _write(port: int, lines: list[bytes]) -> None:
