@@ -11,6 +11,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Concatenate, ParamSpec
 
@@ -27,6 +28,7 @@ from firmware_sim.run import Request, print_error, run
 P = ParamSpec("P")
 Option = typer.Option
 DAY = 86_400
+SOON = 2  # seconds: live homes begin when the fleet is connected for certain
 
 app = typer.Typer(no_args_is_help=True, help="A fleet of thermostats and meters: replayed, simulated, faults included.")
 
@@ -116,15 +118,17 @@ def simulate(
     hours: Annotated[float, Option(min=0, help="The same in hours, added; neither: one day.")] = 0.0,
     interval: Annotated[int, Option(min=1, max=DAY, help="Seconds between two readings of a home.")] = 900,
     start: Annotated[str | None, Option(help="RFC 3339; without: so long ago that the last reading is of now.")] = None,
+    live: Annotated[bool, Option("--live", help="From now on, each reading at its own time; no --rate.")] = False,
 ) -> int:
     """Publish what simulated homes with thermostats measure."""
+    if live and start is not None:
+        raise UsageFault("--live and --start exclude each other: live begins now")
     steps = int((days * DAY + hours * 3600 or DAY) // interval)
-    begin = int(time.time()) - steps * interval if start is None else _unix(start)
+    begin = int(time.time()) + (SOON if live else -steps * interval) if start is None else _unix(start)
     homes = thermostats(request.homes, seed=request.seed, controller=request.controller, senml=request.senml)
     window = Window(start=begin * 1000, interval=interval, steps=steps)
-    return run(
-        request, "simulate", homes, simulate_messages(homes, window, seed=request.seed), total=steps * len(homes)
-    )
+    messages = simulate_messages(homes, window, seed=request.seed)
+    return run(replace(request, live=live), "simulate", homes, messages, total=steps * len(homes))
 
 
 def _unix(text: str) -> int:

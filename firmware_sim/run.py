@@ -52,6 +52,7 @@ class Request:
     record: Path | None
     dry_run: bool
     as_json: bool
+    live: bool = False
 
 
 def run(request: Request, name: str, homes: Sequence[Home], messages: Iterable[Message], *, total: int) -> int:
@@ -102,6 +103,7 @@ def _publish(request: Request, stream: Iterator[Message], total: int, tally: Tal
             connections=request.connections,
             client_id=request.client_id,
             rate=request.rate,
+            live=request.live,
             patience=request.patience,
             stop=stop,
             tally=tally,

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,19 @@ def test_a_reader_gets_a_table(broker: Mosquitto) -> None:
     assert ["published", "30"] in rows
     assert ["valid", "15"] in rows
     assert ["malformed", "15"] in rows
+
+
+def test_live_homes_report_what_they_measure_now(broker: Mosquitto, witness: Witness, tmp_path: Path) -> None:
+    before = time.time() * 1000
+    words = ("--live", "--homes", "3", "--interval", "1", "--hours", str(2.5 / 3600))
+    done = call("simulate", *words, "--url", broker.url, "--messages", str(tmp_path / "record"), "--json")
+    after = time.time() * 1000
+    assert json.loads(done.stdout)["valid"] == len(witness.wait_for(6)) == 6
+    times = [entry["time"] for entry in record(tmp_path / "record")]
+    assert times == sorted(times)
+    assert before < times[0] < times[-1] <= after, "a reading was sent before it was measured"
+
+
+def test_live_begins_now_and_at_no_other_time() -> None:
+    done = call("simulate", "--live", "--start", START, "--json")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "usage")
