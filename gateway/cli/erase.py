@@ -119,7 +119,7 @@ def _outcome(erased: Erased, step: Step) -> dict[str, object]:
     return {
         "erasure": erased.erasure.hex(),
         "state": "final" if step is Step.PURGED else "effective",
-        "effective_ms": None if erased.effective_ms is None else round(erased.effective_ms, 1),
+        "effective_ms": round(erased.effective_ms, 1),
         "certificate": None,
     }
 

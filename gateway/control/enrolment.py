@@ -172,6 +172,8 @@ class _Group:
             workers.raise_generation(self._tx)  # workers hold the fence without its end
         self._add_device(lineage, line, owner)
         self._new_records += [owner.record(CHOICE, choice) for choice in choices]
+        if choices and owner.incarnation not in self._new_incarnations:
+            workers.raise_generation(self._tx)  # workers hold what this customer allowed before
         return True
 
     def _owner(self, lineage: Lineage, line: Enrolment) -> Subject | None:

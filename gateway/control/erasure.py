@@ -2,13 +2,15 @@
 
     1. intent     in the ledger, durable
     2. fenced     one transaction: keys `erasing`; fences; what is to be deleted, captured under a purge key;
-    generation + 1 3. released   every worker has acknowledged the generation, or its lease is over 4. effective
-    wrapped keys, routes and records deleted, and the key store's files scanned for them 5. purged     rows deleted
-    from every store by captured pseudonym, at once and again when the longest request that a
-                  worker may have had under way is over; then the purge key and the capture go too
+                  generation + 1
+    3. released   every worker has acknowledged the generation, or its lease is over
+    4. effective  wrapped keys, routes and records deleted, and the key store's files scanned for them
+    5. purged     rows deleted from every store by captured pseudonym, at once and again when the longest request that a
+                  worker may have had under way is over; then the purge key and the capture go too, scanned for as well
 
-Every step is recorded and may be repeated: end the process anywhere and `resume` converges. Before step 4 is done
-nothing is reported as erased. A worker that is stopped or cut off delays step 3 by its lease plus 10 %, and no more.
+Every step is recorded and may be repeated, by several processes at once: end one anywhere and `resume` converges.
+Before step 4 is done nothing is reported as erased. A worker that is stopped or cut off delays step 3 by its lease plus
+10 %, and no more; it is forgotten with step 5 (`control.purge`), so that it delays no other erasure.
 
     erasure = erasures.erase(controller, customer)      # steps 1 to 4, and the first purge
     erasures.resume()                                   # whatever is open: called by `run` once a second
@@ -16,56 +18,41 @@ nothing is reported as erased. A worker that is stopped or cut off delays step 3
 
 from __future__ import annotations
 
-import enum
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.control import customer as customers
-from gateway.control.role import Act, Control
+from gateway.control.ledger import Line
+from gateway.control.purge import Eraser, Purging, Step, find, note
+from gateway.control.role import ERASE, Act, Control
 from gateway.errors import KeyDestroyed, Unreachable
 from gateway.keys import lease
-from gateway.keys.capture import Capture, collect
+from gateway.keys.capture import collect
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines, fences_of
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
-from gateway.keystore import acts, lineages, rows, subjects, workers
+from gateway.keystore import acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, CustomerId, Incarnation, new_id
 
-ERASE = "erase"
-PURGE = "purge"
+__all__ = ["Erased", "Eraser", "Erasures", "Step", "open_count"]
+
 _PAUSE = 0.01  # seconds between looks at the workers
 _MARGIN = lease.SECOND  # between the last request's deadline and the second purge
-
-
-class Step(enum.StrEnum):
-    """How far an erasure has come."""
-
-    FENCED = "fenced"
-    DELETED = "deleted"  # committed, not yet proven
-    EFFECTIVE = "effective"
-    PURGED_ONCE = "purged_once"
-    PURGED = "purged"
-
-
-class Eraser(Protocol):
-    """A store of the inventory, as erasure needs it."""
-
-    def delete(self, measurements: Sequence[str], pseudonyms: Sequence[str]) -> int:
-        """Remove all rows of these series; how many. Raises Unreachable."""
+_SEALED_UNTIL = 86_400 * lease.SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """What came of an erasure. `effective_ms` counts from the request; None when it was effective before."""
+    """What came of an erasure. `effective_ms` counts from the request; `workers` were registered then."""
 
     erasure: bytes
     step: Step
-    effective_ms: float | None
+    effective_ms: float
     rows: int | None
     workers: int
 
@@ -79,8 +66,9 @@ class Erasures:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self._inventory = inventory
-        self._future = future_window_s * lease.SECOND
+        self.purging = Purging(control, custodian, inventory)
+        self._newest = future_window_s * lease.SECOND + _SEALED_UNTIL
+        self._asked: dict[bytes, int] = {}  # boot time from which this process waits for workers, by erasure
 
     def erase(
         self,
@@ -101,9 +89,14 @@ class Erasures:
             incarnation = customers.find_incarnation(tx, lineage, customer)
             begun = acts.erasure_of(tx, incarnation)
         erasure = begun.erasure if begun else self._fence(lineage, incarnation)
-        counted = self._advance(erasure, on_step)
+        on_step(Step.FENCED)
+        while (counted := self._advance(erasure)) is None:
+            time.sleep(_PAUSE)
+        on_step(Step.EFFECTIVE)
         effective_ms = (self._clock.boottime() - started) / 1e6
-        found = self._purge_if_reachable(erasure, on_step)
+        with contextlib.suppress(Unreachable):  # then step 5 stays open
+            self.purging.run(erasure, on_step)
+        found = find(self._control, erasure)
         return Erased(
             erasure=erasure,
             step=Step(found.step),
@@ -113,29 +106,43 @@ class Erasures:
         )
 
     def resume(self) -> list[bytes]:
-        """Carry on with every erasure that is not done; those that are done now. Raises Unreachable and as `erase`."""
+        """Carry on with every erasure that is not done, without waiting; those that are done now.
+
+        Raises:
+            CustodianFault, Refused, IntegrityStop, Unreachable: the key store's or the ledger's; one of a store leaves
+                the purges for the next call.
+        """
+        self._control.check()
         self._resume_intents()
         with self._control.keystore.snapshot() as tx:
             waiting = acts.open_erasures(tx, done=Step.PURGED)
+        effective = [found.erasure for found in waiting if self._advance(found.erasure) is not None]
         done = []
-        for erasure in waiting:
-            self._advance(erasure.erasure, lambda _step: None)
-            if Step(self._purge_if_reachable(erasure.erasure, lambda _step: None).step) is Step.PURGED:
-                done.append(erasure.erasure)
+        for erasure in effective:
+            try:
+                step = self.purging.run(erasure)
+            except Unreachable:  # neither does it answer for the others
+                break
+            if step is Step.PURGED:
+                done.append(erasure)
         return done
 
     def seconds_to_purge(self, erasure: bytes) -> float:
         """How long until the second purge of an erasure may be done; 0 when it may, or is."""
-        found = self._find(erasure)
-        if found.purge_due is None or found.step == Step.PURGED or found.purge_boot != lease.boot_id():
-            return 0.0
-        return max(0.0, (found.purge_due - self._clock.boottime()) / lease.SECOND)
+        return self.purging.seconds_left(find(self._control, erasure))
 
     def _fence(self, lineage: Lineage, incarnation: Incarnation) -> bytes:
-        """Steps 1 and 2."""
+        """Steps 1 and 2; the erasure that is under way, of this process or of one that came first."""
         erasure = new_id()
-        with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex()) as act:
-            self._fence_within(act, lineage, incarnation, erasure)
+        try:
+            with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex()) as act:
+                self._fence_within(act, lineage, incarnation, erasure)
+        except KeyDestroyed:
+            with self._control.keystore.snapshot() as tx:
+                begun = acts.erasure_of(tx, incarnation)
+            if begun is None:
+                raise
+            return begun.erasure
         return erasure
 
     def _fence_within(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
@@ -143,7 +150,7 @@ class Erasures:
         lineage.refresh(tx)
         key_rows = customers.living_keys(tx, incarnation)
         subject = open_subject(lineage, incarnation, key_rows)
-        capture = collect(tx, subject, key_rows, newest=now + self._future)
+        capture = collect(tx, subject, key_rows, newest=now + self._newest)
         fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
         subjects.add_fences(tx, fences)
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
@@ -168,33 +175,32 @@ class Erasures:
         )
         acts.add_erasure(tx, row)
 
-    def _advance(self, erasure: bytes, on_step: Callable[[Step], None]) -> int:
-        """Steps 3 and 4, from wherever they stand; the number of workers that were waited for."""
-        on_step(Step.FENCED)
-        counted = 0
-        found = self._find(erasure)
+    def _advance(self, erasure: bytes) -> int | None:
+        """Steps 3 and 4, from wherever they stand: the number of workers it took, or None while one holds on."""
+        counted: int | None = 0
+        found = find(self._control, erasure)
         if found.step == Step.FENCED:
-            counted = self._await_workers(found.generation)
+            counted = self._released(found)
+            if counted is None:
+                return None
             self._delete_keys(erasure)
-            found = self._find(erasure)
+            found = find(self._control, erasure)
         if found.step == Step.DELETED:
-            self._control.keystore.scrub(self._capture(found).trace_bytes())
-            self._note(erasure, was=Step.DELETED, step=Step.EFFECTIVE, effective=self._clock.wall())
+            capture = self.purging.capture(erasure)
+            self._control.keystore.scrub(capture.trace_bytes() if capture else ())
+            note(self._control, erasure, was=Step.DELETED, step=Step.EFFECTIVE, effective=self._clock.wall())
         self._control.conclude(ERASE, found.seq, state="effective", workers=counted)
-        on_step(Step.EFFECTIVE)
+        self._asked.pop(erasure, None)
         return counted
 
-    def _await_workers(self, generation: int) -> int:
-        """Step 3. What a worker holds it lets go of when it acknowledges, or when its lease is over."""
-        asked, boot = self._clock.boottime(), lease.boot_id()
-        while True:
-            with self._control.keystore.snapshot() as tx:
-                found = workers.find_all(tx)
-            now = self._clock.boottime()
-            behind = [w for w in found if w.generation < generation]
-            if all(lease.is_over(w, now=now, boot=boot, asked=asked) for w in behind):
-                return len(found)
-            time.sleep(_PAUSE)
+    def _released(self, found: rows.Erasure) -> int | None:
+        """Step 3: the number of workers, once each has acknowledged or its lease is over."""
+        asked = self._asked.setdefault(found.erasure, self._clock.boottime())
+        with self._control.keystore.snapshot() as tx:
+            registered = workers.find_all(tx)
+        now, boot = self._clock.boottime(), lease.boot_id()
+        behind = [w for w in registered if w.generation < found.generation]
+        return len(registered) if all(lease.is_over(w, now=now, boot=boot, asked=asked) for w in behind) else None
 
     def _delete_keys(self, erasure: bytes) -> None:
         """Step 4, the transaction."""
@@ -212,77 +218,35 @@ class Erasures:
             due = self._clock.boottime() if longest is None else self._clock.boottime() + longest + _MARGIN
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 
-    def _purge_if_reachable(self, erasure: bytes, on_step: Callable[[Step], None]) -> rows.Erasure:
-        """Step 5, as far as it can be done now: a store that does not answer leaves it open."""
-        found = self._find(erasure)
-        try:
-            if found.step == Step.EFFECTIVE:
-                self._note(erasure, was=Step.EFFECTIVE, step=Step.PURGED_ONCE, rows_first=self._purge(found))
-                on_step(Step.PURGED_ONCE)
-            if self._find(erasure).step == Step.PURGED_ONCE and self.seconds_to_purge(erasure) == 0:
-                self._purge_again(found)
-                on_step(Step.PURGED)
-        except Unreachable:
-            return self._find(erasure)
-        return self._find(erasure)
-
-    def _purge_again(self, found: rows.Erasure) -> None:
-        """The second purge, and the end of what it needed."""
-        gone = self._purge(found)
-        with self._control.act(PURGE, erasure=found.erasure.hex(), incarnation=found.incarnation.hex()) as act:
-            act.outcome["rows"] = gone
-            if found.purge_key is not None:
-                lineages.delete_secret(act.tx, found.purge_key)
-            acts.update_erasure(act.tx, found.erasure, step=Step.PURGED, rows_second=gone, capture=None, purge_key=None)
-
-    def _purge(self, found: rows.Erasure) -> int:
-        capture = self._capture(found)
-        return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
-
-    def _capture(self, found: rows.Erasure) -> Capture:
-        if found.purge_key is None or found.capture is None:
-            message = "this erasure is done, and what it deleted is no longer known"
-            raise KeyDestroyed(message)
-        with self._control.keystore.snapshot() as tx:
-            lineage = customers.open_lineage(tx, self._custodian, found.controller)
-            plain = lineage.open_capture(tx, found.purge_key, found.capture, erasure=found.erasure)
-        return Capture.decode(plain)
-
     def _resume_intents(self) -> None:
         """Erasures whose intent is in the ledger and which the key store has never heard of: do step 2 now."""
+        open_intents = [line for line in self._control.ledger.open_intents.values() if line.act == ERASE]
         with self._control.keystore.snapshot() as tx:
-            unknown = [
-                line
-                for line in self._control.ledger.open_intents.values()
-                if line.act == ERASE and acts.find_erasure(tx, bytes.fromhex(str(line.body["erasure"]))) is None
-            ]
+            unknown = [line for line in open_intents if acts.find_erasure(tx, _erasure(line)) is None]
         for line in unknown:
-            self._resume_intent(line.seq, bytes.fromhex(str(line.body["erasure"])), str(line.body["incarnation"]))
+            if not self._resume_intent(line):
+                self._control.conclude(ERASE, line.seq, result="abandoned")
 
-    def _resume_intent(self, seq: int, erasure: bytes, incarnation: str) -> None:
-        wanted = Incarnation(bytes.fromhex(incarnation))
+    def _resume_intent(self, line: Line) -> bool:
+        """Whether the intent is an erasure now, or settled; False when there is nothing left to erase."""
+        wanted = Incarnation(bytes.fromhex(str(line.body["incarnation"])))
         with self._control.step() as tx:
+            if line.seq not in self._control.ledger.open_intents or acts.find_erasure(tx, _erasure(line)) is not None:
+                return True  # another process came first
+            if acts.find_act(tx, line.seq) is None:
+                acts.record_intent(tx, seq=line.seq, act=ERASE, now=self._clock.wall())
             key_rows = subjects.find_keys(tx, [wanted])
-            acts.record_intent(tx, seq=seq, act=ERASE, now=self._clock.wall())
-            if key_rows and acts.erasure_of(tx, wanted) is None:
-                lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
-                self._fence_within(Act(tx=tx, seq=seq), lineage, wanted, erasure)
-
-    def _find(self, erasure: bytes) -> rows.Erasure:
-        with self._control.keystore.snapshot() as tx:
-            found = acts.find_erasure(tx, erasure)
-        if found is None:
-            message = "there is no such erasure"
-            raise KeyDestroyed(message)
-        return found
-
-    def _note(self, erasure: bytes, *, was: Step, **changes: object) -> None:
-        with self._control.step() as tx:
-            found = acts.find_erasure(tx, erasure)
-            if found is not None and found.step == was:
-                acts.update_erasure(tx, erasure, **changes)
+            if not key_rows or acts.erasure_of(tx, wanted) is not None:
+                return False
+            lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
+            self._fence_within(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
+            return True
 
 
 def open_count(tx: Transaction) -> int:
     """Erasures that are not done."""
     return len(acts.open_erasures(tx, done=Step.PURGED))
+
+
+def _erasure(line: Line) -> bytes:
+    return bytes.fromhex(str(line.body["erasure"]))

@@ -88,27 +88,39 @@ class Ledger:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the file lock, with everything that others appended read and verified. Raises IntegrityStop."""
-        descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._catch_up()
+        """Hold the file lock, with everything that others appended read and verified.
+
+        Raises:
+            IntegrityStop: the file was cut, edited, exchanged or removed.
+            Unreachable: it cannot be read or locked.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                self._catch_up()
+                if self._last is None:
+                    self.cut_torn()  # of a first line that was never whole
+            except OSError as fault:
+                message = f"the ledger cannot be read: {fault.strerror}"
+                raise Unreachable(message, hint="check owner and mode of ledger.path") from None
             if self._last is None:
                 self._id = new_id()
                 self.append("ledger", "outcome", ledger=self._id.hex())
             yield
-        finally:
-            os.close(descriptor)
 
     def append(self, act: str, phase: str, **body: Value) -> int:
         """Write one line, durable when this returns; its sequence. Within `locked`. Raises Unreachable."""
         line = self._chained(act, phase, body)
+        data = rfc8785.dumps(line.body) + b"\n"
         try:
-            self._write(self.path, rfc8785.dumps(line.body) + b"\n")
+            self._write(self.path, data)
         except OSError as fault:
-            message = f"the ledger cannot be written: {fault.strerror}; nothing was done"
+            then = "nothing was done" if phase == "intent" else "what was done stands, and is noted when there is room"
+            message = f"the ledger cannot be written: {fault.strerror}; {then}"
             raise Unreachable(message, hint="without a ledger nothing is done to keys; free some space") from None
-        self._offset = self.path.stat().st_size
+        self._offset += len(data)
         self._note(line)
         return line.seq
 
@@ -130,7 +142,7 @@ class Ledger:
         """Read the whole chain again; the number of lines. Raises IntegrityStop naming the first bad line."""
         last: Line | None = None
         count = 0
-        with self.path.open("rb") as stream:
+        with self.locked(), self.path.open("rb") as stream:
             for count, raw in enumerate(stream, start=1):
                 last = _parse(raw, last, number=count)
         return count
@@ -180,10 +192,13 @@ class Ledger:
         descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
             size = os.fstat(descriptor).st_size
-            if os.write(descriptor, data) != len(data):
-                os.ftruncate(descriptor, size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(descriptor)
+            try:
+                _write_whole(descriptor, data)
+                os.fsync(descriptor)
+            except OSError:  # who is told that it was not written must not find it there later
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
         finally:
             os.close(descriptor)
         if new:
@@ -192,6 +207,11 @@ class Ledger:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    if os.write(descriptor, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _parse(raw: bytes, last: Line | None, *, number: int) -> Line:

@@ -7,8 +7,12 @@
 The lock is held for one transaction, never while waiting. Each transaction, a failed act's too, records the sequence of
 its intent in the key store, so that a cut ledger or a restored key store is seen at the next act:
 
-- the key store knows a sequence that the ledger lacks: the ledger was cut; refuse.
-- the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; refuse.
+- the key store's acts are in another ledger: refuse the role.
+- the key store knows a sequence that the ledger lacks: the ledger was cut; stop.
+- the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; stop.
+
+Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
+the key store knows it, `abandoned` when not. Only an erasure is carried on with instead (see `control.erasure`).
 """
 
 from __future__ import annotations
@@ -19,11 +23,12 @@ from dataclasses import dataclass, field
 
 from gateway.clock import Clock
 from gateway.control.ledger import Ledger, Value
-from gateway.errors import IntegrityStop
+from gateway.errors import IntegrityStop, Refused
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 
-RESUMED_ELSEWHERE = frozenset({"erase", "purge"})  # control.erasure resumes these by their own steps
+ERASE = "erase"
+_FAILED = " failed"  # behind the name of an act that the key store knows because it was rolled back
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,11 +69,11 @@ class Control:
             acts.take_role(tx, self.ledger.id)
             yield tx
 
-    def conclude(self, name: str, intent: int, **body: Value) -> None:
+    def conclude(self, name: str, intent: int, *, result: str = "done", **body: Value) -> None:
         """The outcome of an act that was begun; nothing happens when it has one."""
         with self._role():
             if intent in self.ledger.open_intents:
-                self.ledger.append(name, "outcome", intent=intent, result="done", **body)
+                self.ledger.append(name, "outcome", intent=intent, result=result, **body)
 
     def check(self) -> None:
         """Whether key store and ledger belong together and agree. Raises Refused, IntegrityStop."""
@@ -93,7 +98,7 @@ class Control:
                 yield Act(tx=tx, seq=seq)
         except BaseException:
             with self.keystore.act() as tx:
-                acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
+                acts.record_intent(tx, seq=seq, act=name + _FAILED, now=self.clock.wall())
             self.ledger.append(name, "outcome", intent=seq, result="failed")
             raise
 
@@ -101,11 +106,11 @@ class Control:
         with self.keystore.snapshot() as tx:
             owner, newest = acts.known_ledger(tx), acts.newest_known(tx)
             outcome = self.ledger.newest_outcome
-            restored = outcome is not None and not acts.knows(tx, outcome.intent)
-            left_open = [(line, acts.knows(tx, line.seq)) for line in self.ledger.open_intents.values()]
+            restored = outcome is not None and acts.find_act(tx, outcome.intent) is None
+            left_open = [(line, acts.find_act(tx, line.seq)) for line in self.ledger.open_intents.values()]
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
-            raise IntegrityStop(message, hint="set ledger.path to the ledger that belongs to this key store")
+            raise Refused(message, hint="set ledger.path to the ledger that belongs to this key store")
         if newest > self.ledger.head.seq:
             message = "the ledger was cut: the key store knows acts that are not in it"
             raise IntegrityStop(message, hint="bring back the whole ledger from its copy")
@@ -116,5 +121,6 @@ class Control:
             )
         self.ledger.cut_torn()
         for line, known in left_open:
-            if line.act not in RESUMED_ELSEWHERE:
-                self.ledger.append(line.act, "outcome", intent=line.seq, result="done" if known else "abandoned")
+            result = "abandoned" if known is None else "failed" if known.endswith(_FAILED) else "done"
+            if line.act != ERASE or result == "failed":
+                self.ledger.append(line.act, "outcome", intent=line.seq, result=result)

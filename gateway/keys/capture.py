@@ -69,8 +69,13 @@ def collect(tx: Transaction, subject: Subject, key_rows: Sequence[rows.Key], *, 
         pseudonyms=tuple(pseudonyms),
         key_ids=tuple(row.key_id.hex() for row in key_rows),
         dead=(),
-        traces=tuple(blob[:_TRACE_BYTES].hex() for blob in (*wrapped, *records)),
+        traces=tuple(trace(blob).hex() for blob in (*wrapped, *records)),
     )
+
+
+def trace(blob: bytes) -> bytes:
+    """What shows in a file that something wrapped or sealed is still in it."""
+    return blob[:_TRACE_BYTES]
 
 
 def _records(tx: Transaction, subject: Subject, kind: str) -> list[rows.Record]:

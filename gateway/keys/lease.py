@@ -43,15 +43,7 @@ class Lease:
         before, wall = self._clock.boottime(), self._clock.wall()
         with self._keystore.act() as tx:
             generation = workers.generation(tx)
-            worker = rows.Worker(
-                worker=self._worker,
-                boot=boot_id(),
-                generation=generation,
-                lease=self._length,
-                deadline=self._deadline,
-                renewed=before,
-            )
-            workers.register(tx, worker)
+            workers.register(tx, self._row(generation, before))
         self._granted(before, wall)
         return generation
 
@@ -61,9 +53,14 @@ class Lease:
             return workers.generation(tx)
 
     def acknowledge(self, generation: int) -> None:
-        """Every key cached before `generation` is dropped, and what is in flight for them will be refused."""
+        """Every key cached before `generation` is dropped, and what is in flight for them will be refused.
+
+        A worker that was away for so long that an erasure has forgotten it begins again.
+        """
+        before = self._clock.boottime()
         with self._keystore.act() as tx:
-            workers.acknowledge(tx, self._worker, generation=generation)
+            if not workers.acknowledge(tx, self._worker, generation=generation):
+                workers.register(tx, self._row(generation, before))
 
     def renew_if_due(self) -> None:
         """Renew when a third of the lease has gone. Refused, it just runs out. Raises Unreachable."""
@@ -90,6 +87,16 @@ class Lease:
         self._until_boot = 0
         with self._keystore.act() as tx:
             workers.leave(tx, self._worker)
+
+    def _row(self, generation: int, renewed: int) -> rows.Worker:
+        return rows.Worker(
+            worker=self._worker,
+            boot=boot_id(),
+            generation=generation,
+            lease=self._length,
+            deadline=self._deadline,
+            renewed=renewed,
+        )
 
     def _granted(self, before: int, wall: int) -> None:
         self._renewed = before

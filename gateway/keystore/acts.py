@@ -36,9 +36,10 @@ def record_intent(tx: Transaction, *, seq: int, act: str, now: int) -> None:
     tx.execute(acts.insert().values(seq=seq, act=act, at=now))
 
 
-def knows(tx: Transaction, seq: int) -> bool:
-    """Whether the act with this ledger sequence reached the key store."""
-    return tx.execute(sa.select(acts.c.seq).where(acts.c.seq == seq)).one_or_none() is not None
+def find_act(tx: Transaction, seq: int) -> str | None:
+    """Name of the act with this ledger sequence, or None when it did not reach the key store."""
+    found: str | None = tx.scalars(sa.select(acts.c.act).where(acts.c.seq == seq)).one_or_none()
+    return found
 
 
 def newest_known(tx: Transaction) -> int:

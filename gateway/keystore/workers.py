@@ -36,9 +36,14 @@ def renew(tx: Transaction, worker: bytes, *, renewed: int) -> bool:
     return bool(tx.execute(owner.values(renewed=renewed)).rowcount)
 
 
-def acknowledge(tx: Transaction, worker: bytes, *, generation: int) -> None:
-    """The worker has dropped every key it cached before `generation`."""
-    tx.execute(workers.update().where(workers.c.worker == worker).values(generation=generation))
+def acknowledge(tx: Transaction, worker: bytes, *, generation: int) -> bool:
+    """The worker has dropped every key it cached before `generation`; False when it was forgotten."""
+    return bool(tx.execute(workers.update().where(workers.c.worker == worker).values(generation=generation)).rowcount)
+
+
+def forget(tx: Transaction, *, before: int) -> None:
+    """Remove workers that never acknowledged a generation, once nothing of theirs can be under way any more."""
+    tx.execute(workers.delete().where(workers.c.generation < before))
 
 
 def leave(tx: Transaction, worker: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Which readings of a batch may go on: the device is known, the time is in its window, the value can be, someone needs it.
+"""Which readings of a batch may go on: a known device, a time in its window, a value that can be, someone who needs it.
 
 Judges whole columns where it can and rows where it must. Refusal is per reading; a message is refused only when nothing
 of it remains, with the first reason met. Reasons: `range`, `future`, `no_purpose`, `too_old`, and whatever the device's
@@ -75,19 +75,20 @@ class Admission:
                 continue
             found = self._window(devices[index], at, latest)
             if found.__class__ is Window:
-                allowed = held & found.permitted  # type: ignore[union-attr]  # a class check that costs 30 ns, not 80
-                if None in found.series:  # type: ignore[union-attr]
-                    allowed = self._unexpired(allowed, found, index, refusals, lost)  # type: ignore[arg-type]
+                allowed = held & found.permitted
+                if None in found.series:
+                    allowed = self._unexpired(allowed, found, index, refusals, lost)
                 if allowed != held:
-                    refusals.add_readings(Reason.NO_PURPOSE, (held & ~found.permitted).bit_count())  # type: ignore[union-attr]
-                    lost.setdefault(index, Reason.NO_PURPOSE)
+                    if unwanted := held & ~found.permitted:
+                        refusals.add_readings(Reason.NO_PURPOSE, unwanted.bit_count())
+                        lost.setdefault(index, Reason.NO_PURPOSE)
                     if not allowed:
                         continue
                 message(index)
                 time(at)
                 revision(rev)
                 mask(allowed)
-                window(found)  # type: ignore[arg-type]
+                window(found)
                 rows.append(row)
             else:
                 refusals.add_readings(found, held.bit_count())  # type: ignore[arg-type]

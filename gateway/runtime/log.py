@@ -9,6 +9,7 @@ logged by its type alone, since its text may quote what it failed on.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import sys
@@ -40,7 +41,7 @@ class Log:
             line = json.dumps({"event": name, "time": time, "level": level, **fields}, separators=(",", ":"))
         else:
             line = " ".join([time, level.upper(), name, *(f"{k}={json.dumps(v)}" for k, v in fields.items())])
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError, ValueError):  # a full disk or closed pipe stops no reading
             print(line, file=self._stream, flush=True)
 
     def error(self, name: str, fault: BaseException, *, level: Level = "error") -> None:

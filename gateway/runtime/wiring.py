@@ -88,7 +88,8 @@ class House:
 
     @cached_property
     def access(self) -> Access:
-        """Reads for a purpose."""
+        """Reads for a purpose. Raises what `control` raises: in a restored key store the erased would live again."""
+        self.control.check()
         lease_s = self.settings.keys.lease_s
         return Access(self.keystore, self.custodian, self.policy, self.store, self.clock, lease_s=lease_s)
 

@@ -1,0 +1,128 @@
+"""The last step of an erasure: what can no longer be read is deleted, twice, and what it was is forgotten.
+
+The first purge follows the end of the keys. The second waits until the longest request that a worker may have had under
+way is over, since a store may take it after the first. Then purge key, capture and the workers that never let go are
+deleted in one transaction, and the key store's files are scanned for what is left of them.
+
+    step = purging.run(erasure)             # as far as it can be done now
+    purging.seconds_left(found)             # until the second purge
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from gateway.control import customer as customers
+from gateway.control.role import Control
+from gateway.errors import KeyDestroyed
+from gateway.keys import lease
+from gateway.keys.capture import Capture, trace
+from gateway.keys.custodian import Custodian
+from gateway.keystore import acts, lineages, rows, workers
+
+PURGE = "purge"
+
+
+class Step(enum.StrEnum):
+    """How far an erasure has come."""
+
+    FENCED = "fenced"
+    DELETED = "deleted"  # committed, not yet proven
+    EFFECTIVE = "effective"
+    PURGED_ONCE = "purged_once"
+    CLEARED = "cleared"  # purged again; capture and purge key deleted, not yet proven
+    PURGED = "purged"
+
+
+class Eraser(Protocol):
+    """A store of the inventory, as erasure needs it."""
+
+    def delete(self, measurements: Sequence[str], pseudonyms: Sequence[str]) -> int:
+        """Remove all rows of these series; how many. Raises Unreachable."""
+
+
+class Purging:
+    """Step 5 over one key store, its ledger, and an inventory of stores. Any number of processes may do it at once."""
+
+    def __init__(self, control: Control, custodian: Custodian, inventory: Mapping[str, Eraser]) -> None:
+        self._control = control
+        self._clock = control.clock
+        self._custodian = custodian
+        self._inventory = inventory
+
+    def run(self, erasure: bytes, on_step: Callable[[Step], None] = lambda _step: None) -> Step:
+        """As far as it can be done now. Raises Unreachable: the rest stays open."""
+        if find(self._control, erasure).step == Step.EFFECTIVE:
+            self._first(erasure)
+            on_step(Step.PURGED_ONCE)
+        found = find(self._control, erasure)
+        if found.step == Step.PURGED_ONCE and self.seconds_left(found) == 0:
+            self._second(erasure)
+        if find(self._control, erasure).step == Step.CLEARED:
+            self._control.keystore.scrub(())
+            note(self._control, erasure, was=Step.CLEARED, step=Step.PURGED)
+            on_step(Step.PURGED)
+        return Step(find(self._control, erasure).step)
+
+    def seconds_left(self, found: rows.Erasure) -> float:
+        """How long until the second purge may be done; 0 when it may, or is. Requests do not outlive their boot."""
+        if found.purge_due is None or found.step in (Step.CLEARED, Step.PURGED) or found.purge_boot != lease.boot_id():
+            return 0.0
+        return max(0.0, (found.purge_due - self._clock.boottime()) / lease.SECOND)
+
+    def capture(self, erasure: bytes) -> Capture | None:
+        """What is to be deleted; None when another process has deleted it and forgotten what it was."""
+        with self._control.keystore.snapshot() as tx:
+            found = acts.find_erasure(tx, erasure)
+            if found is None or found.purge_key is None or found.capture is None:
+                return None
+            lineage = customers.open_lineage(tx, self._custodian, found.controller)
+            return Capture.decode(lineage.open_capture(tx, found.purge_key, found.capture, erasure=erasure))
+
+    def _first(self, erasure: bytes) -> None:
+        gone = self._delete(erasure)
+        with self._control.step() as tx:
+            found = acts.find_erasure(tx, erasure)
+            if found is not None and found.step in (Step.EFFECTIVE, Step.PURGED_ONCE):  # of two at once, each its own
+                acts.update_erasure(tx, erasure, step=Step.PURGED_ONCE, rows_first=gone + (found.rows_first or 0))
+
+    def _second(self, erasure: bytes) -> None:
+        gone = self._delete(erasure)
+        traces: list[bytes] = []
+        with self._control.act(PURGE, erasure=erasure.hex()) as act:
+            act.outcome["rows"] = gone
+            found = acts.find_erasure(act.tx, erasure)
+            if found is None or found.purge_key is None or found.capture is None:
+                return  # another process came first
+            secret = lineages.find_secret(act.tx, found.purge_key)
+            traces = [trace(found.capture), *([trace(secret.wrapped)] if secret else [])]
+            lineages.delete_secret(act.tx, found.purge_key)
+            workers.forget(act.tx, before=found.generation)
+            acts.update_erasure(act.tx, erasure, step=Step.CLEARED, rows_second=gone, capture=None, purge_key=None)
+        self._control.keystore.scrub(traces)
+
+    def _delete(self, erasure: bytes) -> int:
+        capture = self.capture(erasure)
+        if capture is None:
+            return 0
+        return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
+
+
+def find(control: Control, erasure: bytes) -> rows.Erasure:
+    """One erasure as the key store has it now. Raises KeyDestroyed when there is none."""
+    with control.keystore.snapshot() as tx:
+        found = acts.find_erasure(tx, erasure)
+    if found is None:
+        message = "there is no such erasure"
+        raise KeyDestroyed(message)
+    return found
+
+
+def note(control: Control, erasure: bytes, *, was: Step, **changes: object) -> None:
+    """Record progress, unless another process has come further."""
+    with control.step() as tx:
+        found = acts.find_erasure(tx, erasure)
+        if found is not None and found.step == was:
+            acts.update_erasure(tx, erasure, **changes)
