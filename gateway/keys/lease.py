@@ -34,7 +34,7 @@ class Lease:
         self._length = int(lease_s * SECOND)
         self._deadline = int(deadline_s * SECOND)
         self._worker = new_id()
-        self._renewed: int | None = None
+        self._renewed = 0
         self._until_boot = 0
         self._until_wall = 0
 
@@ -63,9 +63,9 @@ class Lease:
                 workers.register(tx, self._row(generation, before))
 
     def renew_if_due(self) -> None:
-        """Renew when a third of the lease has gone. Refused, it just runs out. Raises Unreachable."""
+        """Renew when a third of the lease has gone, or all by wall time. Refused, it runs out. Raises Unreachable."""
         before, wall = self._clock.boottime(), self._clock.wall()
-        if self._renewed is not None and before - self._renewed < self._length // 3:
+        if self.holds() and before - self._renewed < self._length // 3:
             return
         with self._keystore.act() as tx:
             renewed = workers.renew(tx, self._worker, renewed=before)
