@@ -37,6 +37,8 @@ from gateway.policy.consent import in_force, may_read
 from gateway.policy.rules import Mode, Policy, Purpose, Quantity
 
 _SECOND = 1_000_000_000
+_LAST = 2**63 - 1  # the end of time, for a store
+_LOOK = 1024  # points between looks at the lease
 Integers = npt.NDArray[np.int64]
 
 
@@ -85,11 +87,12 @@ class Access:
             CustodianFault, LeaseOver, Unreachable: nothing was read.
         """
         declared = self._policy.purpose(purpose)
+        start, end = max(start, 0), min(end, _LAST)
         lease = Lease(self._keystore, self._clock, lease_s=self._lease_s, deadline_s=0)
         generation = lease.register()
         try:
             opened = self._open(controller, customer, purpose)
-            table = _Reader(self._policy, declared, opened, self._store).table(start, end)
+            table = _Reader(self._policy, declared, opened, self._store, lease).table(start, end)
             lease.require()
             if lease.look() != generation:
                 self._still_living(opened.subject.incarnation)
@@ -148,20 +151,21 @@ class Access:
 class _Reader:
     """One read: pseudonyms out, stored fields in, values opened and put in order."""
 
-    def __init__(self, policy: Policy, purpose: Purpose, opened: _Opened, store: Readable) -> None:
+    def __init__(self, policy: Policy, purpose: Purpose, opened: _Opened, store: Readable, lease: Lease) -> None:
         self._policy = policy
         self._purpose = purpose
         self._opened = opened
         self._store = store
+        self._lease = lease
         self._wanted = {q.number: q for q in policy.quantities if q.name in purpose.quantities}
         self._columns = _Columns()
 
     def table(self, start: int, end: int) -> Table:
         """All readings of the purpose's quantities, one a device, time and quantity: the newest revision."""
         for measurement in sorted({q.key_class for q in self._wanted.values()}):
-            named = self._series(self._opened.subject.keys[measurement], start, end)
+            named = self._series(self._opened.subject.keys.get(measurement, ()), start, end)
             sealed: dict[int, list[tuple[int, int, int, bytes]]] = {}
-            for point in self._store.query(measurement, list(named), start, end):
+            for point in self._kept_up(self._store.query(measurement, list(named), start, end)):
                 device, key = named[point.series.pseudonym]
                 if point.value:
                     mask, revision = parse_sealed_field(point.field)
@@ -184,6 +188,14 @@ class _Reader:
             for number, device in enumerate(self._opened.devices)
             for series in (key.series(device, KeyEpoch(epoch), area="", schema=self._policy.schema),)
         }
+
+    def _kept_up(self, points: Iterator[SealedPoint]) -> Iterator[SealedPoint]:
+        """The points, with the lease renewed on the way: a long read may take longer. Raises LeaseOver."""
+        for number, point in enumerate(points):
+            if number % _LOOK == 0:
+                self._lease.renew_if_due()
+                self._lease.require()
+            yield point
 
     def _take_sealed(self, mask: int, rows: list[tuple[int, int, int, bytes]]) -> None:
         held = [q for q in self._policy.quantities if mask >> q.number & 1]
