@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.checks import CHECKS
+from gateway.cli.failure import as_ours
 from gateway.cli.options import AsJson, Config
+from gateway.cli.screen import screen
 from gateway.errors import ConfigurationFault, GlomskaError
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
@@ -62,7 +63,7 @@ def _found(name: str, check: Callable[[House], str], house: House) -> Finding:
     except OSError as fault:
         return _failed(name, ConfigurationFault((fault.strerror or type(fault).__name__).lower()))
     except Exception as fault:  # noqa: BLE001 - the other checks shall still be made
-        return _failed(name, GlomskaError(f"internal error: {type(fault).__name__}"))
+        return _failed(name, as_ours(fault))
 
 
 def _failed(name: str, fault: GlomskaError) -> Finding:
@@ -77,9 +78,7 @@ def _show(findings: list[Finding]) -> None:
         if finding.hint:
             detail.append(f"\nnext: {finding.hint}", style="bold")
         table.add_row(sign, finding.name, detail)
-    screen = Console()
-    screen.print(table)
+    console = screen()
+    console.print(table)
     failed = sum(not finding.ok for finding in findings)
-    screen.print(
-        f"{failed} of {len(findings)} checks failed" if failed else "all that must hold holds", highlight=False
-    )
+    console.print(f"{failed} of {len(findings)} checks failed" if failed else "all that must hold holds")

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from gateway.cli.options import AsJson, Config
+from gateway.cli.screen import screen
 from gateway.cli.times import moment
 from gateway.control import enrolment
 from gateway.control.enrolment_file import COLUMNS, REASONS, EnrolmentFile
@@ -128,4 +129,4 @@ def _show(result: enrolment.Result) -> None:
         if lines:
             more = f" … {len(lines)} in all" if len(lines) > _NUMBERS_SHOWN else ""
             table.add_row(reason, ", ".join(map(str, lines[:_NUMBERS_SHOWN])) + more, means)
-    Console().print(table)
+    screen().print(table)

@@ -33,7 +33,7 @@ class Interrupted(GlomskaError):
 
 def report(fault: BaseException, *, as_json: bool) -> int:
     """Say what went wrong; the exit code."""
-    error = _ours(fault)
+    error = as_ours(fault)
     if as_json:
         body = {"code": error.code, "message": str(error), "hint": error.hint, "retryable": error.retryable}
         typer.echo(json.dumps({"error": body}, ensure_ascii=False))
@@ -45,7 +45,7 @@ def report(fault: BaseException, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _ours(fault: BaseException) -> GlomskaError:
+def as_ours(fault: BaseException) -> GlomskaError:
     """Any exception as one of our errors."""
     if isinstance(fault, GlomskaError):
         return fault
@@ -63,7 +63,7 @@ def _without_arguments(message: str) -> str:
     """A usage error in our style. A stray argument may be somebody's identifier, and is not repeated."""
     if message.startswith("Got unexpected extra argument"):
         return "there are more arguments than this command takes"
-    message = message.rstrip(".")
+    message = message.replace("Value error, ", "").rstrip(".")  # where typer quotes what it validates with
     return message[:1].lower() + message[1:]
 
 

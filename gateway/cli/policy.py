@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.options import AsJson, Config
+from gateway.cli.screen import screen
 from gateway.policy.load import check as findings_of
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
@@ -25,7 +25,10 @@ def _policy() -> None:
 
 @app.command()
 def check(as_json: AsJson = False, config: Config = None) -> None:
-    """Check the policy: exit code 3 with every fault at once, else what is allowed but should be known."""
+    """Check the policy, and tell what its owner should know.
+
+    Exit code 3, with every fault at once, when it is not valid.
+    """
     settings = load_settings(config)
     policy = load_policy(settings.policy)
     findings = findings_of(policy)
@@ -46,6 +49,6 @@ def _show(policy: Policy) -> None:
         finest = f"{purpose.resolution} s" if purpose.resolution else "as measured"
         names = "all" if len(purpose.quantities) == len(policy.quantities) else ", ".join(sorted(purpose.quantities))
         table.add_row(purpose.name, Text(basis), f"{purpose.retention_months} months", finest, names or "none")
-    screen = Console()
+    console = screen()
     for part in ("", table, ""):
-        screen.print(part)
+        console.print(part)

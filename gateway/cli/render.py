@@ -22,15 +22,14 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table as Picture
 from rich.text import Text
 
+from gateway.cli.screen import screen
 from gateway.errors import Unreachable, UsageFault
 from gateway.model.table import Table
 
 COLUMNS = ("time", "device", "quantity", "unit", "value", "revision")
-_WIDE = 1000  # characters of a line where no terminal says how many there are
 _UNITS: tuple[tuple[Literal["s", "ms", "us", "ns"], int], ...] = (
     ("s", 1_000_000_000),
     ("ms", 1_000_000),
@@ -112,14 +111,14 @@ def _write_json(table: Table, text: io.TextIOBase) -> None:
 
 
 def _write_table(table: Table, text: io.TextIOWrapper) -> None:
-    screen = Console(file=text, width=None if text.isatty() else _WIDE)
+    console = screen(text)
     picture = Picture(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in COLUMNS:
         picture.add_column(name, justify="right" if name in {"value", "revision"} else "left", overflow="fold")
     for time, device, quantity, unit, value, revision in _rows(table):
         picture.add_row(time, Text(device), quantity, unit, value, str(revision))
-    screen.print(picture)
-    screen.print("1 reading" if len(table) == 1 else f"{len(table)} readings", style="dim", highlight=False)
+    console.print(picture)
+    console.print("1 reading" if len(table) == 1 else f"{len(table)} readings", style="dim")
 
 
 def _write_parquet(table: Table, stream: BinaryIO) -> None:
