@@ -17,6 +17,7 @@ from paho.mqtt import publish as paho_publish
 from benchmarks.servers import EmbeddedBroker, Mosquitto, free_port
 from gateway.clock import SystemClock
 from gateway.errors import Unreachable
+from gateway.transport.broker import IN_FLIGHT
 from gateway.transport.ingest import Delivery, Session
 
 PATIENCE_S = 60.0
@@ -109,6 +110,15 @@ def test_what_was_not_acknowledged_comes_again(broker: Broker, opened: Opened) -
     assert sorted(arrival.payload for arrival in received(again, 50)) == sorted(numbered(0, 50))
     if isinstance(broker, Mosquitto):  # rumqttd does not set the flag
         assert again.counters.redelivered == 50
+
+
+def test_a_full_window_comes_again_before_the_subscription_is_confirmed(broker: Broker, opened: Opened) -> None:
+    session = opened(broker.port)
+    publish(broker, numbered(0, 250))
+    received(session, IN_FLIGHT, acknowledge=False)
+    session.close()
+    again = opened(broker.port)
+    assert sorted(arrival.payload for arrival in received(again, 250)) == sorted(numbered(0, 250))
 
 
 def test_reading_and_acknowledging_in_two_threads(broker: Broker, opened: Opened) -> None:

@@ -10,6 +10,9 @@ there is one way to learn that a connection is gone, `read` raising Lost.
 
 Retained messages are asked for once in a session's life, not at every SUBSCRIBE: what a broker retained before the
 first may be all that is left of a reading, and later it would be an old one posing as new.
+
+Messages that a session has not acknowledged may come before the SUBACK, and rumqttd sends it only when they are
+acknowledged: then nobody waits for it, and it is looked at when it comes.
 """
 
 from __future__ import annotations
@@ -89,6 +92,7 @@ class Connection:
         self._poll.register(wake, select.POLLIN)
         self._reader = Reader(terms.max_packet_bytes)
         self._early: list[Chunk] = []  # messages that came between CONNACK and SUBACK
+        self._subscribing = False  # whether the SUBACK is still to come
         self._slow = True  # whether messages come at a low rate
         self._sending = threading.Lock()
         self._keep_alive = terms.keep_alive_s * _SECOND
@@ -112,7 +116,11 @@ class Connection:
         """The next chunk; one without messages after `wait_s` s or when woken. Raises Lost."""
         chunk = self._early.pop(0) if self._early else self._next(wait_s)
         for packet in chunk.control:
-            if not isinstance(packet, mqtt5.PingRespPacket):
+            if isinstance(packet, mqtt5.SubAckPacket) and self._subscribing:
+                self._subscribing = False
+                if refusal := _refusal(packet):
+                    raise Lost(f"the broker {refusal}")
+            elif not isinstance(packet, mqtt5.PingRespPacket):
                 raise Lost(_farewell(packet))
         return chunk
 
@@ -156,6 +164,8 @@ class Connection:
         deadline = time.monotonic() + HANDSHAKE_S
         self.send(_connect(terms))
         connack = self._await(mqtt5.ConnAckPacket, deadline)
+        if connack is None:
+            raise Lost("it sends messages before it lets us in")
         if connack.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             raise Unreachable(f"{where} refuses the connection: {_name(connack.reason_code)}")
         if connack.session_expiry_interval == 0:
@@ -163,9 +173,10 @@ class Connection:
         self._keep_alive = (connack.server_keep_alive or terms.keep_alive_s) * _SECOND
         self.session_present = connack.session_present
         self.send(_subscribe(terms))
-        for granted in self._await(mqtt5.SubAckPacket, deadline).reason_codes:
-            if granted != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:  # less loses messages, more was not asked
-                raise Unreachable(f"{where} refuses the subscription with QoS 1: {_name(granted)}")
+        suback = self._await(mqtt5.SubAckPacket, deadline)
+        self._subscribing = suback is None
+        if suback and (refusal := _refusal(suback)):
+            raise Unreachable(f"{where} {refusal}")
 
     def _next(self, wait_s: float) -> Chunk:
         self.keep_alive()
@@ -179,9 +190,9 @@ class Connection:
         self._slow = len(chunk.arrivals) * _SECOND < SLOW_PER_S * (self._heard - before)
         return chunk
 
-    def _await(self, kind: type[P], deadline: float) -> P:
-        """The awaited packet; what came with it is kept for `read`. Raises Lost."""
-        while (left := deadline - time.monotonic()) > 0 and self._readable(left):
+    def _await(self, kind: type[P], deadline: float) -> P | None:
+        """The awaited packet, or None when messages came first; what else came is kept for `read`. Raises Lost."""
+        while not self._early and (left := deadline - time.monotonic()) > 0 and self._readable(left):
             chunk = self._receive()
             packet = chunk.control.pop(0) if chunk.control else None
             if chunk.has_messages or chunk.control:
@@ -190,6 +201,8 @@ class Connection:
                 return packet
             if packet is not None:
                 raise Lost(_farewell(packet))
+        if self._early:
+            return None
         raise Lost("no answer, or stopped before it came")
 
     def _readable(self, wait_s: float) -> bool:
@@ -267,6 +280,13 @@ def _subscribe(terms: Terms) -> bytes:
     qos, once = mqtt5.QoS.AT_LEAST_ONCE, mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS
     filters = [mqtt5.TopicFilter(pattern, max_qos=qos, retain_handling=once) for pattern in terms.filters]
     return mqtt5.SubscribePacket(1, filters).write()
+
+
+def _refusal(suback: mqtt5.SubAckPacket) -> str:
+    """Why the subscription does not serve, or nothing: less than QoS 1 loses messages, more was not asked for."""
+    wanted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
+    other = next((code for code in suback.reason_codes if code != wanted), None)
+    return "" if other is None else f"refuses the subscription with QoS 1: {_name(other)}"
 
 
 def _farewell(packet: mqtt5.Packet) -> str:

@@ -254,6 +254,31 @@ def test_messages_that_overtake_the_suback_are_delivered() -> None:
     server.close()
 
 
+REFUSED = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write()
+
+
+@pytest.mark.parametrize(
+    ("suback", "said"),
+    [
+        (SUBACK, ["connected"]),
+        (REFUSED, ["connected", "lost: the broker refuses the subscription with QoS 1: not_authorized"]),
+    ],
+)
+def test_a_suback_that_waits_for_acknowledgements_holds_nobody_up(suback: bytes, said: list[str]) -> None:
+    server = Scripted(CONNACK, publish(1), suback)
+    with session(server.port) as (made, states):
+        made.connect()
+        delivery = made.receive(5.0)
+        assert delivery is not None
+        made.acknowledge(delivery.generation, delivery.tokens)
+        server.say(publish(2))
+        while (delivery := made.receive(5.0)) is None and len(states) == 1:
+            pass
+        assert states[:2] == said
+        assert (delivery is not None) == (suback == SUBACK)
+    server.close()
+
+
 @pytest.mark.parametrize(
     ("sent", "state"),
     [
