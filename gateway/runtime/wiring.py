@@ -162,8 +162,9 @@ def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[House]
 
 
 def _calm_collector() -> None:
-    """Messages and points die by reference count. The cycle collector would look at all of them, and at every device,
-    again and again in vain: a third of the reader's time (docs/adr). What is there now, modules above all, stays.
+    """Keep the cycle collector off the path of a reading, of which it took a third.
+
+    Messages and points die by reference count; it would look at all of them, and at every device, again and again.
     """
     gc.collect()
     gc.freeze()
