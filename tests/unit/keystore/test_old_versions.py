@@ -1,0 +1,111 @@
+"""A key store of every past version opens, with its key file, and reads what was sealed under it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.clock import FixedClock
+from gateway.errors import KeyDestroyed
+from gateway.keys.handle import Device, Window
+from gateway.keys.ring import Ring
+from gateway.keystore.database import KeyStore
+from gateway.keystore.migrations import MIGRATIONS
+from gateway.model.sealed import Reason, SealedPoint
+from tests import vectors
+from tests.world import DAY, World, topic
+
+VERSIONS = [Path(path) / "keystore/v1" for path in vectors.__path__]
+
+
+def expected(version: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((version / "expected.json").read_text())
+    return found
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda path: path.name)
+def version(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+@pytest.fixture
+def restored(tmp_path: Path, version: Path) -> Iterator[World]:
+    """A world around the old files. Version control keeps no modes, so the key file gets its own back."""
+    state = tmp_path / "state"
+    (state / "kek").mkdir(parents=True, mode=0o700)
+    shutil.copy(version / "keys.db", state)
+    for key_file in version.glob("*.key"):
+        shutil.copy(key_file, state / "kek")
+        (state / "kek" / key_file.name).chmod(0o600)
+    made = World(state, clock=FixedClock(expected(version)["now"], 10**15))
+    yield made
+    made.close()
+
+
+def test_there_is_one_of_every_version() -> None:
+    assert [path.name for path in VERSIONS] == [f"v{n}" for n in range(1, len(MIGRATIONS) + 1)]
+
+
+def test_it_is_brought_up_to_date(restored: World) -> None:
+    with restored.keystore.snapshot() as tx:
+        assert tx.exec_driver_sql("PRAGMA user_version").scalar_one() == len(MIGRATIONS)
+
+
+def test_what_was_sealed_is_read(restored: World, version: Path) -> None:
+    told = expected(version)
+    points = [
+        SealedPoint.parse(
+            measurement="telemetry",
+            pseudonym=point["series"],
+            area="SE3",
+            time=point["time"],
+            field=point["field"],
+            value=point["value"],
+        )
+        for point in told["points"]
+    ]
+    assert restored.store.write(points).kept == ()
+    table = restored.read("anna", start=told["now"] - 60 * DAY)
+    found = {(t, q): v for t, q, v in zip(table.time.tolist(), table.quantity, table.value.tolist(), strict=True)}
+    times = {point["time"] for point in told["points"][:3]}
+    assert found == {(time, name): value for time in times for name, value in told["plaintext"].items()}
+    assert set(table.device) == set(told["devices"][:2])
+    with pytest.raises(KeyDestroyed):
+        restored.read("bert")
+
+
+def test_what_is_sealed_now_is_what_was_sealed_then(restored: World, version: Path) -> None:
+    """A redelivery after an upgrade must overwrite, not add."""
+    told = expected(version)
+    again = [
+        (point.series.pseudonym, point.time, point.field, point.value)
+        for device, point in zip(("meter-1", "meter-1", "meter-2"), told["points"], strict=False)
+        for point in restored.publish(device, point["time"], **told["plaintext"]).points
+    ]
+    assert again == [(p["series"], p["time"], p["field"], p["value"]) for p in told["points"][:3]]
+
+
+def test_its_fences_hold(restored: World, version: Path) -> None:
+    now = expected(version)["now"]
+    restored.register()
+    assert at(restored.ring, "meter-3", now) is Reason.ERASED
+    assert isinstance(at(restored.ring, "meter-1", now), Window)
+
+
+def at(ring: Ring, device: str, time: int) -> Window | Reason:
+    with ring.using():
+        (found,) = ring.resolve([topic(device)])
+        assert isinstance(found, Device)
+        return found.at(time)
+
+
+def test_opening_it_twice_changes_nothing_more(restored: World) -> None:
+    before = restored.keystore.path.read_bytes()
+    KeyStore.open("sqlite:///keys.db", state=restored.directory).close()
+    assert restored.keystore.path.read_bytes() == before

@@ -1,0 +1,73 @@
+"""Makes `v1`: a key store of schema version 1 with its key file, and readings sealed under it. Run once, then kept.
+
+Formats are for ever, so the files are never made again: a later version of this program must open them as they are.
+Identifiers here are invented. The key file is public: it protects nothing.
+
+    python -m tests.vectors.keystore.make
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from gateway.clock import FixedClock
+from gateway.model.ids import parse_controller, parse_customer, parse_device
+from gateway.model.sealed import SealedPoint
+from tests.world import CANARY, CONTROLLER, DAY, World, ns
+
+HERE = Path(__file__).parent / "v1"
+NOW = ns("2026-03-01T00:00:00+00:00")
+
+
+def main() -> None:
+    if HERE.exists():
+        raise SystemExit("v1 exists, and is never made again")
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory) / "state", clock=FixedClock(NOW, 10**15))
+        world.enrol("anna", "meter-1", "meter-2", purposes=["development"])
+        world.enrol("bert", "meter-3")
+        messages = [("meter-1", NOW), ("meter-1", NOW - 1_000_000), ("meter-2", NOW - 10 * DAY), ("meter-3", NOW)]
+        points = [
+            point
+            for device, time in messages
+            for point in world.publish(device, time, temperature=21.25, power=-7, energy=12345.678).points
+        ]
+        world.erase("bert")
+        world.ring.leave()
+        world._registered = False
+        _save(world, points)
+        world.close()
+
+
+def _save(world: World, points: list[SealedPoint]) -> None:
+    HERE.mkdir()
+    with sqlite3.connect(world.directory / "keys.db") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.execute("VACUUM INTO ?", (str(HERE / "keys.db"),))
+    (key_file,) = (world.directory / "kek").iterdir()
+    (HERE / key_file.name).write_bytes(key_file.read_bytes())
+    expected = {
+        "controller": parse_controller(CONTROLLER),
+        "customer": parse_customer(CANARY + "anna"),
+        "erased customer": parse_customer(CANARY + "bert"),
+        "devices": [parse_device(CANARY + f"meter-{n}") for n in (1, 2, 3)],
+        "now": NOW,
+        "plaintext": {"temperature": 21.25, "power": -7, "energy": 12345.678},
+        "points": [
+            {
+                "series": point.series.pseudonym,
+                "time": point.time,
+                "field": point.field,
+                "value": point.value,
+            }
+            for point in points
+        ],
+    }
+    (HERE / "expected.json").write_text(json.dumps(expected, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
