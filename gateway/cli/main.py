@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
 from gateway.cli.erase import erase
@@ -53,7 +54,7 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (run, enrol, read, erase, doctor):
+for _command in (demo, run, enrol, read, erase, doctor):
     app.command()(_command)
 app.add_typer(policy_app, name="policy")
 
