@@ -35,7 +35,7 @@ from gateway.model.ids import (
 )
 from gateway.model.sealed import Reason, Series
 
-__all__ = ["Device", "Redacted", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values"]
+__all__ = ["Device", "Redacted", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values", "seal_rows"]
 
 IDENTITY_EPOCH = KeyEpoch(0)
 _KEPT_WINDOWS = 4  # epochs of one device kept at hand: the edge of a month and some late readings
@@ -69,8 +69,7 @@ class SeriesKey(Redacted):
 
     def seal(self, field: str, time: int, revision: int, plaintext: bytes) -> bytes:
         """Ciphertext and tag. `time` in ns (u64), `revision` u32; the same four give the same bytes."""
-        nonce = aead.reading_nonce(time, revision)
-        return self._encrypt(nonce, plaintext, self._prefix + _field(field) + nonce)
+        return seal_rows([self], field, [time], revision, plaintext)[0]
 
     def open(self, field: str, time: int, revision: int, value: str) -> bytes:
         """The plaintext of a stored value.
@@ -88,6 +87,19 @@ class SeriesKey(Redacted):
         except aead.InvalidTag:
             message = "a stored reading does not open: it was changed, or moved from where it was written"
             raise VerificationFailed(message) from None
+
+
+def seal_rows(keys: Sequence[SeriesKey], field: str, times: Sequence[int], revision: int, packed: bytes) -> list[bytes]:
+    """n readings of one field and revision, each under its own series: ciphertext and tag of each.
+
+    `packed` is n plaintexts of one size, joined. One call for all: a call for each would cost a tenth of the sealing.
+    """
+    named, nonce_of, size = _field(field), aead.reading_nonce, len(packed) // len(keys)
+    starts = range(0, len(packed), size) if size else [0] * len(keys)
+    return [
+        key._encrypt(nonce := nonce_of(time, revision), packed[at : at + size], key._prefix + named + nonce)  # noqa: SLF001
+        for key, time, at in zip(keys, times, starts, strict=True)
+    ]
 
 
 class SubjectKey(Redacted):

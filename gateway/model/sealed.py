@@ -48,7 +48,7 @@ class Reason(enum.StrEnum):
     STORE = "store"
 
 
-class Series(msgspec.Struct, frozen=True, gc=False):
+class Series(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """What one device looks like in the store, for one key epoch and key class.
 
     `measurement` is the key class, `area` was pinned at enrolment; `key_id` is 16 bytes, for the spool and for erasure.

@@ -1,7 +1,7 @@
 """Rows to sealed points: numbers packed at the declared precision and sealed under their series' key.
 
 All sealed quantities of a row go together into one string field; each `clear` quantity is a numeric field beside it.
-Rows with the same set of quantities are packed and encoded together, since a fleet sends few different sets.
+Rows with the same set of quantities and revision go through together, since a fleet sends few different ones.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.keys.handle import encode_values
+from gateway.keys.handle import encode_values, seal_rows
 from gateway.model.clear import Values, pack, pack_plan
 from gateway.model.sealed import SealedPoint, clear_field, sealed_field
 from gateway.pipeline.pseudonymise import Nameless
@@ -24,7 +24,6 @@ class _Shape:
     sealed: list[int]
     scales: Values
     dtype: np.dtype[np.void]
-    field: str
     mask: int
     clear: list[Quantity]
 
@@ -41,40 +40,30 @@ class Sealer:
 
     def __call__(self, rows: Nameless, points: list[SealedPoint], owners: list[int]) -> None:
         """Append a point for each row to `points`, and the index of its arrival to `owners`."""
-        masks = set(rows.mask)
-        for mask in masks:
-            chosen = rows if len(masks) == 1 else _having(rows, mask)
-            points += self._points(chosen, self._shape(mask))
+        groups = set(zip(rows.mask, rows.revision, strict=True))
+        for mask, revision in groups:
+            chosen = rows if len(groups) == 1 else _having(rows, mask, revision)
+            points += self._points(chosen, self._shape(mask), revision)
             owners += chosen.message
 
-    def _points(self, rows: Nameless, shape: _Shape) -> list[SealedPoint]:
-        revised = any(rows.revision)
-        fields = [sealed_field(shape.mask, r) for r in rows.revision] if revised else [shape.field] * len(rows.time)
-        values = self._sealed(rows, shape, fields) if shape.sealed else [""] * len(rows.time)
+    def _points(self, rows: Nameless, shape: _Shape, revision: int) -> list[SealedPoint]:
+        field = sealed_field(shape.mask, revision) if shape.sealed else ""
+        values = self._sealed(rows, shape, field, revision) if shape.sealed else [""] * len(rows.time)
         if shape.clear:
-            clear = _clear(rows, shape.clear)
-            names = fields if shape.sealed else [""] * len(rows.time)
             return [
-                SealedPoint(key.series, at, name, value, beside)
-                for key, at, name, value, beside in zip(rows.series, rows.time, names, values, clear, strict=True)
+                SealedPoint(key.series, at, field, value, beside)
+                for key, at, value, beside in zip(
+                    rows.series, rows.time, values, _clear(rows, shape.clear, revision), strict=True
+                )
             ]
         return [
-            SealedPoint(key.series, at, name, value)
-            for key, at, name, value in zip(rows.series, rows.time, fields, values, strict=True)
+            SealedPoint(key.series, at, field, value)
+            for key, at, value in zip(rows.series, rows.time, values, strict=True)
         ]
 
-    def _sealed(self, rows: Nameless, shape: _Shape, fields: list[str]) -> list[str]:
+    def _sealed(self, rows: Nameless, shape: _Shape, field: str, revision: int) -> list[str]:
         packed = pack(rows.values[:, shape.sealed], shape.scales, shape.dtype)
-        size = shape.dtype.itemsize
-        return encode_values(
-            [
-                key.seal(name, at, revision, packed[start : start + size])
-                for key, name, at, revision, start in zip(
-                    rows.series, fields, rows.time, rows.revision, range(0, len(packed), size), strict=True
-                )
-            ],
-            schema=self._schema,
-        )
+        return encode_values(seal_rows(rows.series, field, rows.time, revision, packed), schema=self._schema)
 
     def _shape(self, mask: int) -> _Shape:
         shape = self._shapes.get(mask)
@@ -84,7 +73,7 @@ class Sealer:
             scales, dtype = pack_plan(tuple(q.decimals for q in sealed), tuple(q.wide for q in sealed))
             bits = sum(1 << q.number for q in sealed)
             clear = [q for q in held if q.mode is Mode.CLEAR]
-            shape = _Shape([q.number for q in sealed], scales, dtype, sealed_field(bits, 0), bits, clear)
+            shape = _Shape([q.number for q in sealed], scales, dtype, bits, clear)
             if len(self._shapes) < _SHAPES_KEPT:
                 self._shapes[mask] = shape
         return shape
@@ -93,23 +82,21 @@ class Sealer:
 _SHAPES_KEPT = 4096  # a device decides which of its quantities it sends, and must not decide how much we remember
 
 
-def _having(rows: Nameless, mask: int) -> Nameless:
-    chosen = [row for row, held in enumerate(rows.mask) if held == mask]
+def _having(rows: Nameless, mask: int, revision: int) -> Nameless:
+    chosen = [row for row, place in enumerate(zip(rows.mask, rows.revision, strict=True)) if place == (mask, revision)]
     return Nameless(
         [rows.message[row] for row in chosen],
         [rows.time[row] for row in chosen],
-        [rows.revision[row] for row in chosen],
+        [revision] * len(chosen),
         [mask] * len(chosen),
         [rows.series[row] for row in chosen],
         rows.values[chosen],
     )
 
 
-def _clear(rows: Nameless, quantities: list[Quantity]) -> list[tuple[tuple[str, float], ...]]:
+def _clear(rows: Nameless, quantities: list[Quantity], revision: int) -> list[tuple[tuple[str, float], ...]]:
     """The numeric fields of each row, rounded to the declared precision."""
     scales = np.array([10.0**q.decimals for q in quantities])
     rounded = np.rint(rows.values[:, [q.number for q in quantities]] * scales) / scales
-    return [
-        tuple((clear_field(q.name, revision), value) for q, value in zip(quantities, values, strict=True))
-        for revision, values in zip(rows.revision, rounded.tolist(), strict=True)
-    ]
+    names = [clear_field(q.name, revision) for q in quantities]
+    return [tuple(zip(names, values, strict=True)) for values in rounded.tolist()]

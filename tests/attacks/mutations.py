@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.control import erasure
 from gateway.crypto import derive, envelope
 from gateway.keys import handle
+from gateway.keys.handle import SeriesKey
 from gateway.model.ids import epoch_of, epoch_start
+from gateway.pipeline import seal
 from gateway.transport import lineprotocol
 from gateway.transport.ingest import Session
 
@@ -42,7 +44,12 @@ def one_key_for_all(patch: pytest.MonkeyPatch) -> None:
 
 def pass_through(patch: pytest.MonkeyPatch) -> None:
     """15: what should be sealed goes out as it is."""
-    patch.setattr(handle.SeriesKey, "seal", lambda _self, _field, _time, _revision, plaintext: plaintext + bytes(16))
+    patch.setattr(seal, "seal_rows", _not_sealed)
+
+
+def _not_sealed(keys: list[SeriesKey], _field: str, _times: list[int], _revision: int, packed: bytes) -> list[bytes]:
+    size = len(packed) // len(keys)
+    return [packed[at : at + size] + bytes(16) for at in range(0, len(packed), size)]
 
 
 def nonce_in_the_clear(patch: pytest.MonkeyPatch) -> None:
