@@ -1,0 +1,321 @@
+"""Erasure in one process: what each step leaves, and what is left when something is away."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import FixedClock
+from gateway.control import customer as customers
+from gateway.control.erasure import Erasures, Step
+from gateway.errors import KeyDestroyed, UnknownSubject, Unreachable
+from gateway.keys import lease
+from gateway.keys.lifecycle import KeyState
+from gateway.keys.lineage import Lineage
+from gateway.keystore import acts, rows, workers
+from gateway.model.ids import Controller, CustomerId, Incarnation, parse_controller, parse_customer
+from gateway.model.sealed import Reason, SealedPoint
+from gateway.transport.store import Store, StoreUnreachable
+from tests.unit.control.processes import open_erasures
+from tests.world import CANARY, CONTROLLER, DAY, SECOND, World, message, ns
+
+
+class Away:
+    """A store that does not answer for as long as it is `away`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.away, self.asked = store, True, 0
+
+    def delete(self, measurements: Iterable[str], pseudonyms: Sequence[str]) -> int:
+        self.asked += 1
+        if self.away:
+            raise StoreUnreachable("the store does not answer")
+        return self.store.delete(measurements, pseudonyms)
+
+
+def erasures_over(world: World, store: Away) -> Erasures:
+    return Erasures(world.control, world.custodian, {"readings": store}, future_window_s=300)
+
+
+def subject(customer: str) -> tuple[Controller, CustomerId]:
+    return parse_controller(CONTROLLER), parse_customer(CANARY + customer)
+
+
+def found(world: World, erasure: bytes) -> rows.Erasure:
+    with world.keystore.snapshot() as tx:
+        row = acts.find_erasure(tx, erasure)
+    assert row is not None
+    return row
+
+
+def states(world: World) -> dict[str, int]:
+    with sqlite3.connect(world.directory / "keys.db") as db:
+        return dict(db.execute("SELECT state, count(*) FROM keys GROUP BY state").fetchall())
+
+
+def table(world: World, name: str) -> int:
+    with sqlite3.connect(world.directory / "keys.db") as db:
+        return int(db.execute(f"SELECT count(*) FROM {name}").fetchone()[0])  # noqa: S608 - a name of ours
+
+
+def phases(world: World) -> list[tuple[object, object, object]]:
+    """The ledger as (act, phase, result), without its first line."""
+    world.ledger.verify()
+    return [(line["act"], line["phase"], line.get("result")) for line in ledger_lines(world.directory)[1:]]
+
+
+def ledger_lines(directory: Path) -> list[dict[str, object]]:
+    return [json.loads(raw) for raw in (directory / "ledger" / "ledger.jsonl").read_text().splitlines()]
+
+
+def test_each_step_is_said_and_everything_is_gone(world: World) -> None:
+    world.enrol("anna", "meter-1", "meter-2")
+    world.enrol("bo", "meter-3")
+    for device in ("meter-1", "meter-2", "meter-3"):
+        world.publish(device, temperature=21.5)
+    world.ring.leave()
+    world._registered = False
+    said: list[Step] = []
+    erased = world.erasures.erase(*subject("anna"), on_step=said.append)
+    assert said == [Step.FENCED, Step.EFFECTIVE, Step.PURGED_ONCE, Step.PURGED]
+    assert (erased.step, erased.rows, erased.workers) == (Step.PURGED, 2, 0)
+    assert states(world) == {KeyState.DESTROYED: 3, KeyState.ACTIVE: 3}
+    assert len(world.points()) == 1
+    assert world.read("bo").value.tolist() == [21.5]
+    with pytest.raises(KeyDestroyed):
+        world.read("anna")
+    with pytest.raises(KeyDestroyed):
+        world.erase("anna")
+    assert phases(world)[-4:] == [
+        ("erase", "intent", None),
+        ("erase", "outcome", "done"),
+        ("purge", "intent", None),
+        ("purge", "outcome", "done"),
+    ]
+
+
+def test_what_was_captured_leaves_the_key_stores_files_with_the_last_step(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with world.keystore.act() as tx:  # a request of a worker that was killed: the second purge has to wait
+        workers.register(tx, row_of_worker(renewed=0, boot="of another boot"))
+    away = Away(world.store)
+    away.away = False
+    clock = FixedClock(world.clock.wall(), 10**15)
+    other = World(world.directory, clock=clock)
+    erasures = erasures_over(other, away)
+    erasure = erasures._fence(*lineage_and_incarnation(other, "anna"))
+    clock.advance(40 * SECOND)
+    erasures.resume()
+    clock.advance(40 * SECOND)
+    erasures.resume()
+    row = found(world, erasure)
+    assert row.step == Step.PURGED_ONCE
+    assert row.capture is not None
+    assert row.purge_key is not None
+    with sqlite3.connect(world.directory / "keys.db") as db:
+        (wrapped,) = db.execute("SELECT wrapped FROM secrets WHERE kind = 'purge'").fetchone()
+    clock.advance(20 * SECOND)
+    assert erasures.resume() == [erasure]
+    files = b"".join(f.read_bytes() for f in world.directory.glob("keys.db*"))
+    assert row.capture[:32] not in files
+    assert wrapped[:32] not in files
+    assert bytes(row.purge_key) not in files
+    other.close()
+
+
+def lineage_and_incarnation(world: World, customer: str) -> tuple[Lineage, Incarnation]:
+    with world.keystore.snapshot() as tx:
+        lineage = customers.open_lineage(tx, world.custodian, parse_controller(CONTROLLER))
+        return lineage, customers.find_incarnation(tx, lineage, parse_customer(CANARY + customer))
+
+
+def row_of_worker(*, renewed: int, boot: str, generation: int = -1) -> rows.Worker:
+    return rows.Worker(
+        worker=b"w" * 16, boot=boot, generation=generation, lease=30 * SECOND, deadline=10 * SECOND, renewed=renewed
+    )
+
+
+def test_there_is_nobody_to_erase(world: World) -> None:
+    with pytest.raises(UnknownSubject, match="no such controller"):
+        world.erase("anna")
+    world.enrol("anna", "meter-1")
+    with pytest.raises(UnknownSubject, match="no such customer"):
+        world.erase("bo")
+
+
+def test_a_store_that_is_away_leaves_the_purge_open_until_it_is_back(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    world.publish("meter-1", temperature=20.0)
+    world.publish("meter-2", temperature=20.0)
+    world.ring.leave()
+    world._registered = False
+    away = Away(world.store)
+    erasures = erasures_over(world, away)
+    for customer in ("anna", "bo"):
+        assert erasures.erase(*subject(customer)).step is Step.EFFECTIVE
+        with pytest.raises(KeyDestroyed):
+            world.read(customer)
+    assert len(world.points()) == 2
+    away.asked = 0
+    assert erasures.resume() == []
+    assert away.asked == 1, "it does not answer for the other customer either"
+    away.away = False
+    assert len(erasures.resume()) == 2
+    assert world.points() == []
+    assert erasures.resume() == []
+
+
+def test_the_second_purge_catches_what_was_under_way(world: World) -> None:
+    clock = FixedClock(world.clock.wall(), 10**15)
+    mine = World(world.directory, clock=clock)
+    mine.enrol("anna", "meter-1")
+    mine.lease._deadline = 10 * SECOND
+    done = mine.process(message("meter-1", clock.wall(), temperature=20.0))
+    with mine.polling():
+        erased = mine.erasures.erase(*subject("anna"))
+    assert erased.step is Step.PURGED_ONCE
+    mine.store.write(done.points)  # a POST that was sent before, and took its time
+    assert mine.erasures.resume() == []
+    assert len(mine.points()) == 1
+    assert 10 < mine.erasures.seconds_to_purge(erased.erasure) <= 11
+    clock.advance(12 * SECOND)
+    with mine.polling():
+        assert mine.erasures.resume() == [erased.erasure]
+    assert mine.points() == []
+    row = found(world, erased.erasure)
+    assert (row.rows_first, row.rows_second) == (0, 1)
+    mine.close()
+
+
+def test_a_dead_worker_is_waited_for_once_and_then_forgotten(world: World) -> None:
+    clock = FixedClock(world.clock.wall(), 10**15)
+    mine = World(world.directory, clock=clock)
+    mine.enrol("anna", "meter-1")
+    mine.enrol("bo", "meter-2")
+    with mine.keystore.act() as tx:
+        workers.register(tx, row_of_worker(renewed=clock.boottime_ns, boot=lease.boot_id(), generation=0))
+    erasures = mine.erasures
+    first = erasures._fence(*lineage_and_incarnation(mine, "anna"))
+    for _ in range(3):
+        erasures.resume()
+        assert found(mine, first).step == Step.FENCED
+        clock.advance(10 * SECOND)
+    clock.advance(3 * SECOND - 1)
+    erasures.resume()
+    assert found(mine, first).step == Step.FENCED, "a lease and ten percent, not less"
+    clock.advance(1)
+    erasures.resume()
+    assert found(mine, first).step == Step.PURGED_ONCE, "and not more"
+    clock.advance(12 * SECOND)
+    assert erasures.resume() == [first]
+    assert table(mine, "workers") == 0
+    assert erasures.erase(*subject("bo")).step is Step.PURGED
+    mine.close()
+
+
+def test_a_worker_that_was_forgotten_begins_again(world: World) -> None:
+    clock = FixedClock(world.clock.wall(), 10**15)
+    mine = World(world.directory, clock=clock)
+    mine.enrol("anna", "meter-1")
+    mine.enrol("bo", "meter-2")
+    done = mine.process(message("meter-1", clock.wall(), temperature=20.0))
+    assert len(done.points) == 1
+    eraser = World(world.directory, clock=clock)
+    erasures = eraser.erasures
+    erasures._fence(*lineage_and_incarnation(eraser, "anna"))
+    erasures.resume()
+    clock.advance(34 * SECOND)
+    erasures.resume()
+    clock.advance(12 * SECOND)
+    assert len(erasures.resume()) == 1
+    assert table(mine, "workers") == 0
+    assert mine.ring.poll()
+    done = mine.process(
+        message("meter-1", clock.wall(), temperature=20.0), message("meter-2", clock.wall(), temperature=20.0)
+    )
+    assert done.refusals.message == {0: Reason.ERASED}
+    assert len(done.points) == 1
+    assert table(mine, "workers") == 1
+    eraser.close()
+    mine.close()
+
+
+def test_an_old_worker_may_seal_into_a_month_that_no_capture_could_know(tmp_path: Path) -> None:
+    clock = FixedClock(ns("2026-03-31T23:54:50+00:00"), 10**15)
+    world = World(tmp_path / "state", clock=clock)
+    world.enrol("anna", "meter-1")
+    world.process(message("meter-1", clock.wall(), temperature=20.0))
+    erasures = world.erasures
+    erasures._fence(*lineage_and_incarnation(world, "anna"))
+    clock.advance(15 * SECOND)  # within its lease, and it has not polled
+    with world.ring.using():
+        devices = world.ring.resolve([message("meter-1", 0).topic])
+        late = message("meter-1", ns("2026-04-01T00:00:03+00:00"), temperature=21.0)
+        sealed: list[SealedPoint] = world.chain([late], devices, clock.wall()).points
+    world.store.write(sealed)
+    assert len(world.points()) == 1
+    world.ring.poll()
+    erasures.resume()
+    assert world.points() == []
+    world.close()
+
+
+def test_a_full_history_of_many_devices_is_captured(world: World) -> None:
+    world.enrol("anna", *(f"meter-{n}" for n in range(20)), since=world.clock.wall() - 900 * DAY)
+    for days in range(0, 720, 31):
+        world.publish("meter-7", world.clock.wall() - days * DAY, temperature=20.0)
+    assert len(world.points()) == 24
+    assert world.erase("anna").rows == 24
+
+
+def test_a_key_store_that_fails_in_the_middle_is_carried_on_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.enrol("anna", "meter-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.keystore, "scrub", lambda _traces: (_ for _ in ()).throw(Unreachable("locked")))
+        with pytest.raises(Unreachable):
+            world.erasures.erase(*subject("anna"))
+    assert open_erasures(world) == 1
+    with pytest.raises(KeyDestroyed):
+        world.read("anna")
+    assert len(world.erasures.resume()) == 1
+    assert open_erasures(world) == 0
+
+
+def test_an_intent_that_the_key_store_never_heard_of_is_done(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    with world.ledger.locked():
+        world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+    fresh = World(world.directory)
+    assert fresh.erasures.resume() == [bytes.fromhex("ab" * 16)]
+    with pytest.raises(KeyDestroyed):
+        fresh.read("anna")
+    fresh.close()
+
+
+def test_an_intent_of_somebody_who_is_gone_already_is_closed(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    world.erase("anna")
+    for gone in (incarnation.hex(), "cd" * 16):
+        with world.ledger.locked():
+            world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=gone, access="0" * 64)
+        fresh = World(world.directory)
+        fresh.erasures.resume()
+        fresh.erasures.resume()
+        assert phases(fresh)[-1] == ("erase", "outcome", "abandoned")
+        fresh.close()
+
+
+def test_one_among_a_thousand(world: World, record_property: Callable[[str, object], None]) -> None:
+    for group in range(4):
+        world.enrol(f"many-{group}", *(f"meter-{group}-{n}" for n in range(250)))
+    world.enrol("anna", "meter-1")
+    erased = world.erase("anna")
+    record_property("effective_ms", erased.effective_ms)
+    assert erased.step is Step.PURGED

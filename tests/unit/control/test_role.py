@@ -1,0 +1,169 @@
+"""The control role: what a failed act leaves, and key stores that do not belong to their ledger."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, Unreachable
+from gateway.keystore import acts
+from tests.unit.control.processes import open_erasures
+from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases
+from tests.world import World
+
+
+class Defect(Exception):
+    """Something that goes wrong in the middle of an act."""
+
+
+def keys_of(directory: Path) -> Path:
+    return directory / "keys.db"
+
+
+def copy_key_store(world: World, to: Path) -> None:
+    world.keystore.scrub(())
+    shutil.copy(keys_of(world.directory), to)
+
+
+def put_back(copy: Path, world: World) -> World:
+    """The key store as an older copy of it, opened anew."""
+    world.keystore.close()
+    for file in world.directory.glob("keys.db-*"):
+        file.unlink()
+    shutil.copy(copy, keys_of(world.directory))
+    return World(world.directory)
+
+
+def test_an_act_that_fails_is_rolled_back_and_told(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+
+    def fails() -> None:
+        with world.control.act("enrol") as act:
+            act.tx.exec_driver_sql("DELETE FROM records")
+            raise Defect
+
+    with pytest.raises(Defect):
+        fails()
+    assert phases(world)[-2:] == [("enrol", "intent", None), ("enrol", "outcome", "failed")]
+    assert len(world.read("anna")) == 0
+    assert lineage_and_incarnation(world, "anna")[1] == incarnation
+
+
+def test_a_failed_act_whose_outcome_was_lost_is_closed_as_failed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.enrol("anna", "meter-1")
+    append = world.ledger.append
+
+    def full(act: str, phase: str, **body: object) -> int:
+        if phase == "outcome":
+            raise Unreachable("the ledger cannot be written")
+        return append(act, phase, **body)  # type: ignore[arg-type]
+
+    for name in ("enrol", "erase"):
+        with monkeypatch.context() as patch:
+            patch.setattr(world.ledger, "append", full)
+            with pytest.raises(Unreachable), world.control.begin(name, erasure="ab" * 16, incarnation="cd" * 16):
+                raise Defect
+        fresh = World(world.directory)
+        fresh.control.check()
+        assert phases(fresh)[-1] == (name, "outcome", "failed")
+        fresh.erasures.resume()
+        assert open_erasures(fresh) == 0
+        assert len(fresh.read("anna")) == 0
+        fresh.close()
+
+
+def test_a_done_act_whose_outcome_was_lost_is_closed_as_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = world.ledger.append
+
+    def full(act: str, phase: str, **body: object) -> int:
+        if act == "enrol" and phase == "outcome":
+            raise Unreachable("the ledger cannot be written")
+        return append(act, phase, **body)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "append", full)
+        with pytest.raises(Unreachable):
+            world.enrol("anna", "meter-1")
+    assert world.enrol("anna", "meter-1").already == 1
+    assert phases(world)[1] == ("enrol", "outcome", "done")
+
+
+def test_an_intent_that_never_reached_the_key_store_is_abandoned(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with world.ledger.locked():
+        world.ledger.append("enrol", "intent", access="0" * 64)
+    world.control.check()
+    assert phases(world)[-1] == ("enrol", "outcome", "abandoned")
+    world.control.check()
+    world.enrol("bo", "meter-2")
+    fresh = World(world.directory)
+    fresh.control.check()
+    fresh.close()
+
+
+def test_a_restored_key_store_is_refused_in_everything(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    world.ring.leave()
+    world._registered = False
+    copy_key_store(world, tmp_path / "copy.db")
+    world.erase("anna")
+    restored = put_back(tmp_path / "copy.db", world)
+    for act in (restored.control.check, lambda: restored.enrol("bo", "meter-2"), restored.erasures.resume):
+        with pytest.raises(IntegrityStop, match="older than its ledger") as stop:
+            act()
+        assert stop.value.exit_code == 9
+    restored.close()
+
+
+def test_a_new_key_store_beside_an_old_ledger_is_refused(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.keystore.close()
+    for file in world.directory.glob("keys.db*"):
+        file.unlink()
+    fresh = World(world.directory)
+    with pytest.raises(IntegrityStop, match="older than its ledger"):
+        fresh.enrol("anna", "meter-1")
+    fresh.close()
+
+
+def test_a_ledger_restored_with_its_key_store_goes_on(world: World, tmp_path: Path) -> None:
+    """Nothing on this machine can tell: that takes a custodian with a memory."""
+    world.enrol("anna", "meter-1")
+    copy_key_store(world, tmp_path / "copy.db")
+    shutil.copytree(world.directory / "ledger", tmp_path / "ledger")
+    world.enrol("bo", "meter-2")
+    shutil.rmtree(world.directory / "ledger")
+    shutil.copytree(tmp_path / "ledger", world.directory / "ledger")
+    restored = put_back(tmp_path / "copy.db", world)
+    restored.control.check()
+    restored.close()
+
+
+def test_the_role_is_refused_in_the_transaction_too(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with pytest.raises(Refused, match="another ledger"), world.keystore.act() as tx:
+        acts.take_role(tx, b"\0" * 16)
+
+
+def test_every_act_takes_the_next_token(world: World) -> None:
+    tokens = []
+    for _ in range(3):
+        with world.control.act("enrol") as act:
+            tokens.append(act.tx.exec_driver_sql("SELECT token FROM state").scalar())
+    assert tokens == [1, 2, 3]
+
+
+def test_intents_anchor_the_access_log(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.read("anna")
+    with world.keystore.snapshot() as tx:
+        head = acts.access_head(tx)
+    world.erase("anna")
+    with pytest.raises(KeyDestroyed):
+        world.read("anna")
+    intents = [line for line in ledger_lines(world.directory) if line["phase"] == "intent"]
+    assert [line["access"] for line in intents][:2] == ["0" * 64, head.hex()]
