@@ -164,7 +164,7 @@ def test_the_traceback_of_a_failing_seal_shows_no_key(time: int, revision: int, 
 # Windows
 
 HOUR = 3600 * 10**9
-MONTHS = [epoch_start(n) for n in range(600, 640)]
+MONTHS = [epoch_start(n) for n in range(608, 613)]  # few, so that edges of several kinds fall into one
 NEAR_EDGES = st.builds(
     lambda edge, off: edge + off, st.sampled_from(MONTHS), st.integers(-2, 2) | st.integers(-HOUR, HOUR)
 )
@@ -234,6 +234,19 @@ def test_epochs_change_at_midnight_utc_of_the_first(month: str, offset: int) -> 
     before = day if offset >= 0 else day - dt.timedelta(days=1)
     assert epoch_of(time) == 12 * (before.year - 1970) + before.month - 1
     assert epoch_start(epoch_of(time)) <= time < epoch_start(epoch_of(time) + 1)
+
+
+@pytest.mark.parametrize("order", [(-1, 0), (0, -1), (-1, 1, 0)])
+def test_a_key_version_begins_in_the_middle_of_a_month(order: tuple[int, ...]) -> None:
+    rekeyed = epoch_start(600) + 14 * 24 * HOUR
+    keys = ((0, subject_key(b"o" * 32)), (rekeyed, subject_key(b"n" * 32, version=2)))
+    known = device(Span(starts=0, ends=FOREVER, keys=(keys,), permitted=1))
+    for offset in order:
+        window = known.at(rekeyed + offset)
+        assert isinstance(window, Window)
+        (series,) = window.series
+        assert series is not None
+        assert series.series.key_id == keys[offset >= 0][1].key_id
 
 
 def test_a_device_keeps_few_windows_and_no_more() -> None:
