@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.cli.failure import INTERRUPTED
+from gateway.cli.failure import Interrupted
 from gateway.cli.options import AsJson, Config
 from gateway.cli.subject import Argument, find_subject, subject_text
 from gateway.control.erasure import Erased, Step
@@ -45,24 +45,27 @@ def erase(
     wait: Annotated[bool, typer.Option("--wait", help="Stay until it is final, also where a gateway runs.")] = False,
     as_json: AsJson = False,
     config: Config = None,
-) -> int:
+) -> None:
     """Erase a customer by destroying their keys. This cannot be undone.
 
     The subject, controller/customer, is never an argument.
     """
     text = _confirmed(subject, yes=yes)
-    say = _silent if as_json else typer.echo
+    steps: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        steps.append(step)
+        if not as_json:
+            typer.echo(f"✓ {_SAID[step]}")
+
     with opened(load_settings(config)) as house:
         controller, customer = find_subject(text, house.keystore)
-        erased = house.erasures.erase(controller, customer, on_step=lambda step: say(f"✓ {_SAID[step]}"))
-        code, step = 0, erased.step
-        if step is not Step.PURGED:
-            code, step = _finished(house, erased, say, wait=wait)
-    if as_json:
-        typer.echo(json.dumps(_outcome(erased, step)))
-    else:
-        typer.echo(_summary(erased, step))
-    return code
+        try:
+            erased = house.erasures.erase(controller, customer, on_step=on_step)
+            step = _finished(house, erased, on_step, wait=wait)
+        except KeyboardInterrupt:
+            raise _interrupted(steps) from None
+    typer.echo(json.dumps(_outcome(erased, step)) if as_json else _summary(erased, step))
 
 
 def is_running(worker: rows.Worker, now: int) -> bool:
@@ -81,18 +84,17 @@ def _confirmed(subject: str | None, *, yes: bool) -> str:
     return text
 
 
-def _finished(house: House, erased: Erased, say: Callable[[str], object], *, wait: bool) -> tuple[int, Step]:
-    """Exit code and step in the end: what is left is waited for unless a running gateway does it."""
+def _finished(house: House, erased: Erased, on_step: Callable[[Step], None], *, wait: bool) -> Step:
+    """The step in the end: what is left is waited for unless a running gateway does it."""
+    if erased.step is Step.PURGED:
+        return erased.step
     with house.keystore.snapshot() as tx:
         running = any(is_running(worker, house.clock.boottime()) for worker in workers.find_all(tx))
     if not wait and (running or erased.step is Step.EFFECTIVE):
-        return 0, erased.step
-    try:
-        _wait(house, erased.erasure)
-    except KeyboardInterrupt:
-        return INTERRUPTED, _step(house, erased.erasure)
-    say(f"✓ {_SAID[Step.PURGED]}")
-    return 0, Step.PURGED
+        return erased.step
+    _wait(house, erased.erasure)
+    on_step(Step.PURGED)
+    return Step.PURGED
 
 
 def _wait(house: House, erasure: bytes) -> None:
@@ -133,5 +135,8 @@ def _summary(erased: Erased, step: Step) -> str:
     return f"{done}, {erased.rows} rows deleted; `glomska run` deletes once more and makes it final"
 
 
-def _silent(_text: str) -> None:
-    """With --json, stdout is for the result alone."""
+def _interrupted(steps: list[Step]) -> Interrupted:
+    """What was done stands, so that is what Ctrl-C is answered with."""
+    done = _SAID[steps[-1]] if steps else "whether the erasure had begun is not known here"
+    hint = "`glomska run` carries on what was begun; `glomska doctor` shows what is open"
+    return Interrupted(f"interrupted; {done}", hint=hint)

@@ -14,8 +14,8 @@ Nothing of a cell is ever shown, not in a message either: a file without its fir
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import re
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
@@ -45,7 +45,6 @@ REASONS = MappingProxyType(
 """Why a line is refused: a closed list. The last three are found by `enrolment`."""
 
 _BETWEEN = re.compile(r"[;\s]+")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class _LineRefused(Exception):
@@ -68,23 +67,21 @@ class EnrolmentFile:
             UsageFault: the first line does not name the columns.
         """
         self.refused: list[tuple[int, str]] = []
-        self._lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        self._stream = stream
         self._areas, self._now, self._moment = areas, now, moment
-        self._columns = _header(self._lines.readline())
+        self._columns = _header(stream.readline().removeprefix(codecs.BOM_UTF8))
 
     def __iter__(self) -> Iterator[Enrolment]:
         """Lines that can be enrolled, as far as one line alone can tell."""
-        for number, line in enumerate(self._lines, start=2):
-            if not line.strip("\r\n"):
+        for number, line in enumerate(self._stream, start=2):
+            if not line.strip(b"\r\n"):
                 continue
             try:
                 yield self._parsed(number, line)
             except _LineRefused as refusal:
                 self.refused.append((number, str(refusal)))
 
-    def _parsed(self, number: int, line: str) -> Enrolment:
-        if _SURROGATE.search(line):
-            raise _LineRefused("encoding")
+    def _parsed(self, number: int, line: bytes) -> Enrolment:
         cells = _cells(line)
         if len(cells) != len(self._columns):
             raise _LineRefused("columns")
@@ -107,14 +104,16 @@ class EnrolmentFile:
             raise _LineRefused("valid_from") from None
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: bytes) -> list[str]:
     try:
-        return next(csv.reader([line], strict=True))
+        return next(csv.reader([line.decode()], strict=True))
+    except UnicodeDecodeError:
+        raise _LineRefused("encoding") from None
     except csv.Error:
         raise _LineRefused("quotes") from None
 
 
-def _header(line: str) -> list[str]:
+def _header(line: bytes) -> list[str]:
     """The columns. Raises UsageFault."""
     hint = f"begin the file with {','.join(COLUMNS)} and, if wanted, {OPTIONAL[0]}; commas between, saved as UTF-8"
     try:

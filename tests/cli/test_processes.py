@@ -1,0 +1,132 @@
+"""Commands as processes: signals, terminals, and one command beside another."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import time
+
+import pytest
+
+from tests.cli.conftest import PATIENCE_S, Home, Running
+
+
+def begun(home: Home) -> Running:
+    running = Running(home.popen("run"))
+    ready = running.await_event("ready")
+    assert (ready["client_id"], ready["store"], ready["subscriptions"]) == ("glomska-1", "sqlite", 1)
+    return running
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_run_ends_with_its_books(home: Home, number: signal.Signals, code: int) -> None:
+    running = begun(home)
+    running.process.send_signal(signal.SIGHUP)
+    running.await_event("reload")
+    ended, books = running.end(number)
+    assert ended == code
+    assert {"stored": 0, "refused": {}, "untimed": 0, "redelivered": 0}.items() <= books.items()
+
+
+def test_a_running_gateway_makes_an_erasure_final(home: Home) -> None:
+    home.environment["GLOMSKA_STORE__TIMEOUT_S"] = "0.1"
+    running = begun(home)
+    said, code = home.shell("echo demo/anna | glomska erase - --yes --json")
+    assert (code, json.loads(said)["state"]) == (0, "effective")
+    assert home.shell("echo demo/anna | glomska read - --purpose support")[1] == 7
+    said, code = home.shell("echo demo/bo | glomska erase - --yes --wait --json")
+    assert (code, json.loads(said)["state"]) == (0, "final")
+    assert running.end(signal.SIGTERM)[0] == 0
+    assert "none open" in home.shell("glomska doctor")[0]
+
+
+def test_after_a_gateway_that_was_killed_the_command_itself_makes_it_final(home: Home) -> None:
+    home.environment |= {"GLOMSKA_STORE__TIMEOUT_S": "0.1", "GLOMSKA_KEYS__LEASE_S": "1"}
+    running = begun(home)
+    running.process.kill()
+    running.process.wait(PATIENCE_S)
+    said, code = home.shell("echo demo/anna | glomska erase - --yes --json")
+    assert (code, json.loads(said)["state"]) == (0, "final")
+
+
+def test_who_stops_waiting_is_told_what_holds(home: Home) -> None:
+    running = begun(home)  # whose deadline of 10 s is waited for
+    (home.directory / "subject").write_text("demo/anna")
+    process = home.popen("erase", "@subject", "--yes", "--wait")
+    assert process.stdout is not None
+    while "rows deleted" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 130
+    assert process.stderr is not None
+    first, second = process.stderr.read().splitlines()
+    assert first == "glomska: interrupted; rows deleted from the store"
+    assert second.startswith("next: `glomska run` carries on")
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, home: Home, *arguments: str) -> None:
+        self._end, other = pty.openpty()
+        self.process = home.popen(*arguments, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        os.close(other)
+        self.text = ""
+
+    def answer(self, question: str, text: str) -> None:
+        """Wait for the question, then type."""
+        self._read_until(question)
+        os.write(self._end, text.encode() + b"\n")
+
+    def end(self) -> int:
+        """Exit code, once everything it says was read."""
+        self._read_until(None)
+        os.close(self._end)
+        return self.process.wait(PATIENCE_S)
+
+    def _read_until(self, wanted: str | None) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while wanted is None or wanted not in self.text:
+            assert select.select([self._end], [], [], deadline - time.monotonic())[0], f"waiting for {wanted!r}"
+            try:
+                self.text += os.read(self._end, 4096).decode()
+            except OSError:  # it has ended
+                assert wanted is None, f"it ended without {wanted!r}"
+                return
+
+
+def test_erase_asks_for_the_subject_twice(home: Home) -> None:
+    terminal = Terminal(home, "erase")
+    terminal.answer("subject (controller/customer): ", "demo/anna")
+    terminal.answer("the subject again, to erase it: ", "demo/bo")
+    assert terminal.end() == 2
+    assert "that was another subject; nothing was erased" in terminal.text
+    assert home.shell("echo demo/anna | glomska read - --purpose support")[1] == 0
+    terminal = Terminal(home, "erase", "-")
+    terminal.answer("subject (controller/customer): ", "demo/anna")
+    terminal.answer("the subject again, to erase it: ", "demo/anna")
+    assert terminal.end() == 0
+    assert "keys destroyed" in terminal.text
+
+
+def test_enrol_asks_for_one_device(home: Home) -> None:
+    terminal = Terminal(home, "enrol")
+    answers = ("demo", "ove, jr", "meter-9", "111 22", "")
+    for question, text in zip(
+        ("controller: ", "customer: ", "device: ", "postal code: ", "now): "), answers, strict=True
+    ):
+        terminal.answer(question, text)
+    assert terminal.end() == 0
+    assert "1 enrolled, 0 already there, 0 refused" in terminal.text
+    assert home.shell("echo 'demo/ove, jr' | glomska read - --purpose support")[1] == 0
+
+
+def test_parquet_is_not_for_a_terminal(home: Home) -> None:
+    (home.directory / "subject").write_text("demo/anna")
+    terminal = Terminal(home, "read", "@subject", "--purpose", "support", "--format", "parquet")
+    assert terminal.end() == 2
+    assert "parquet is not for a terminal" in terminal.text
