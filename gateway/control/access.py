@@ -228,7 +228,7 @@ class _Columns:
     def add(self, place: Integers, mask: int, quantity: Quantity, value: Values) -> None:
         """n values of one quantity, from fields of one mask; `place` is (3, n): index of device, time, revision."""
         fixed = np.empty((2, len(value)), dtype=np.int64)
-        fixed[0], fixed[1] = mask, quantity.number
+        fixed[0], fixed[1] = mask - 2**63, quantity.number  # 64 bits without a sign, in their order
         self._places.append(np.concatenate((place, fixed)))
         self._values.append(value)
 
