@@ -128,11 +128,12 @@ def _outcome(erased: Erased, step: Step) -> dict[str, object]:
 
 def _summary(erased: Erased, step: Step) -> str:
     done = f"erasure {erased.erasure.hex()}: effective after {erased.effective_ms:.0f} ms"
+    rows_gone = "1 row deleted" if erased.rows == 1 else f"{erased.rows} rows deleted"
     if step is Step.PURGED:
-        return f"{done}, {erased.rows} rows deleted, final"
+        return f"{done}, {rows_gone}, final"
     if step is Step.EFFECTIVE:
         return f"{done}; the store did not answer: its rows, which nobody can read, go when `glomska run` reaches it"
-    return f"{done}, {erased.rows} rows deleted; `glomska run` deletes once more and makes it final"
+    return f"{done}, {rows_gone}; `glomska run` deletes once more and makes it final"
 
 
 def _interrupted(steps: list[Step]) -> Interrupted:
