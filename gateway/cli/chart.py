@@ -80,6 +80,7 @@ def _series(table: Table, name: str, last: int) -> tuple[Floats, Floats]:
 def _drawn(curve: _Curve, hours: Floats, values: Floats, *, width: int, height: int, colour: bool) -> str:
     import plotext
 
+    plotext.terminal.limit(False, False)  # the size is the caller's to know
     figure: Any = plotext.figure  # untyped
     figure.clear()
     figure.theme("colorless")

@@ -1,6 +1,6 @@
 """The demo's devices: three fleets in processes of their own, which know of the gateway no more than its broker.
 
-    meters    three real electricity meters, as many of their last readings as there is time for
+    meters    three real electricity meters, as many of their last days as there is time for
     homes     simulated homes that were offline for a day and now send what they kept
     live      simulated homes that report once a second, at the moment they measure
 
@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firmware_sim.cli import SOON
 from firmware_sim.enrolment import write_enrolment
 from firmware_sim.fleet import Home, meters, thermostats
 from gateway.errors import Unreachable
 
 METERS, HOMES, LIVE = "meters", "homes", "live"
-REAL_METERS = 3
-METER_RATE, HOME_RATE = 700, 1100  # messages a second, faults not counted: a third of what one core takes
+REAL_METERS, METER_ROWS = 3, 24 + 48 + 48  # rows a day: one file is by the hour, two are by the half-hour
+METER_RATE, HOME_RATE = 1000, 1500  # messages a second: below what two cores take with broker and fleets beside us
 _DAY = 86_400
 _PROGRAM = (sys.executable, "-c", "from firmware_sim.cli import main; main()")
 _FAULTS = ("--duplicates", "0.04", "--disorder", "0.04", "--bursts", "0.2", "--malformed", "0.03")
@@ -72,15 +73,16 @@ class Fleets:
     def start(self, url: str) -> None:
         """Begin to publish. What is dated after this moment comes from the live homes."""
         now = int(time.time())
-        limit = max(1, METER_RATE * self._seconds // REAL_METERS)
-        self._start(METERS, url, "replay", "--limit", str(limit), "--rate", str(METER_RATE), *_FAULTS)
+        days = min(365.0, METER_RATE * self._seconds / METER_ROWS)
+        self._start(METERS, url, "replay", "--days", str(days), "--rate", str(METER_RATE), *_FAULTS)
         steps = max(1, min(_DAY, HOME_RATE * self._seconds // len(self.homes[HOMES])))
         interval = _DAY // steps
         begin = dt.datetime.fromtimestamp(now - steps * interval, dt.UTC).isoformat()
         when = ("--start", begin, "--interval", str(interval), "--hours", str((steps + 0.5) * interval / 3600))
         self._start(HOMES, url, "simulate", *when, "--rate", str(HOME_RATE), "--senml", "0.2", *_FAULTS)
         if self.homes[LIVE]:
-            lasting = ("--interval", "1", "--hours", str((self._seconds + 0.5) / 3600))
+            seconds = max(1, self._seconds - SOON)  # they begin that much later than the others, and end with them
+            lasting = ("--interval", "1", "--hours", str((seconds + 0.5) / 3600))
             self._start(LIVE, url, "simulate", "--live", *lasting)
 
     def running(self) -> bool:

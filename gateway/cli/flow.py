@@ -81,7 +81,7 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Of the whole flow: messages settled, seconds until the last, CPU time of the gateway in µs, latency in ms."""
+    """Of the whole flow: messages settled, s from first to last, the gateway's CPU time in µs, latency in ms."""
 
     messages: int
     seconds: float
@@ -136,13 +136,17 @@ class _View:
         self._rates: list[float] = []
         self._sampled, self._settled = self._watch.began, 0
         self._pair = ("", "")
-        self._scene = Scene(phase=PUBLISHING)
+        self._first: float | None = None  # when something had been settled, and when something was for the last time
+        self._last, self._before = 0.0, 0
 
     def scene(self, phase: str) -> Scene:
         """Now."""
         self._sample()
         settled = self._gateway.settled()
-        self._scene = Scene(
+        if settled > self._before:
+            self._before, self._last = settled, self._watch.seconds()
+            self._first = self._last if self._first is None else self._first
+        return Scene(
             elapsed=self._watch.seconds(),
             phase=phase,
             stored=self._gateway.metrics.stored,
@@ -154,14 +158,13 @@ class _View:
             sent=self._pair[0],
             kept=self._pair[1],
         )
-        return self._scene
 
     def close(self, show: Show) -> Measured:
         """The last scene, and what was measured."""
-        seconds, cpu_us, messages = self._watch.seconds(), self._watch.cpu_us(), self._gateway.settled()
-        show(replace(self.scene(DONE), latency=percentiles(self._watched.latencies)))
-        latency = percentiles(self._watched.latencies)
-        return Measured(messages=messages, seconds=seconds, cpu_us=cpu_us, latency=latency)
+        cpu_us, latency = self._watch.cpu_us(), percentiles(self._watched.latencies)
+        show(replace(self.scene(DONE), latency=latency))
+        seconds = self._last - (self._first or 0.0)
+        return Measured(messages=self._gateway.settled(), seconds=seconds, cpu_us=cpu_us, latency=latency)
 
     def _sample(self) -> None:
         now = time.monotonic()

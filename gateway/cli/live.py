@@ -109,18 +109,16 @@ def _cpu(scene: Scene) -> str:
 
 
 def _reasons(scene: Scene, room: int) -> Text:
-    """The most frequent reasons on two lines: bars, so that it is seen which ones they are."""
-    text = Text()
-    found = sorted(scene.refused.items(), key=lambda pair: -pair[1])
-    cells = 0
-    for reason, count in found:
+    """All reasons, the most frequent first, on as many lines as they need."""
+    lines = [""]
+    for reason, count in sorted(scene.refused.items(), key=lambda pair: -pair[1]):
         word = f"{reason} {count:,}"
-        if cells and cells + len(word) > room:
-            text.append("\n")
-            cells = 0
-        text.append(word + "   ", "yellow")
-        cells += len(word) + 3
-    return text
+        longer = f"{lines[-1]}   {word}" if lines[-1] else word
+        if len(longer) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return Text("\n".join(lines), "yellow")
 
 
 def _pair(scene: Scene, room: int) -> Iterator[RenderableType]:

@@ -132,7 +132,6 @@ class Reckoning:
 
     valid: int = 0
     found: int = 0
-    homes: int = 0
     rows: int = 0
 
 
@@ -144,9 +143,9 @@ def read_home(house: House, home: Home, *, start: int = 0) -> Table:
 
 
 def reckon(
-    house: House, watched: Watched, homes: Iterable[Home], records: Iterable[Path], on_home: Callable[[int], None]
+    house: House, watched: Watched, homes: Iterable[Home], records: Iterable[Path], check: Callable[[], None]
 ) -> Reckoning:
-    """Look for every valid message of the records in the store. Raises as `Access.read`."""
+    """Look for every valid message of the records in the store. Raises as `Access.read` and `check`, called often."""
     sent = _sent(records)
     result = Reckoning()
     for home in homes:
@@ -158,8 +157,7 @@ def reckon(
             all(there.get((at * 1_000_000, quantity)) == value for quantity, value in values.items())
             for at, values in messages.items()
         )
-        result.homes += 1
-        on_home(result.homes)
+        check()
     result.valid += sum(map(len, sent.values()))  # of homes that nobody has heard of: none of it was found
     result.rows = watched.rows(house.policy.key_classes)
     return result
