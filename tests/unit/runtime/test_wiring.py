@@ -1,0 +1,115 @@
+"""Wiring: from configuration to parts that fit, and refusals before anything starts."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, Refused, Unreachable
+from gateway.runtime.config import Settings, load_settings
+from gateway.runtime.log import Log
+from gateway.runtime.wiring import House
+from gateway.transport.broker import free_port
+from tests.unit.control.test_erasure import subject
+from tests.world import World
+
+
+def settings(state: Path, **more: str) -> Settings:
+    return load_settings(environ={"GLOMSKA_STATE": str(state), **more})
+
+
+def house(state: Path, world: World, **more: str) -> House:
+    return House(settings(state, **more), world.clock)
+
+
+def test_nothing_is_opened_before_it_is_used(tmp_path: Path, world: World) -> None:
+    state = tmp_path / "elsewhere"
+    made = house(state, world)
+    assert made.policy.schema == 1
+    assert made.areas is made.areas
+    made.custodian  # noqa: B018 - that it opens nothing is what is asked
+    made.close()
+    assert not state.exists()
+
+
+def test_the_commands_and_the_worker_share_one_state(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    world.ring.leave()
+    world._registered = False
+    made = house(world.directory, world)
+    table = made.access.read(*(pair := subject("anna")), purpose="provision", start=0, end=2**62)
+    assert table.value.tolist() == [21.5]
+    assert made.erasures.erase(*pair).step == "purged"
+    assert world.points() == []
+    made.close()
+
+
+def test_a_restored_key_store_serves_no_reader_either(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    world.keystore.scrub(())
+    shutil.copy(world.directory / "keys.db", tmp_path / "copy.db")
+    world.erase("anna")
+    world.keystore.close()
+    shutil.copy(tmp_path / "copy.db", world.directory / "keys.db")
+    made = house(world.directory, world)
+    with pytest.raises(IntegrityStop, match="older than its ledger"):
+        made.access  # noqa: B018
+    with pytest.raises(IntegrityStop, match="older than its ledger"):
+        made.worker(Log(stream=io.StringIO()))
+    made.close()
+
+
+def test_a_ledger_that_is_not_there_is_another_one(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    shutil.move(world.directory / "ledger", world.directory / "ledger.mine")
+    made = house(world.directory, world)
+    with pytest.raises(Refused, match="another ledger"):
+        made.control  # noqa: B018
+    made.close()
+
+
+def test_a_worker_without_broker_or_custodian_does_not_start(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    made = house(world.directory, world, GLOMSKA_MQTT__PORT=str(free_port()))
+    with pytest.raises(Unreachable, match="mqtt broker"):
+        made.worker(Log(stream=io.StringIO())).run()
+    with world.keystore.snapshot() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0
+    for key in (world.directory / "kek").iterdir():
+        key.chmod(0o644)
+    with pytest.raises(CustodianFault, match="readable by others"):
+        made.worker(Log(stream=io.StringIO())).run()
+    made.close()
+
+
+def test_a_password_that_others_can_read_is_refused(world: World, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("hunter2")
+    password.chmod(0o644)
+    with pytest.raises(ConfigurationFault, match="others may use"):
+        settings(world.directory, GLOMSKA_MQTT__USERNAME="glomska", GLOMSKA_MQTT__PASSWORD_FILE=str(password))
+    password.chmod(0o600)
+    made = house(world.directory, world, GLOMSKA_MQTT__USERNAME="glomska", GLOMSKA_MQTT__PASSWORD_FILE=str(password))
+    worker = made.worker(Log(stream=io.StringIO()))
+    assert worker._session._terms.password == b"hunter2"
+    assert "hunter2" not in repr(worker._session._terms)
+    made.close()
+
+
+def test_no_core_dump_would_hold_keys(tmp_path: Path) -> None:
+    code = """
+import ctypes, json, resource, sys
+from gateway.runtime.config import load_settings
+from gateway.runtime.wiring import opened
+with opened(load_settings(environ={"GLOMSKA_STATE": sys.argv[1]})):
+    print(json.dumps([resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[0, 0], 0]
