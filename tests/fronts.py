@@ -1,0 +1,147 @@
+"""What stands before a server and misbehaves when told to: a line that is cut, a store that refuses or falls silent.
+
+with Relay(broker.port) as relay, StoreFront(influxdb.port) as front:
+    relay.cut()
+    front.answer = 400
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+_SECONDS = 120.0
+
+
+class Relay:
+    """A TCP port in front of another one of this machine, whose connections can be cut."""
+
+    def __init__(self, upstream: int) -> None:
+        self._upstream = upstream
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def cut(self) -> int:
+        """Reset every connection; how many there were."""
+        with self._lock:
+            ends, self._open = self._open, []
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close(2) sends RST
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        return len(ends) // 2
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._upstream), timeout=_SECONDS)
+                far.settimeout(None)
+                with self._lock:
+                    self._open += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65_536):
+            sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_WR)
+
+
+class StoreFront:
+    """An HTTP port in front of InfluxDB.
+
+    `answer`: a status that every request gets instead of being passed on; None passes on. `silent`: requests are passed
+    on, and their answers withheld. `asked` counts requests to write that were not answered by the store.
+    """
+
+    def __init__(self, upstream: int) -> None:
+        self.answer: int | None = None
+        self.silent = threading.Event()
+        self.asked = 0
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.front, self._server.upstream = self, upstream
+        self.url = f"influxdb1+http://127.0.0.1:{self._server.server_address[1]}/glomska"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    front: StoreFront
+    upstream: int
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        """Pass on, refuse, or fall silent."""
+        front = self.server.front
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if front.answer is not None:
+            front.asked += self.path.startswith("/write")
+            self._reply(front.answer, [("Retry-After", "0")], b'{"error":"not now: series=secret"}')
+            return
+        status, headers, said = self._passed_on(body)
+        if front.silent.is_set() and self.path.startswith("/write"):
+            front.asked += 1
+            while self.rfile.read(1):  # until the gateway hangs up
+                pass
+            self.close_connection = True
+            return
+        self._reply(status, headers, said)
+
+    do_GET = do_POST  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def _passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=_SECONDS)
+        kept = {key: value for key, value in self.headers.items() if key.lower() == "content-type"}
+        with contextlib.closing(upstream):
+            upstream.request(self.command, self.path, body, kept)
+            answer = upstream.getresponse()
+            named = [(k, v) for k, v in answer.getheaders() if k.lower().startswith("x-influxdb")]
+            return answer.status, named, answer.read()
+
+    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if status != http.HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status != http.HTTPStatus.NO_CONTENT:
+            self.wfile.write(body)
