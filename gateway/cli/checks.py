@@ -144,7 +144,9 @@ def _erasures(house: House) -> str:
         raise Unreachable(message, hint="start `glomska run`")
     if not waiting:
         return "none open"
-    return f"{len(waiting)} not final yet; {'the running gateway finishes them' if running else 'start `glomska run`'}"
+    return (
+        f"{len(waiting)} to delete rows for again; {'the running gateway does' if running else 'start `glomska run`'}"
+    )
 
 
 def _workers(house: House) -> str:

@@ -44,7 +44,7 @@ def enrol(
 ) -> int:
     """Enrol customers and their devices: this alone creates keys.
 
-    Exit code 5 when lines were refused; all others are enrolled then.
+    Refused lines are listed, and all others are enrolled. Exit code 5 when every line was refused.
     """
     with opened(load_settings(config)) as house, _opened(source) as stream:
         file = EnrolmentFile(stream, house.areas, now=house.clock.wall(), moment=moment)
@@ -58,7 +58,8 @@ def enrol(
         typer.echo(json.dumps({"enrolled": result.enrolled, "already": result.already, "refused": refused}))
     else:
         _show(result)
-    return Refused.exit_code if result.refused else 0
+    nothing = not (result.enrolled or result.already)
+    return Refused.exit_code if result.refused and nothing else 0
 
 
 @contextlib.contextmanager

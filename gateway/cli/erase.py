@@ -1,8 +1,9 @@
 """`glomska erase`: destroy a customer's keys, and say at every step what holds and what remains.
 
 Effective means: no key of this customer is left, in no file and no process, and nothing that was sealed for them can be
-read by anyone. Final means: the rows that can no longer be read are deleted too, the second time after the longest
-request that a worker may have had under way. A running gateway does that; where none runs, this command waits for it.
+read by anyone. The rows that can no longer be read are deleted too: at once, and again after the longest request that a
+worker may have had under way. A running gateway does the second; where none runs, this command waits for it. `final` is
+more (every wrapping key that ever covered the key reported destroyed) and is not said before turnover exists.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ _SAID = {
 def erase(
     subject: Argument = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask again. Needed where stdin is not a terminal.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until it is final, also where a gateway runs.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until rows are deleted again, also where a gateway runs.")
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -65,7 +68,7 @@ def erase(
             step = _finished(house, erased, on_step, wait=wait)
         except KeyboardInterrupt:
             raise _interrupted(steps) from None
-    typer.echo(json.dumps(_outcome(erased, step)) if as_json else _summary(erased, step))
+    typer.echo(json.dumps(_outcome(erased)) if as_json else _summary(erased, step))
 
 
 def is_running(worker: rows.Worker, now: int) -> bool:
@@ -117,10 +120,10 @@ def _step(house: House, erasure: bytes) -> Step:
     return Step.PURGED if found is None else Step(found.step)
 
 
-def _outcome(erased: Erased, step: Step) -> dict[str, object]:
+def _outcome(erased: Erased) -> dict[str, object]:
     return {
         "erasure": erased.erasure.hex(),
-        "state": "final" if step is Step.PURGED else "effective",
+        "state": "effective",
         "effective_ms": round(erased.effective_ms, 1),
         "certificate": None,
     }
@@ -130,10 +133,10 @@ def _summary(erased: Erased, step: Step) -> str:
     done = f"erasure {erased.erasure.hex()}: effective after {erased.effective_ms:.0f} ms"
     rows_gone = "1 row deleted" if erased.rows == 1 else f"{erased.rows} rows deleted"
     if step is Step.PURGED:
-        return f"{done}, {rows_gone}, final"
+        return f"{done}, {rows_gone}, and looked for again"
     if step is Step.EFFECTIVE:
         return f"{done}; the store did not answer: its rows, which nobody can read, go when `glomska run` reaches it"
-    return f"{done}, {rows_gone}; `glomska run` deletes once more and makes it final"
+    return f"{done}, {rows_gone}; `glomska run` deletes once more when no late write can arrive"
 
 
 def _interrupted(steps: list[Step]) -> Interrupted:

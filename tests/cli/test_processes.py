@@ -31,25 +31,26 @@ def test_run_ends_with_its_books(home: Home, number: signal.Signals, code: int) 
     assert {"stored": 0, "refused": {}, "untimed": 0, "redelivered": 0}.items() <= books.items()
 
 
-def test_a_running_gateway_makes_an_erasure_final(home: Home) -> None:
+def test_a_running_gateway_finishes_an_erasure(home: Home) -> None:
     home.environment["GLOMSKA_STORE__TIMEOUT_S"] = "0.1"
     running = begun(home)
     said, code = home.shell("echo demo/anna | glomska erase - --yes --json")
     assert (code, json.loads(said)["state"]) == (0, "effective")
     assert home.shell("echo demo/anna | glomska read - --purpose support")[1] == 7
     said, code = home.shell("echo demo/bo | glomska erase - --yes --wait --json")
-    assert (code, json.loads(said)["state"]) == (0, "final")
+    assert (code, json.loads(said)["state"]) == (0, "effective")
     assert running.end(signal.SIGTERM)[0] == 0
     assert "none open" in home.shell("glomska doctor")[0]
 
 
-def test_after_a_gateway_that_was_killed_the_command_itself_makes_it_final(home: Home) -> None:
+def test_after_a_gateway_that_was_killed_the_command_itself_finishes_it(home: Home) -> None:
     home.environment |= {"GLOMSKA_STORE__TIMEOUT_S": "0.1", "GLOMSKA_KEYS__LEASE_S": "1"}
     running = begun(home)
     running.process.kill()
     running.process.wait(PATIENCE_S)
     said, code = home.shell("echo demo/anna | glomska erase - --yes --json")
-    assert (code, json.loads(said)["state"]) == (0, "final")
+    assert (code, json.loads(said)["state"]) == (0, "effective")
+    assert "none open" in home.shell("glomska doctor")[0]
 
 
 def test_who_stops_waiting_is_told_what_holds(home: Home) -> None:
