@@ -20,6 +20,9 @@ from gateway.control.erasure import open_count
 from gateway.control.ledger import Ledger
 from gateway.errors import KeyDestroyed, UnknownSubject
 from gateway.keystore.database import KeyStore, Transaction
+from gateway.runtime.config import load_settings
+from gateway.runtime.log import Log
+from gateway.runtime.wiring import opened
 from gateway.transport.sqlite import SqliteStore
 from tests.world import SECOND, World
 
@@ -163,3 +166,10 @@ def append_lines(directory: Path, count: int, begin: Barrier) -> None:
         with world.control.act("enrol"):
             pass
     world.close()
+
+
+def serve(directory: Path, environment: dict[str, str], ready: Event) -> None:
+    """A whole gateway as `run` builds it, until it is killed."""
+    settings = load_settings(environ={"GLOMSKA_STATE": str(directory), **environment})
+    with opened(settings) as house, Path(os.devnull).open("w") as nowhere:
+        house.worker(Log(stream=nowhere)).run(ready.set)
