@@ -23,7 +23,7 @@ from gateway.keys.custodian import Custodian
 from gateway.keys.handle import Device, Span
 from gateway.keys.lease import Lease
 from gateway.keys.lifecycle import SEALS, KeyState
-from gateway.keys.lineage import Kind, Lineage
+from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.subject import CHOICE, is_erased, open_subject
 from gateway.keystore import lineages, rows, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
@@ -186,7 +186,8 @@ class Ring:
             return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
         if any(KeyState(row.state) not in SEALS for row in found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
-        subject = open_subject(lineage, incarnation, found)
+        needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
+        subject = open_subject(lineage, incarnation, [row for row in found if row.key_class in needed])
         keys = tuple(subject.keys[c] for c in self._classes)
         history, now = subject.choices(choices), self._clock.wall()
         edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
