@@ -92,15 +92,16 @@ def test_a_faulty_fleet_is_stored_once_or_refused_with_its_reason(on: Stack, tmp
 
 
 def test_what_was_published_while_the_gateway_was_away_is_stored(on: Stack, tmp_path: Path) -> None:
+    homes, stream = small_fleet()
     gateway = Gateway(tmp_path, on)
-    enrol_fleets(gateway, tmp_path)
+    gateway.enrol(enrolment(homes))
     with gateway.run() as first:  # subscribes, and leaves
         assert first.stop()["stored"] == 0
-    told = [fleet(*call(name, on, tmp_path)) for name in FLEETS]
+    tally = publish(stream, Broker.at(on.broker.url))
     with gateway.run() as running:
-        await_everything(gateway, on, sum(books["valid"] for books in told))
+        await_everything(gateway, on, tally.kinds[Kind.VALID])
         books = running.stop()
-    balance(books, recorded(tmp_path))
+    balance(books, [entry(message) for message in stream])
     nothing_waits(gateway, on)
 
 
@@ -177,7 +178,7 @@ def call(name: str, on: Stack, directory: Path) -> list[str | Path]:
 
 
 def small_fleet() -> tuple[tuple[Home, ...], list[Message]]:
-    """Two meters and two thermostats with every fault but bursts, in one stream."""
+    """Two meters and two thermostats with every fault, in one stream."""
     counted, lived = meters(2, seed=SEED, senml=0.5), thermostats(2, seed=SEED, senml=0.5)
     window = Window(start=int(NOW - 900 * 900) * 1000, interval=900, steps=900)
     stream = [
@@ -185,7 +186,7 @@ def small_fleet() -> tuple[tuple[Home, ...], list[Message]]:
         *simulate_messages(lived, window, seed=SEED),
     ]
     stream.sort(key=lambda message: message.time)
-    faults = Faults(duplicates=0.05, disorder=0.05, malformed=0.06)
+    faults = Faults(duplicates=0.05, disorder=0.05, bursts=0.1, malformed=0.06)
     return counted + lived, list(with_faults(stream, faults, seed=SEED))
 
 
