@@ -1,21 +1,42 @@
-"""Documents that can be wrong are checked: links, the index of decisions, and the tests that guarantees name."""
+"""Documents that can be wrong are checked: links, paths, decisions, tests that guarantees name, examples, lists."""
 
 from __future__ import annotations
 
+import json
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from gateway.model.sealed import Reason
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+THREAT_MODEL = (ROOT / "docs/threat-model.md").read_text()
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+PATH = re.compile(r"`((?:gateway|firmware_sim|tests|config|benchmarks|docs)/[\w./-]+)`")
+ROOM_PATH = re.compile(r"`((?:cli|control|crypto|keys|keystore|model|pipeline|policy|runtime|transport)/[\w/]+\.py)`")
 
 
 def slugs(document: Path) -> set[str]:
     """Anchors of a document's headings, as forges make them."""
     headings = re.findall(r"^#+ +(.+)$", document.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def first_column(text: str, heading: str) -> list[str]:
+    """What stands in code in the first cells of the table under a heading."""
+    section = re.split(r"^#+ ", text.partition(f"# {heading}\n")[2], flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (`.+?) \|", section, flags=re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def examples(document: str) -> list[dict[str, object]]:
+    """Each line of a document's JSON examples."""
+    found = re.findall(r"^```json\n(.*?)^```$", (ROOT / document).read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [json.loads(line) for block in found for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -31,18 +52,68 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert dead == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_that_are_named_exist(document: Path) -> None:
+    text = document.read_text()
+    named = [*PATH.findall(text), *(f"gateway/{path}" for path in ROOM_PATH.findall(text))]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_decision_stands_in_the_index() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
-    decisions = [path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md")]
-    assert [name for name in decisions if f"({name})" not in index] == []
+    assert [path.name for path in DECISIONS if f"({path.name})" not in index] == []
 
 
-def test_the_threat_model_names_tests_that_exist() -> None:
-    named = set(re.findall(r"tests/attacks/(test_\d\d_\w+\.py)", (ROOT / "docs/threat-model.md").read_text()))
-    assert named
-    assert named <= {path.name for path in (ROOT / "tests/attacks").glob("test_*.py")}
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_has_options_a_cost_and_one_page(decision: Path) -> None:
+    text = decision.read_text()
+    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == ["Question", "Options", "Decision", "What it costs"]
+    assert text.startswith(f"# {decision.stem[:4]}: ")
+    assert len(text.splitlines()) <= 60
+
+
+def test_the_threat_model_names_a_test_for_each_guarantee() -> None:
+    protected = THREAT_MODEL.partition("## Protected")[2].partition("## ")[0]
+    rows = re.findall(r"^\| \d+ \|.*$", protected, flags=re.MULTILINE)
+    assert rows
+    assert [row for row in rows if not re.search(r"`tests/\w+/[\w/]+\.py`", row)] == []
 
 
 def test_every_attack_that_is_tested_stands_in_the_threat_model() -> None:
-    text = (ROOT / "docs/threat-model.md").read_text()
-    assert [p.name for p in (ROOT / "tests/attacks").glob("test_[0-9]*.py") if p.name not in text] == []
+    assert [p.name for p in (ROOT / "tests/attacks").glob("test_[0-9]*.py") if p.name not in THREAT_MODEL] == []
+
+
+def test_what_is_not_protected_is_said_at_as_great_length_as_what_is() -> None:
+    protected, _, rest = THREAT_MODEL.partition("## Protected")[2].partition("## Not protected")
+    assert len(rest) >= len(protected) > 0
+
+
+def test_reasons_of_refusal_are_all_explained() -> None:
+    explained = first_column((ROOT / "docs/formats/readings.md").read_text(), "Refusals")
+    assert explained == [str(reason) for reason in Reason]
+
+
+def test_events_of_the_log_are_all_explained() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "gateway").rglob("*.py"))
+    said = set(re.findall(r'log\.(?:event|error)\("([^"]+)"', code))
+    said |= {f"waiting: {where}" for where in re.findall(r'self\._trouble\("([^"]+)"', code)}
+    explained = first_column((ROOT / "docs/operations.md").read_text(), "What the log says")
+    assert {"ready", "stopped", "waiting: storing"} <= said
+    assert said - set(explained) <= {"generation"}  # said at level debug alone
+
+
+def test_the_ledger_that_is_shown_is_a_chain() -> None:
+    *lines, fence = examples("docs/formats/ledger.md")
+    assert [(line["seq"], line["act"]) for line in lines] == list(
+        enumerate(["ledger", "enrol", "enrol", "erase", "erase", "purge", "purge"])
+    )
+    before = "0" * 64
+    for line in lines:
+        rest = {name: value for name, value in line.items() if name != "hash"}
+        canonical = json.dumps(
+            rest, sort_keys=True, separators=(",", ":")
+        )  # RFC 8785, of ASCII and integers
+        assert (line["prev"], line["hash"]) == (before, sha256(canonical.encode()).hexdigest())
+        before = str(line["hash"])
+    told = first_column((ROOT / "docs/formats/ledger.md").read_text(), "Fence file")
+    assert set(told) == set(fence)
