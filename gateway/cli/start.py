@@ -1,0 +1,14 @@
+"""The entry point: imports the commands, so that Ctrl-C in that half second is answered as at any other moment."""
+
+from __future__ import annotations
+
+import os
+
+
+def main() -> None:
+    """Run the command line. Exit code 130 when interrupted, also before there was anything to interrupt."""
+    try:
+        from gateway.cli.main import main as begin  # here, since this is what may be interrupted
+    except KeyboardInterrupt:
+        os._exit(130)
+    begin()
