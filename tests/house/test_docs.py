@@ -110,9 +110,7 @@ def test_the_ledger_that_is_shown_is_a_chain() -> None:
     before = "0" * 64
     for line in lines:
         rest = {name: value for name, value in line.items() if name != "hash"}
-        canonical = json.dumps(
-            rest, sort_keys=True, separators=(",", ":")
-        )  # RFC 8785, of ASCII and integers
+        canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))  # RFC 8785, of ASCII and integers
         assert (line["prev"], line["hash"]) == (before, sha256(canonical.encode()).hexdigest())
         before = str(line["hash"])
     told = first_column((ROOT / "docs/formats/ledger.md").read_text(), "Fence file")
