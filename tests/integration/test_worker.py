@@ -199,7 +199,7 @@ def test_killed_under_load_a_second_one_finishes(servers: Servers, enrolled: Wor
         os.kill(child.pid, signal.SIGKILL)
         assert ended(child) == -signal.SIGKILL
         stored = servers.points(state)
-    with working(servers, state) as served:
+    with working(servers, state):
         until(
             lambda: servers.points(state) >= total,
             lambda: f"{servers.points(state)} of {total}",

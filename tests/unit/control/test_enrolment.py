@@ -100,8 +100,9 @@ def test_a_device_of_an_erased_customer_may_go_to_another_from_then_on(world: Wo
     world.erase("anna")
     now = world.clock.wall()
     assert world.enrol("bo", "meter-1", since=now - DAY).refused == [(2, "erased")]
+    assert world.process(message("meter-1", now, power=1)).refusals.message == {0: Reason.ERASED}
     assert world.enrol("bo", "meter-1", since=now).enrolled == 1
-    world.ring.poll()
+    assert world.ring.poll(), "who knows the fence must learn that it has an end"
     world.publish("meter-1", temperature=24.0)
     late = world.process(message("meter-1", now - 5 * DAY, temperature=20.0))
     assert late.refusals.message == {0: Reason.ERASED}

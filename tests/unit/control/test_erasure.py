@@ -298,6 +298,30 @@ def test_an_intent_that_the_key_store_never_heard_of_is_done(world: World) -> No
     fresh.close()
 
 
+def test_who_asks_a_moment_later_joins_the_erasure_under_way(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    both = lineage_and_incarnation(world, "anna")
+    first = world.erasures._fence(*both)
+    other = World(world.directory)
+    assert other.erasures._fence(*both) == first
+    assert other.erasures.resume() == [first]
+    other.close()
+
+
+def test_an_intent_that_another_process_has_closed_meanwhile_is_left_alone(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    with world.ledger.locked():
+        seq = world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+    other = World(world.directory)
+    line = other.ledger.open_intents[seq]
+    world.control.conclude("erase", seq, result="failed")
+    assert other.erasures._resume_intent(line)
+    assert open_erasures(other) == 0
+    assert len(other.read("anna")) == 0
+    other.close()
+
+
 def test_an_intent_of_somebody_who_is_gone_already_is_closed(world: World) -> None:
     world.enrol("anna", "meter-1")
     _lineage, incarnation = lineage_and_incarnation(world, "anna")
