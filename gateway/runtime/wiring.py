@@ -162,7 +162,7 @@ def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[House]
 
 
 def _calm_collector() -> None:
-    """Keep the cycle collector off the path of a reading, of which it took a third.
+    """Keep the cycle collector off the path of a reading, of which it took a sixth.
 
     Messages and points die by reference count; it would look at all of them, and at every device, again and again.
     """
