@@ -315,7 +315,10 @@ def test_an_intent_that_another_process_has_closed_meanwhile_is_left_alone(world
         seq = world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
     other = World(world.directory)
     line = other.ledger.open_intents[seq]
-    world.control.conclude("erase", seq, result="failed")
+    with world.keystore.act() as tx:
+        acts.record_intent(tx, seq=seq, act="erase failed", now=1)
+    world.control.check()
+    assert phases(world)[-1] == ("erase", "outcome", "failed")
     assert other.erasures._resume_intent(line)
     assert open_erasures(other) == 0
     assert len(other.read("anna")) == 0

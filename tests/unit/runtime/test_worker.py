@@ -462,6 +462,31 @@ def test_generations_that_move_all_the_time_stop_nobody(world: World) -> None:
     assert len(world.points()) == 30
 
 
+def test_an_acknowledgement_that_did_not_reach_the_key_store_is_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the lease would never be renewed, and an erasure would wait for it."""
+    acknowledge, lost = world.lease.acknowledge, threading.Event()
+
+    def lose_one(generation: int) -> None:
+        if not lost.is_set():
+            lost.set()
+            raise Unreachable("the key store does not answer")
+        acknowledge(generation)
+
+    monkeypatch.setattr(world.lease, "acknowledge", lose_one)
+    with running(world):
+        with world.keystore.act() as tx:
+            generation = workers.raise_generation(tx)
+        assert lost.wait(PATIENCE)
+        until(lambda: acknowledged(world) == [generation])
+
+
+def acknowledged(world: World) -> list[int]:
+    with world.keystore.snapshot() as tx:
+        return [worker.generation for worker in workers.find_all(tx)]
+
+
 def test_housekeeping_that_waits_holds_up_neither_lease_nor_generations(world: World) -> None:
     world.enrol("anna", "meter-1")
     begun, go_on = threading.Event(), threading.Event()
