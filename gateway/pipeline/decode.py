@@ -5,12 +5,14 @@ column can hold (see times). Leaves to admit: topic, device, range, window, purp
 is refused when nothing of it remains.
 
 Flat JSON, the format of nearly all traffic, is read by one compiled decoder that knows every quantity by name; whatever
-that does not take is read again with care (`flat`, `senml`), so both must agree where both accept. Rules of both:
+that does not take is read again with care (`flat`, `senml`), so both must agree where both accept. CBOR is read with
+care always: `cbor` gives the same shapes as `literal` gives for JSON, and from there on the rules are the same:
 
 - A name that an object holds twice counts with its last value.
 - null, text and truth values are `malformed` as a reading; NaN, Infinity and 1e999 are `non_finite`.
-- The format is SenML when the content type says so, or else when the payload is an array whose first object has `bn`,
-  `n` or `bver`; every other content type is read by what the payload looks like.
+- JSON or CBOR, and whether it is SenML, is what the content type says, when it is one of the four. Of every other, the
+  first byte tells CBOR from JSON, and an array whose first object has `bn`, `n` or `bver` is SenML; so it is also in a
+  type that says JSON or CBOR and no more.
 - Rows of one message are in its order; equal readings in it are one, contradicting ones are `malformed`.
 
     decoder = Decoder(policy.quantities, max_payload_bytes=65_536)
@@ -29,7 +31,7 @@ import numpy as np
 
 from gateway.model.clear import Arrival, Readings, Refusals, Values
 from gateway.model.sealed import REVISION_MAX, Reason
-from gateway.pipeline import flat, literal, senml
+from gateway.pipeline import cbor, flat, literal, senml
 from gateway.pipeline.rows import Rows
 from gateway.pipeline.times import MS_MAX, InvalidTime, from_text
 from gateway.policy.rules import Quantity
@@ -37,7 +39,10 @@ from gateway.policy.rules import Quantity
 _ABSENT = float("nan")
 _FLAT_TYPES = frozenset({None, "application/json"})
 _NOT_TAKEN = (msgspec.DecodeError, UnicodeDecodeError, InvalidTime)
-_SENML_TYPE = "application/senml+json"
+_SENML_TYPES = frozenset({"application/senml+json", "application/senml+cbor"})
+_CBOR_TYPES = frozenset({"application/cbor", "application/senml+cbor"})
+_TYPES = _SENML_TYPES | _CBOR_TYPES | {"application/json"}
+_NOT_FLAT_JSON = _SENML_TYPES | _CBOR_TYPES
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MS_MAX)]
 _Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_MAX)]
 
@@ -77,7 +82,7 @@ class Decoder:
             if len(payload) > limit:
                 refusals.add(index, Reason.TOO_LARGE)
                 continue
-            if arrival.content_type in _FLAT_TYPES or not _says_senml(arrival.content_type):
+            if arrival.content_type in _FLAT_TYPES or _media_type(arrival.content_type) not in _NOT_FLAT_JSON:
                 try:
                     item = decode(payload)
                     written = item.time
@@ -95,13 +100,15 @@ class Decoder:
     def _read_with_care(self, arrival: Arrival, now: int) -> Rows:
         """What one message says, by the format that it is in."""
         rows = Rows()
+        said = _media_type(arrival.content_type)
+        is_cbor = said in _CBOR_TYPES or (said not in _TYPES and cbor.begins(arrival.payload))
         try:
-            document = literal.parse(arrival.payload)
+            document = cbor.parse(arrival.payload) if is_cbor else literal.parse(arrival.payload)
         except (ValueError, RecursionError):
             rows.refuse(Reason.MALFORMED)
             return rows
-        if _says_senml(arrival.content_type) or senml.is_pack(document):
-            senml.read(document, self._quantities, now, rows)
+        if said in _SENML_TYPES or senml.is_pack(document):
+            senml.read(senml.named(document) if is_cbor else document, self._quantities, now, rows)
         else:
             flat.read(document, self._numbers, rows)
         return rows
@@ -178,6 +185,6 @@ def _flat_struct(names: list[str]) -> type[Any]:
     )
 
 
-def _says_senml(content_type: str | None) -> bool:
-    """Whether a content type, with or without parameters, is that of SenML JSON."""
-    return content_type is not None and content_type.partition(";")[0].strip().lower() == _SENML_TYPE
+def _media_type(content_type: str | None) -> str | None:
+    """A content type without its parameters, in lower case."""
+    return None if content_type is None else content_type.partition(";")[0].strip().lower()

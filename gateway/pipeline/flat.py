@@ -1,4 +1,4 @@
-"""Flat JSON read with care: an object, or a list of objects each with its own time and revision, judged per reading.
+"""Flat JSON and CBOR with care: an object, or a list of objects each with its own time and revision, per reading.
 
 Comes into play when the fast path of decode does not take a payload; for what both take, both give the same. A fault of
 `time` or `rev` refuses every reading of its object, and no other object. An object without any reading is `malformed`.

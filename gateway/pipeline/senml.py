@@ -1,4 +1,4 @@
-"""SenML JSON: packs resolved as RFC 8428 says, and the measurements of the policy's quantities in them.
+"""SenML: packs resolved as RFC 8428 says, and the measurements of the policy's quantities in them.
 
 `resolve` knows the RFC and no policy: base fields carry over, names are joined, times become absolute. `read` knows the
 policy: the quantity is the resolved name after its last `/` or `:`. Whatever device the name says, the topic decides.
@@ -9,6 +9,7 @@ policy: the quantity is the resolved name after its last `/` or `:`. Whatever de
   more than one value, text, truth or data where a quantity is a number.
 - A record of base fields alone, or with a sum and no value, has no reading. Unknown labels are passed over (4.4).
 - Times below 2^28 s count from the arrival: such a record is `untimed`, and never refused for that.
+- CBOR says labels as integers (section 6, table 4): `named` gives them their names, and all else is the same.
 - A record without unit is in the policy's unit: section 4.5.2 leaves it to the application. Any other unit than the
   policy's is refused, also one that could be converted.
 """
@@ -28,12 +29,20 @@ from gateway.policy.rules import Quantity
 
 VERSION = 10
 ABSOLUTE = 2**28  # seconds; a smaller time is relative to now: RFC 8428 section 4.5.3
-_SIGNS = frozenset({"bn", "n", "bver"})
+_LABELS: Mapping[object, str] = {
+    -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",
+    0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
+}  # fmt: skip
+_SIGNS = frozenset({"bn", "n", "bver", -2, 0, -1})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]*")
 
 
 def _is_text(value: object) -> bool:
     return type(value) is str
+
+
+def _is_data(value: object) -> bool:
+    return type(value) is str or type(value) is bytes  # base64url in JSON, bytes in CBOR
 
 
 def _is_truth(value: object) -> bool:
@@ -48,7 +57,7 @@ _Test = Callable[[object], bool]
 _BASE: Mapping[str, _Test] = {
     "bn": _is_text, "bt": is_number, "bu": _is_text, "bv": is_number, "bs": is_number, "bver": _is_version,
 }  # fmt: skip
-_VALUES: Mapping[str, _Test] = {"v": is_number, "vs": _is_text, "vb": _is_truth, "vd": _is_text}
+_VALUES: Mapping[str, _Test] = {"v": is_number, "vs": _is_text, "vb": _is_truth, "vd": _is_data}
 _REGULAR: Mapping[str, _Test] = {
     "n": _is_text, "u": _is_text, "s": is_number, "t": is_number, "ut": is_number, **_VALUES,
 }  # fmt: skip
@@ -62,7 +71,7 @@ class InvalidPack(ValueError):
 class Measurement:
     """A resolved record: full name, unit if one was said, event time in ns since 1970, and the value with its label.
 
-    `value` is an int or Decimal for label `v`, text for `vs` and `vd`, a bool for `vb`.
+    `value` is an int or Decimal for label `v`, text for `vs`, a bool for `vb`, text or bytes for `vd`.
     """
 
     name: str
@@ -81,6 +90,16 @@ def is_pack(document: object) -> bool:
         and isinstance(document[0], dict)
         and not _SIGNS.isdisjoint(document[0])
     )
+
+
+def named(pack: object) -> object:
+    """A pack from CBOR with its labels as JSON names them.
+
+    Other numbers are left out: section 6 says that table 4 is complete, and that extensions have labels of text.
+    """
+    if not isinstance(pack, list):
+        return pack
+    return [_named(record) if isinstance(record, dict) else record for record in pack]
 
 
 def resolve(pack: Sequence[object], now: int) -> list[Measurement | Reason]:
@@ -112,6 +131,15 @@ def read(document: object, quantities: Mapping[str, Quantity], now: int, rows: R
             rows.refuse(measurement)
         else:
             _put(measurement, quantities, rows)
+
+
+def _named(record: Mapping[object, object]) -> dict[str, object]:
+    found = {}
+    for label, value in record.items():
+        name = _LABELS.get(label) if type(label) is int else label
+        if isinstance(name, str):
+            found[name] = value
+    return found
 
 
 def _put(measurement: Measurement, quantities: Mapping[str, Quantity], rows: Rows) -> None:

@@ -45,6 +45,7 @@ TRESPASSES = [
     ("door-terminal", "gateway.control.trespass", "plotext"),
     ("door-cryptography", "gateway.control.trespass", "cryptography"),
     ("door-pydantic", "gateway.keys.trespass", "pydantic"),
+    ("door-cbor", "gateway.transport.trespass", "cbor2"),
     ("door-canonical-json", "gateway.keystore.trespass", "rfc8785"),
     ("door-directories", "gateway.control.trespass", "platformdirs"),
 ]

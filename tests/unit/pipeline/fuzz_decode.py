@@ -13,12 +13,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 
+import cbor2
 import numpy as np
 
 from gateway.model.clear import Readings, Refusals
 from gateway.model.sealed import REVISION_MAX
+from gateway.pipeline import cbor, senml
 from gateway.pipeline.decode import Decoder
 from gateway.pipeline.times import NS_MAX
 from gateway.policy.rules import Mode, Quantity
@@ -86,10 +89,12 @@ def agree(decoder: Decoder, messages: list[Message], readings: Readings) -> int:
 
 
 def payloads(seed: int) -> Iterator[Message]:
-    """Messages without end: valid ones, mutations of them, JSON of any shape, SenML of any shape, noise."""
+    """Messages without end: valid ones, mutations of them, JSON, CBOR and SenML of any shape, noise."""
     rng = random.Random(seed)
-    makers: list[Callable[[random.Random], bytes]] = [*[_flat] * 5, _flat_list, *[_senml] * 3, _any_json, _noise, _deep]
-    types = [*[None] * 7, "application/json", "application/senml+json", "Application/SenML+JSON; v=1", "text/plain"]
+    text: list[Callable[[random.Random], bytes]] = [*[_flat] * 5, _flat_list, *[_senml] * 3, _any_json, _noise, _deep]
+    makers = [*text, *[_cbor] * 5, _any_cbor, _deep_cbor]
+    types = [*[None] * 9, "application/json", "application/senml+json", "Application/SenML+JSON; v=1", "text/plain"]
+    types += ["application/cbor", "application/senml+cbor"]
     while True:
         payload = rng.choice(makers)(rng)
         for _ in range(rng.choice((0, 0, 0, 0, 0, 1, 1, 3))):
@@ -187,6 +192,55 @@ def _any_json(rng: random.Random) -> bytes:
         )
 
     return json.dumps(value(0)).encode()
+
+
+def _cbor(rng: random.Random) -> bytes:
+    """What would be a message in JSON, in CBOR; numbers as floats or decimal fractions, labels as integers."""
+    number = rng.choice((float, float, Decimal))
+    try:
+        item = json.loads(rng.choice((_flat, _flat, _flat_list, _senml))(rng), parse_float=number)
+        if rng.random() < 0.9:
+            item = _with_numbers_for_labels(item)
+        return cbor2.dumps(item, indefinite_containers=rng.random() < 0.2)
+    except (
+        ValueError,
+        ArithmeticError,
+        cbor2.CBOREncodeError,
+    ):  # 5000 digits, 1e99999999999999999999, half a surrogate
+        return cbor2.dumps({"time": NOW // 1_000_000, "power": 1})
+
+
+def _with_numbers_for_labels(item: object) -> object:
+    if not isinstance(item, list):
+        return item
+    labels = {name: label for label, name in senml._LABELS.items()}
+    return [{labels.get(k, k): v for k, v in record.items()} for record in item]
+
+
+def _any_cbor(rng: random.Random) -> bytes:
+    def value(depth: int) -> object:
+        kind = rng.randrange(8 if depth < 4 else 5)
+        if kind == 5:
+            return [value(depth + 1) for _ in range(rng.randrange(4))]
+        if kind == 6:
+            return {key(depth): value(depth + 1) for _ in range(rng.randrange(4))}
+        if kind == 7:
+            return cbor2.CBORTag(rng.choice((*cbor._TAGS, 6, 24, 70_000)), value(depth + 1))
+        return rng.choice(
+            (None, True, -1, 10**30, 1.5, float("nan"), "", b"", cbor2.undefined, cbor2.CBORSimpleValue(7))
+        )
+
+    def key(depth: int) -> object:
+        return rng.choice((0, 2, -2, -1, 6, "time", "power", b"n", None, True, 1.5, (1, depth), cbor2.undefined))
+
+    return cbor2.dumps(value(0))
+
+
+def _deep_cbor(rng: random.Random) -> bytes:
+    opening = rng.choice(
+        (b"\x81", b"\x9f", b"\xa1\x00", b"\xc4\x82", b"\xd8\x1c\x81", b"\xbfdtime", b"\x9b" + b"\xff" * 8)
+    )
+    return opening * rng.choice((1, 2, 3, 5, 50, MAX_PAYLOAD // len(opening))) + b"\x00" * rng.randrange(2)
 
 
 def _noise(rng: random.Random) -> bytes:

@@ -7,15 +7,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import numpy as np
 import pytest
 
 from gateway.model.sealed import Reason
+from gateway.pipeline import cbor, senml
 from gateway.pipeline.senml import InvalidPack, Measurement, resolve
 from tests.unit.pipeline.fuzz_decode import NOW, QUANTITIES, decoded
 
-VECTORS = Path(__file__).parents[2] / "vectors" / "senml" / "rfc8428.json"
-EXAMPLES = json.loads(VECTORS.read_text(), parse_float=Decimal)
+VECTORS = Path(__file__).parents[2] / "vectors" / "senml"
+EXAMPLES = json.loads((VECTORS / "rfc8428.json").read_text(), parse_float=Decimal)
+CBOR = bytes.fromhex("".join(line[5:53] for line in (VECTORS / "rfc8428-cbor.txt").read_text().splitlines()))
+LABELS = {name: label for label, name in senml._LABELS.items()}
 
 
 def _ns(seconds: Decimal | int) -> int:
@@ -32,6 +36,44 @@ def _as_record(measurement: Measurement | Reason) -> dict[str, object]:
 def test_the_rfcs_examples_resolve(example: dict[str, Any]) -> None:
     expected = [{**record, "t": _ns(record["t"])} for record in example["resolved"]]
     assert [_as_record(found) for found in resolve(example["pack"], _ns(example["now"]))] == expected
+
+
+def _resolved(payload: bytes, now: int) -> list[dict[str, object]]:
+    pack = senml.named(cbor.parse(payload))
+    assert isinstance(pack, list)
+    return [_as_record(found) for found in resolve(pack, now)]
+
+
+def test_the_rfcs_own_cbor_resolves_to_the_rfcs_records() -> None:
+    (second,) = [example for example in EXAMPLES if example["section"] == "5.1.2, second"]
+    assert _resolved(CBOR, 0) == [{**record, "t": _ns(record["t"])} for record in second["resolved"]]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example["section"] for example in EXAMPLES])
+@pytest.mark.parametrize("fractions", [True, False], ids=["tag 4", "float"])
+def test_the_rfcs_examples_resolve_in_cbor_as_they_do_in_json(example: dict[str, Any], fractions: bool) -> None:
+    def written(value: object) -> object:
+        return float(value) if isinstance(value, Decimal) and not fractions else value
+
+    pack = [{LABELS[label]: written(value) for label, value in record.items()} for record in example["pack"]]
+    payload = cbor2.dumps(pack)
+    expected = [{**record, "t": _ns(record["t"])} for record in example["resolved"]]
+    assert _resolved(payload, _ns(example["now"])) == expected
+
+
+def test_labels_of_cbor_are_table_4_and_others_are_passed_over() -> None:
+    record = {-2: "a/", 0: "power", 2: 7, 99: "x", None: 1, 0.5: 3, "link": "b", b"n": 1}
+    assert senml.named([record, 5]) == [{"bn": "a/", "n": "power", "v": 7, "link": "b"}, 5]
+    assert _resolved(cbor2.dumps([record]), NOW) == [{"n": "a/power", "t": NOW, "v": 7}]
+
+
+def test_a_label_of_text_that_must_be_understood_refuses_a_pack_in_cbor_too() -> None:
+    _, refusals = decoded(cbor2.dumps([{0: "power", 2: 7}, {0: "valve", 2: 1, "must_": 1}]))
+    assert refusals.message == {0: Reason.MALFORMED}
+
+
+def test_data_is_bytes_in_cbor() -> None:
+    assert _resolved(cbor2.dumps([{0: "nfc", 8: b"hi"}]), NOW) == [{"n": "nfc", "t": NOW, "vd": b"hi"}]
 
 
 def test_all_examples_are_there() -> None:
