@@ -4,117 +4,91 @@ Asked of the server: an index on disk and no limit on series (`index-version = "
 `max-series-per-database = 0`), and the default `wal-fsync-delay = "0s"`, under which an answer to `/write` means that
 the batch is on disk. The database is created by the first write that finds it missing.
 
-`timeout_s` bounds connecting, and each wait for bytes of an answer; a request that was given up may still take effect.
-What the server says about a fault is never passed on, because it quotes the line or the query: a known fault is
-recognised and named in our words.
-
 Source: InfluxDB 1.6 API reference and InfluxQL reference; behaviour seen on 1.6.7.
 """
 
 from __future__ import annotations
 
 import re
-import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
-from typing import NoReturn, TypeVar
 
-import msgspec
-import urllib3
+from gateway.errors import ConfigurationFault
+from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
+from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, TOO_LARGE, Server, Speech
+from gateway.transport.influxql import GROUP, InfluxQL, any_of, grouped, quoted
+from gateway.transport.lineprotocol import render
+from gateway.transport.retention import kept, mismatch, older_than
+from gateway.transport.store import TIMEOUT_S, Health, Login, StoreUnreachable, in_halves, write_rest
 
-from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
-from gateway.transport.lineprotocol import TIME_MAX, render
-from gateway.transport.store import TIMEOUT_S, Health, StoreRefused, StoreUnreachable
-
-CONNECTIONS = 4
-GROUP = 100  # pseudonyms in one statement
-CHUNK_ROWS = 10_000  # rows in one piece of an answer: what a query holds in memory
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-_PSEUDONYM = re.compile(r"[a-z2-7]{26}")
-_NO_CONTENT, _OK, _BAD_REQUEST, _NOT_FOUND, _TOO_LARGE, _UNPROCESSABLE = 204, 200, 400, 404, 413, 422
-
-_LOGIN = "let the gateway in: it sends no login, so run this InfluxDB without authentication on a network of its own"
-_HINTS = {
-    401: _LOGIN,
-    403: _LOGIN,
-    404: "see that store.url names an InfluxDB 1.x and a database that may be created",
-    429: "it is asked too much; it is tried again later",
-}
 _SERIES_LIMIT = "set max-values-per-tag = 0 and max-series-per-database = 0 in influxdb.conf, and restart it"
-_REFUSALS = {  # what it says in a 400, our words, next step
-    b"max-values-per-tag": ("its limit on values of a tag is reached", _SERIES_LIMIT),
-    b"max-series-per-database": ("its limit on series is reached", _SERIES_LIMIT),
-    b"field type conflict": ("a field exists there with another type", "write into a database of the gateway's own"),
-    b"beyond retention policy": (
-        "points are older than its retention policy",
-        "make that retention at least as long as the longest in policy.toml",
-    ),
-}
-_FAULTS = {  # the same, in a 5xx
-    b"retention policy not found": ("it has no such retention policy", "create it, or correct ?rp= in store.url"),
-}
-
-T = TypeVar("T")
-
-
-class _Series(msgspec.Struct):
-    columns: list[str]
-    name: str = ""
-    values: list[list[int | float | str | bool | None]] = []  # left out when there are none
-    tags: dict[str, str] = {}
-
-
-class _Result(msgspec.Struct):
-    series: list[_Series] = []
-    error: str = ""
-
-
-class _Answer(msgspec.Struct):
-    results: list[_Result]
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
+_CONFLICT = ("a field exists there with another type", "write into a database of the gateway's own")
+_SPEECH = Speech(
+    hints={
+        404: "see that store.url names an InfluxDB 1.x and a database that may be created",
+        429: "it is asked too much; it is tried again later",
+    },
+    refusals={
+        b"max-values-per-tag": ("its limit on values of a tag is reached", _SERIES_LIMIT),
+        b"max-series-per-database": ("its limit on series is reached", _SERIES_LIMIT),
+        b"field type conflict": _CONFLICT,
+        b"beyond retention policy": (
+            "points are older than its retention policy",
+            "make that retention as long as `glomska doctor` says",
+        ),
+    },
+    faults={
+        b"retention policy not found": ("it has no such retention policy", "create it, or correct ?rp= in store.url"),
+    },
+)
+_HOURS = re.compile(r"(\d+)h(\d+)m(\d+)s")
 
 
 class Influx1Store:
     """One database of one server. Implements `Store`."""
 
-    def __init__(self, url: str, *, database: str, retention_policy: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        """`url` is scheme, host and port; without `retention_policy` the database's default one is used."""
-        self._where = f"InfluxDB at {url}"
+    def __init__(  # noqa: PLR0913 - what names a database, and how it is used
+        self,
+        url: str,
+        *,
+        database: str,
+        retention_policy: str = "",
+        login: Login | None = None,
+        keep_days: int = 0,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """`url` is scheme, host and port; without `retention_policy` the database's default one is used.
+
+        `keep_days` is how long the server shall keep points; 0: for ever, and what it does is not judged.
+        """
+        self._server = Server(url, name="InfluxDB", speech=_SPEECH, timeout_s=timeout_s, login=login)
+        self._influxql = InfluxQL(self._server, database=database, retention_policy=retention_policy)
         self._database = database
         self._policy = retention_policy
-        self._pool = urllib3.connection_from_url(
-            url, maxsize=CONNECTIONS, timeout=urllib3.Timeout(total=timeout_s), retries=False
-        )
+        self._keep_days = keep_days
         policy = f"&rp={retention_policy}" if retention_policy else ""
         self._write_path = f"/write?db={database}&precision=ns{policy}"
 
     def write(self, points: Sequence[SealedPoint]) -> Outcome:
-        """See `Store`. A batch that is too large for the server goes in halves."""
+        """See `Store`. A batch that is too large for the server goes in halves, one that is too old without those."""
         body, refused = render(points)
         if body:
-            response = self._request("POST", self._write_path, body=body)
-            if response.status == _NOT_FOUND:
-                list(self._ask(f"CREATE DATABASE {_quoted(self._database)}"))
-                response = self._request("POST", self._write_path, body=body)
-            if response.status == _TOO_LARGE:
-                return self._write_halves(points)
-            if response.status != _NO_CONTENT:
-                self._fail(response)
+            response = self._server.request("POST", self._write_path, body=body)
+            if response.status == NOT_FOUND:
+                self._create_database()
+                response = self._server.request("POST", self._write_path, body=body)
+            if response.status == TOO_LARGE:
+                return in_halves(self.write, points)
+            if response.status == BAD_REQUEST and b"beyond retention policy" in response.data:
+                too_old = older_than(points, self._kept_hours())
+                if too_old:
+                    return write_rest(self.write, points, too_old)
+            if response.status != NO_CONTENT:
+                self._server.failed(response)
         return Outcome(rejected=refused) if refused else ACCEPTED
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
-        """See `Store`. At most `CHUNK_ROWS` rows are in memory."""
-        first, last = max(start, -TIME_MAX), min(end - 1, TIME_MAX)
-        if first > last:  # one of them may not even be an int64 then
-            return
-        for group in _grouped(sorted(set(pseudonyms)), GROUP):
-            for series in self._ask(
-                f"SELECT * FROM {self._source(measurement)} WHERE ({_any_of(group)})"  # noqa: S608 - quoted
-                f' AND time >= {first} AND time <= {last} GROUP BY "series"'
-            ):
-                yield from _points(series)
+        """See `Store`. A piece of an answer is in memory at most."""
+        return self._influxql.points(measurement, pseudonyms, start, end)
 
     def delete(self, measurements: Iterable[str], pseudonyms: Sequence[str]) -> int:
         """See `Store`. Counts, drops, and counts again: what is left then is a fault."""
@@ -122,169 +96,93 @@ class Influx1Store:
         if not names:
             return 0
         gone = 0
-        for group in _grouped(sorted(set(pseudonyms)), GROUP):
-            seen = self._count(names, group)
-            list(self._ask(f"DROP SERIES FROM {','.join(map(_quoted, names))} WHERE {_any_of(group)}"))
-            if self._count(names, group):
-                raise StoreUnreachable(
-                    f"{self._where}: points came back while they were deleted",
-                    hint="see that nothing writes these series any more, then delete again",
-                )
+        for group in grouped(sorted(set(pseudonyms)), GROUP):
+            seen = self._influxql.count(names, group)
+            self._do(f"DROP SERIES FROM {','.join(map(quoted, names))} WHERE {any_of(group)}")
+            if self._influxql.count(names, group):
+                self._server.came_back()
             gone += seen
         return gone
 
+    def prepare(self) -> str:
+        """See `Store`. Creates the database, and the retention policy that `?rp=` names."""
+        database, days = quoted(self._database), self._keep_days
+        what = f"database {self._database}"
+        if not self._exists():
+            self._create_database()
+            made = f"{what} made"
+        elif self._policy and self._kept_hours() is None:
+            duration = f"{days}d" if days else "INF"
+            self._do(f"CREATE RETENTION POLICY {quoted(self._policy)} ON {database} DURATION {duration} REPLICATION 1")
+            made = f"retention policy {self._policy} made in {what}"
+        else:
+            made = f"{what} is there already"
+        health = self.health()
+        if not health.ok:
+            raise ConfigurationFault(health.detail, hint=health.hint)
+        return f"{made}, keeps points {kept(days * 24)}"
+
     def health(self) -> Health:
-        """It answers, and neither its limits on series nor a missing retention policy will stop a write."""
+        """It answers, and neither limits on series, nor how long it keeps points, nor how it writes them is wrong."""
         try:
-            version = self._request("GET", "/ping").headers.get("X-Influxdb-Version", "of unknown version")
-            databases = {str(name) for series in self._ask("SHOW DATABASES") for (name,) in series.values}
-            exists = self._database in databases
-            lacks_policy = exists and self._policy and self._policy not in self._policies()
-            limits = self._limits()
-        except StoreUnreachable as fault:
-            return Health(ok=False, detail=str(fault), hint=fault.hint)
-        detail = f"{self._where}, {version}, database {self._database}"
-        if not exists:
-            detail += " (the first write creates it)"
-        if lacks_policy:
-            detail += f" without retention policy {self._policy}"
-            return Health(ok=False, detail=detail, hint="create it, or correct ?rp= in store.url")
-        if limits:
-            return Health(ok=False, detail=f"{detail}, limited by {' and '.join(limits)}", hint=_SERIES_LIMIT)
-        return Health(ok=True, detail=detail)
+            version = self._server.request("GET", "/ping").headers.get("X-Influxdb-Version", "of unknown version")
+            detail = f"{self._server.where}, {version}, database {self._database}"
+            if not self._exists():
+                detail += " (the first write creates it)"
+                fault = ("", "")
+            else:
+                fault = self._retention_fault()
+            fault = self._settings_fault() if not any(fault) else fault
+        except StoreUnreachable as unreachable:
+            return Health(ok=False, detail=str(unreachable), hint=unreachable.hint)
+        what, hint = fault
+        return Health(ok=not what, detail=detail + what, hint=hint)
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._pool.close()
+        self._server.close()
 
-    def _write_halves(self, points: Sequence[SealedPoint]) -> Outcome:
-        if len(points) == 1:
-            return Outcome(rejected={0: Reason.STORE})
-        middle = len(points) // 2
-        rejected = dict(self.write(points[:middle]).rejected)
-        rejected |= {middle + index: reason for index, reason in self.write(points[middle:]).rejected.items()}
-        return Outcome(rejected=rejected) if rejected else ACCEPTED
+    def _do(self, statement: str) -> None:
+        list(self._influxql.ask(statement))
 
-    def _source(self, measurement: str) -> str:
-        return f"{_quoted(self._policy)}.{_quoted(measurement)}" if self._policy else _quoted(measurement)
+    def _create_database(self) -> None:
+        """With its retention from the first moment on, or the policy that `?rp=` names as its default one."""
+        parts = [f"CREATE DATABASE {quoted(self._database)}"]
+        if self._keep_days:
+            parts.append(f"WITH DURATION {self._keep_days}d")
+            parts.append(f"NAME {quoted(self._policy)}" if self._policy else "")
+        self._do(" ".join(parts))
 
-    def _count(self, measurements: Sequence[str], pseudonyms: Sequence[str]) -> int:
-        sources = ",".join(map(self._source, measurements))
-        answer = self._ask(f"SELECT COUNT(*) FROM {sources} WHERE {_any_of(pseudonyms)}")  # noqa: S608 - quoted
-        return sum(int(n or 0) for series in answer for row in series.values for n in row[1:])  # row[0] is a time
+    def _exists(self) -> bool:
+        return any(self._database in row for rows in self._influxql.ask("SHOW DATABASES") for row in rows.values)
 
-    def _limits(self) -> list[str]:
-        """Names of the limits on series that are in force."""
-        named = ("max-series-per-database", "max-values-per-tag")
-        return [
-            name
-            for series in self._ask("SHOW DIAGNOSTICS")
-            if series.name == "config-data"
-            for row in series.values
-            for name, value in zip(series.columns, row, strict=True)
-            if name in named and value
-        ]
-
-    def _policies(self) -> set[str]:
-        answer = self._ask(f"SHOW RETENTION POLICIES ON {_quoted(self._database)}")
-        return {str(row[0]) for series in answer for row in series.values}
-
-    def _ask(self, statement: str) -> Iterator[_Series]:
-        """The series of one statement's answer, piece by piece. Raises StoreUnreachable, StoreRefused."""
-        form = {"db": self._database, "epoch": "ns", "chunked": "true", "chunk_size": CHUNK_ROWS, "q": statement}
-        response = self._request("POST", "/query", body=urllib.parse.urlencode(form).encode(), stream=True)
-        try:
-            if response.status != _OK:
-                self._fail(response)
-            lines = iter(response)
-            for line in chain([next(lines, b"")], lines):  # no answer at all is not an empty one
-                yield from self._checked(_decode(line))
-        except msgspec.DecodeError:
-            raise StoreUnreachable(
-                f"{self._where}: its answer is not InfluxDB 1.x's", hint="see that store.url names an InfluxDB 1.x"
-            ) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._broken(error)
-        finally:
-            response.close()  # a caller may leave in the middle; after the end it is back in the pool already
-
-    def _checked(self, answer: _Answer) -> Iterator[_Series]:
-        errors = [result.error for result in answer.results if result.error]
-        if all(error.startswith("database not found") for error in errors):  # then there is nothing to read or delete
-            return chain.from_iterable(result.series for result in answer.results)
-        raise StoreUnreachable(f"{self._where}: it could not carry out a statement; its own log says why")
-
-    def _request(
-        self, method: str, path: str, *, body: bytes | None = None, stream: bool = False
-    ) -> urllib3.BaseHTTPResponse:
-        """An answer of any status; with `stream` only its head has been read. Raises StoreUnreachable."""
-        headers = _FORM if stream else None
-        try:
-            return self._pool.urlopen(
-                method, path, body=body, headers=headers, redirect=False, preload_content=not stream
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._broken(error)
-
-    def _broken(self, error: Exception) -> NoReturn:
-        # Only the kind of error: its text may quote the request.
-        raise StoreUnreachable(f"{self._where} does not answer: {type(error).__name__}") from None
-
-    def _fail(self, response: urllib3.BaseHTTPResponse) -> NoReturn:
-        """Raise what a status other than success means, see the contract in `store`."""
-        status, said = response.status, response.data
-        if status in {_BAD_REQUEST, _UNPROCESSABLE}:
-            known = (words for mark, words in _REFUSALS.items() if mark in said)
-            what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
-            raise StoreRefused(f"{self._where} refuses the request ({status}): {what}", hint=hint)
-        known = (words for mark, words in _FAULTS.items() if mark in said)
-        what, hint = next(known, ("try later", _HINTS.get(status, StoreUnreachable.hint)))
-        raise StoreUnreachable(
-            f"{self._where} answers {status}: {what}", hint=hint, retry_after=_retry_after(response.headers)
-        )
-
-
-def _points(series: _Series) -> Iterator[SealedPoint]:
-    pseudonym = series.tags["series"]
-    area_at = series.columns.index("area") if "area" in series.columns else -1
-    fields = [(i, name) for i, name in enumerate(series.columns) if i and i != area_at]  # column 0 is the time
-    for row in series.values:
-        area = str(row[area_at] or "") if area_at >= 0 else ""
-        for i, name in fields:
-            value = row[i]
-            if value is not None:
-                yield SealedPoint.parse(
-                    measurement=series.name,
-                    pseudonym=pseudonym,
-                    area=area,
-                    time=int(row[0] or 0),
-                    field=name,
-                    value=value,
-                )
-
-
-def _any_of(pseudonyms: Sequence[str]) -> str:
-    """An InfluxQL condition. Raises ValueError for what is no pseudonym: nothing else enters a statement unquoted."""
-    if not all(map(_PSEUDONYM.fullmatch, pseudonyms)):
-        raise ValueError("a pseudonym is 26 characters of base32")
-    return " OR ".join(f"\"series\" = '{pseudonym}'" for pseudonym in pseudonyms)
-
-
-def _quoted(name: str) -> str:
-    """An InfluxQL identifier."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def _grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(items)
-    while group := list(islice(left, size)):
-        yield group
-
-
-def _retry_after(headers: urllib3.HTTPHeaderDict) -> float | None:
-    """Seconds, from either form of the header. Source: RFC 9110, section 10.2.3."""
-    try:
-        return urllib3.Retry().parse_retry_after(headers["Retry-After"])
-    except (KeyError, urllib3.exceptions.InvalidHeader):
+    def _kept_hours(self) -> int | None:
+        """How long points are kept; 0 for ever, None when the retention policy is missing."""
+        answer = self._influxql.ask(f"SHOW RETENTION POLICIES ON {quoted(self._database)}")
+        for row in (row for rows in answer for row in rows.named()):
+            if row["name"] == self._policy or (not self._policy and row["default"]):
+                hours = _HOURS.match(str(row["duration"]))
+                return int(hours[1]) if hours else 0
         return None
+
+    def _retention_fault(self) -> tuple[str, str]:
+        """What is wrong and what to do, or two empty strings."""
+        hours = self._kept_hours()
+        if hours is None:
+            return f" without retention policy {self._policy}", "create it, or correct ?rp= in store.url"
+        wrong = mismatch(hours, self._keep_days)
+        policy, duration = quoted(self._policy or "autogen"), f"{self._keep_days}d SHARD DURATION 7d"
+        alter = f"ALTER RETENTION POLICY {policy} ON {quoted(self._database)} DURATION {duration}"
+        return (f" {wrong}", f"look at what that deletes, then give InfluxDB: {alter}") if wrong else ("", "")
+
+    def _settings_fault(self) -> tuple[str, str]:
+        """Limits on series, and a write that is answered before it is on disk."""
+        named = ("max-series-per-database", "max-values-per-tag")
+        answer = self._influxql.ask("SHOW DIAGNOSTICS")
+        data = next((row for rows in answer if rows.name == "config-data" for row in rows.named()), {})
+        limits = [name for name in named if data.get(name)]
+        if limits:
+            return f", limited by {' and '.join(limits)}", _SERIES_LIMIT
+        if str(data.get("wal-fsync-delay", "0s")) != "0s":
+            return ", answers before a write is on disk", 'set wal-fsync-delay = "0s" in influxdb.conf, and restart it'
+        return "", ""

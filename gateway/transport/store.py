@@ -13,19 +13,23 @@ A store may be used by several threads at once; the iterator of one `query` belo
 
 from __future__ import annotations
 
+import base64
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypedDict
 
 from gateway.errors import ConfigurationFault, Unreachable
-from gateway.model.sealed import Outcome, SealedPoint
+from gateway.model.sealed import Outcome, Reason, SealedPoint
 
 TIMEOUT_S = 10.0
-STORE_URLS = "sqlite:///FILE, influxdb1+http://HOST:PORT/DATABASE?rp=POLICY, influxdb1+https://…"
-_INFLUXDB1_PORT = 8086
+STORE_URLS = (
+    "sqlite:///FILE, influxdb1+http://HOST:PORT/DATABASE?rp=POLICY, influxdb2+http://HOST:PORT/ORGANISATION/BUCKET, "
+    "victoriametrics+http://HOST:PORT, and each with +https://"
+)
+_PORTS = {"influxdb1": 8086, "influxdb2": 8086, "victoriametrics": 8428}
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -53,6 +57,21 @@ class Health:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who the gateway is to a store's server: a token, or a user with a password. Never shown."""
+
+    username: str = ""
+    password: bytes = field(default=b"", repr=False)
+    token: bytes = field(default=b"", repr=False)
+
+    def header(self) -> str:
+        """The value of `Authorization`. Source: RFC 7617; InfluxDB 2 API reference."""
+        if self.token:
+            return f"Token {self.token.decode()}"
+        return "Basic " + base64.b64encode(self.username.encode() + b":" + self.password).decode()
+
+
 class Store(Protocol):
     """Where sealed points are written, read back, and deleted by pseudonym."""
 
@@ -72,26 +91,77 @@ class Store(Protocol):
         """
 
     def health(self) -> Health:
-        """Reachable, and set up so that it can hold what we write?"""
+        """Reachable, and set up so that it can hold what we write, for as long as the policy says?"""
 
     def close(self) -> None:
         """Let go of connections and files."""
 
 
-def open_store(url: str, *, state: Path, timeout_s: float = TIMEOUT_S) -> Store:
+class Installable(Store, Protocol):
+    """What `open_store` gives: a store that can also be set up."""
+
+    def prepare(self) -> str:
+        """Make what is missing, with the retention that the policy asks for; what was done, in words.
+
+        What is there already is not changed. Raises ConfigurationFault when it is not as it must be, StoreUnreachable.
+        """
+
+
+def in_halves(write: Callable[[Sequence[SealedPoint]], Outcome], points: Sequence[SealedPoint]) -> Outcome:
+    """Write a batch that was too large in two; a point that is too large alone is refused."""
+    if len(points) == 1:
+        return Outcome(rejected={0: Reason.STORE})
+    middle = len(points) // 2
+    rejected = dict(write(points[:middle]).rejected)
+    rejected |= {middle + index: reason for index, reason in write(points[middle:]).rejected.items()}
+    return Outcome(rejected=rejected)
+
+
+def write_rest(
+    write: Callable[[Sequence[SealedPoint]], Outcome], points: Sequence[SealedPoint], refused: Mapping[int, Reason]
+) -> Outcome:
+    """Write a batch without the points of it that are refused."""
+    rest = [index for index in range(len(points)) if index not in refused]
+    outcome = write([points[index] for index in rest])
+    return Outcome(rejected={**refused, **{rest[index]: why for index, why in outcome.rejected.items()}})
+
+
+def numbers_only(url: str) -> bool:
+    """Whether the store that `url` names can hold numbers alone, so that nothing can be sealed into it."""
+    return url.startswith("victoriametrics+")
+
+
+def open_store(
+    url: str, *, state: Path, timeout_s: float = TIMEOUT_S, login: Login | None = None, keep_days: int = 0
+) -> Installable:
     """The store that `url` names; a relative SQLite file lies under `state`. `timeout_s`: for each request or lock.
 
+    `keep_days`: how long a server shall keep points by itself; 0: for ever, and what it does is not judged.
     Raises ConfigurationFault; for SQLite also StoreUnreachable. A server is not asked for anything yet.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "sqlite":
         return _open_sqlite(parts, state, timeout_s)
-    if parts.scheme in {"influxdb1+http", "influxdb1+https"}:
-        return _open_influxdb1(parts, timeout_s)
-    raise ConfigurationFault(f"store.url: no store goes by this scheme; allowed are {STORE_URLS}")
+    kind, _, scheme = parts.scheme.partition("+")
+    if kind not in _PORTS or scheme not in {"http", "https"}:
+        raise ConfigurationFault(f"store.url: no store goes by this scheme; allowed are {STORE_URLS}")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationFault("store.url: a login does not belong into a URL; other users of the machine may see it")
+    terms = _Terms(timeout_s=timeout_s, login=login, keep_days=keep_days)
+    if kind == "influxdb1":
+        return _open_influxdb1(parts, terms)
+    return _open_influxdb2(parts, terms) if kind == "influxdb2" else _open_victoriametrics(parts, terms)
 
 
-def _open_sqlite(parts: urllib.parse.SplitResult, state: Path, timeout_s: float) -> Store:
+class _Terms(TypedDict):
+    """What every server's store takes."""
+
+    timeout_s: float
+    login: Login | None
+    keep_days: int
+
+
+def _open_sqlite(parts: urllib.parse.SplitResult, state: Path, timeout_s: float) -> Installable:
     from gateway.transport.sqlite import SqliteStore  # noqa: PLC0415 - it imports this module
 
     if parts.netloc or len(parts.path) <= 1 or parts.query or parts.fragment:
@@ -101,27 +171,47 @@ def _open_sqlite(parts: urllib.parse.SplitResult, state: Path, timeout_s: float)
     return SqliteStore(state / urllib.parse.unquote(parts.path[1:]), timeout_s=timeout_s)
 
 
-def _open_influxdb1(parts: urllib.parse.SplitResult, timeout_s: float) -> Store:
+def _open_influxdb1(parts: urllib.parse.SplitResult, terms: _Terms) -> Installable:
     from gateway.transport.influx1 import Influx1Store  # noqa: PLC0415 - it imports this module
 
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationFault("store.url: a login does not belong into a URL; other users of the machine may see it")
     options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
     database = parts.path.strip("/") or "glomska"
     retention_policy = options.pop("rp", "")
-    names = [database, retention_policy or "autogen"]
-    try:
-        port = _INFLUXDB1_PORT if parts.port is None else parts.port
-    except ValueError:
-        port = 0
-    if not parts.hostname or not port or options or parts.fragment or not all(map(_NAME.fullmatch, names)):
+    server = _server(parts)
+    if not server or options or parts.fragment or not all(map(_NAME.fullmatch, (database, retention_policy or "-"))):
         raise ConfigurationFault(
             "store.url: write influxdb1+http://HOST:PORT/DATABASE?rp=POLICY; names are of A-Z, a-z, 0-9, _ and -"
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Influx1Store(
-        f"{parts.scheme.partition('+')[2]}://{host}:{port}",
-        database=database,
-        retention_policy=retention_policy,
-        timeout_s=timeout_s,
-    )
+    return Influx1Store(server, database=database, retention_policy=retention_policy, **terms)
+
+
+def _open_influxdb2(parts: urllib.parse.SplitResult, terms: _Terms) -> Installable:
+    from gateway.transport.influx2 import Influx2Store  # noqa: PLC0415 - only who uses it waits for its library
+
+    organisation, _, bucket = urllib.parse.unquote(parts.path.strip("/")).partition("/")
+    server = _server(parts)
+    if not server or parts.query or parts.fragment or not organisation or not _NAME.fullmatch(bucket):
+        raise ConfigurationFault(
+            "store.url: write influxdb2+http://HOST:PORT/ORGANISATION/BUCKET; a bucket's name is of A-Z, a-z, 0-9, _, -"
+        )
+    return Influx2Store(server, organisation=organisation, bucket=bucket, **terms)
+
+
+def _open_victoriametrics(parts: urllib.parse.SplitResult, terms: _Terms) -> Installable:
+    from gateway.transport.victoria import VictoriaStore  # noqa: PLC0415 - it imports this module
+
+    server = _server(parts)
+    if not server or parts.query or parts.fragment or parts.path.strip("/"):
+        raise ConfigurationFault("store.url: write victoriametrics+http://HOST:PORT, without a path")
+    return VictoriaStore(server, **terms)
+
+
+def _server(parts: urllib.parse.SplitResult) -> str:
+    """Scheme, host and port for HTTP; empty when they are off."""
+    kind, _, scheme = parts.scheme.partition("+")
+    try:
+        port = _PORTS[kind] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{scheme}://{host}:{port}" if host and port else ""

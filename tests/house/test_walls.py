@@ -39,6 +39,7 @@ TRESPASSES = [
     ("door-sqlalchemy", "gateway.keys.trespass", "sqlalchemy"),
     ("door-sqlite3", "gateway.keystore.trespass", "sqlite3"),
     ("door-http", "gateway.control.trespass", "urllib3"),
+    ("door-influxdb2", "gateway.control.trespass", "influxdb_client"),
     ("door-terminal", "gateway.runtime.trespass", "rich"),
     ("door-terminal", "gateway.runtime.trespass", "typer"),
     ("door-terminal", "gateway.control.trespass", "pyarrow"),

@@ -202,7 +202,7 @@ def test_a_server_that_wants_a_login_is_told_apart() -> None:
     with StrictInfluxDB(auth_enabled="true") as server, closing(Influx1Store(server.http_url, database="d")) as store:
         with pytest.raises(StoreUnreachable, match=r"answers 40[13]") as fault:
             store.write([point()])
-        assert "sends no login" in fault.value.hint
+        assert "store.password_file" in fault.value.hint
         assert not store.health().ok
 
 
@@ -276,8 +276,8 @@ def test_a_measurement_cannot_leave_its_quotes(store: Influx1Store, measurement:
 
 
 def test_a_chunked_answer_is_whole(store: Influx1Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.transport.influx1.CHUNK_ROWS", 7)
-    monkeypatch.setattr("gateway.transport.influx1.GROUP", 3)
+    monkeypatch.setattr("gateway.transport.influxql.CHUNK_ROWS", 7)
+    monkeypatch.setattr("gateway.transport.influxql.GROUP", 3)
     homes = sorted(new_pseudonym() for _ in range(8))
     points = [point(k, home) for home in homes for k in range(50)]
     store.write(points)

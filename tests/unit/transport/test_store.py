@@ -45,7 +45,7 @@ def test_an_influxdb_url_names_database_and_retention_policy(url: str, path: str
 def test_an_influxdb_url_names_host_and_port(url: str, port: int, tmp_path: Path) -> None:
     with closing(open_store(url, state=tmp_path)) as store:
         assert isinstance(store, Influx1Store)
-        assert (store._pool.scheme, store._pool.port) == (url.partition("+")[2].partition(":")[0], port)
+        assert (store._server._pool.scheme, store._server._pool.port) == (url.partition("+")[2].partition(":")[0], port)
 
 
 @pytest.mark.parametrize("url", ["", "readings.db", "mysql://h/d", "influxdb1://h", "http://h:8086", "SQLITE", "://"])

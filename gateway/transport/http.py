@@ -1,0 +1,137 @@
+"""HTTP to a store's server: pooled connections, a deadline for every request, and faults in our words.
+
+What a server says about a fault is never passed on, because it may quote the line or the query: a known fault is
+recognised by a mark in the answer and named in our words, an unknown one by its status alone. Redirections are not
+followed and nothing is tried again here: the caller knows what may be repeated.
+
+`timeout_s` bounds connecting, and each wait for bytes of an answer; a request that was given up may still take effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+import urllib3
+
+from gateway.transport.store import Login, StoreRefused, StoreUnreachable
+
+CONNECTIONS = 4
+OK, NO_CONTENT, BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE = 200, 204, 400, 404, 413, 422
+Words = Mapping[bytes, tuple[str, str]]
+"""What a server says in an answer → (our words, next step)."""
+_LOGIN = "give store.username and store.password_file, or store.token_file, of a user who may do this"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """How one kind of server is understood: `hints` by status, `refusals` in a 400 or 422, `faults` in any other."""
+
+    hints: Mapping[int, str]
+    refusals: Words
+    faults: Words
+
+
+class Server:
+    """One server. Raises StoreUnreachable and StoreRefused, never what urllib3 raises."""
+
+    def __init__(self, url: str, *, name: str, speech: Speech, timeout_s: float, login: Login | None = None) -> None:
+        """`url` is scheme, host and port; `name` is what messages call it."""
+        self.where = f"{name} at {url}"
+        self._speech = speech
+        self._pool = urllib3.connection_from_url(
+            url,
+            maxsize=CONNECTIONS,
+            timeout=urllib3.Timeout(total=timeout_s),
+            retries=False,
+            headers={} if login is None else {"Authorization": login.header()},
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """An answer of any status; with `stream` only its head has been read. Raises StoreUnreachable."""
+        with self.guarded():
+            return self._pool.urlopen(
+                method,
+                path,
+                body=body,
+                headers={**self._pool.headers, **(headers or {})},
+                redirect=False,
+                preload_content=not stream,
+            )
+
+    def lines(
+        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator[bytes]:
+        """The lines of a long answer as they come. Raises StoreUnreachable, StoreRefused."""
+        response = self.request(method, path, body=body, headers=headers, stream=True)
+        try:
+            with self.guarded():
+                if response.status != OK:
+                    self.failed(response)
+                yield from response
+        finally:
+            response.close()  # a caller may leave in the middle; after the end it is back in the pool already
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turns a connection that fails into StoreUnreachable, also one of a library that goes through urllib3."""
+        try:
+            yield
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # Only the kind of error: its text may quote the request.
+            raise StoreUnreachable(f"{self.where} does not answer: {type(error).__name__}") from None
+
+    def foreign(self) -> NoReturn:
+        """Raise StoreUnreachable for an answer that this kind of server never gives."""
+        name = self.where.partition(" at ")[0]
+        raise StoreUnreachable(
+            f"{self.where}: its answer is not {name}'s", hint=f"see that store.url names an {name}"
+        ) from None
+
+    def unable(self, what: str, hint: str) -> NoReturn:
+        """Raise StoreUnreachable for an answer that says so."""
+        raise StoreUnreachable(f"{self.where}: it could not {what}", hint=hint)
+
+    def came_back(self) -> NoReturn:
+        """Raise StoreUnreachable for points that are there again after they were deleted."""
+        raise StoreUnreachable(
+            f"{self.where}: points came back while they were deleted",
+            hint="see that nothing writes these series any more, then delete again",
+        )
+
+    def fail(self, status: int, said: bytes, *, retry_after: float | None = None) -> NoReturn:
+        """Raise what a status other than success means, see the contract in `store`."""
+        if status in {BAD_REQUEST, UNPROCESSABLE}:
+            known = (words for mark, words in self._speech.refusals.items() if mark in said)
+            what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
+            raise StoreRefused(f"{self.where} refuses the request ({status}): {what}", hint=hint)
+        known = (words for mark, words in self._speech.faults.items() if mark in said)
+        otherwise = self._speech.hints.get(status, _LOGIN if status in {401, 403} else StoreUnreachable.hint)
+        what, hint = next(known, ("try later", otherwise))
+        raise StoreUnreachable(f"{self.where} answers {status}: {what}", hint=hint, retry_after=retry_after)
+
+    def failed(self, response: urllib3.BaseHTTPResponse) -> NoReturn:
+        """`fail` for an answer that was received here."""
+        self.fail(response.status, response.data, retry_after=retry_after(response.headers))
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._pool.close()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from either form of the header. Source: RFC 9110, section 10.2.3."""
+    try:
+        return urllib3.Retry().parse_retry_after(headers["Retry-After"])
+    except (KeyError, urllib3.exceptions.InvalidHeader):
+        return None
