@@ -20,8 +20,8 @@ import typer
 from firmware_sim.connection import Broker
 from firmware_sim.errors import FleetError, UsageFault
 from firmware_sim.faults import Faults
-from firmware_sim.fleet import meters, thermostats
-from firmware_sim.homes import Window, simulate_messages
+from firmware_sim.fleet import Firmware, meters, thermostats
+from firmware_sim.homes import Hardships, Window, simulate_messages
 from firmware_sim.meters import Part, replay_count, replay_messages
 from firmware_sim.run import Request, print_error, run
 
@@ -45,6 +45,7 @@ def _request(
     disorder: Annotated[float, Option(min=0, max=1, help="Share that comes after its device's next one.")] = 0.0,
     bursts: Annotated[float, Option(min=0, max=1, help="Share kept while its device is offline, then sent.")] = 0.0,
     malformed: Annotated[float, Option(min=0, max=1, help="Broken messages beside the valid ones, as a share.")] = 0.0,
+    oversized: Annotated[float, Option(min=0, max=1, help="The same, of 300 kB: a broker must want them.")] = 0.0,
     rate: Annotated[float, Option("--rate", "--speed", min=0, help="Messages a second; 0: as fast as they go.")] = 0.0,
     connections: Annotated[int, Option(min=1, max=256, help="MQTT sessions that share the devices.")] = 1,
     inflight: Annotated[int, Option(min=1, max=65535, help="Unacknowledged messages of a connection.")] = 500,
@@ -62,7 +63,9 @@ def _request(
         controller=controller,
         seed=seed,
         senml=senml,
-        faults=Faults(duplicates=duplicates, disorder=disorder, bursts=bursts, malformed=malformed),
+        faults=Faults(
+            duplicates=duplicates, disorder=disorder, bursts=bursts, malformed=malformed, oversized=oversized
+        ),
         rate=rate,
         connections=connections,
         client_id=client_id,
@@ -119,16 +122,31 @@ def simulate(
     interval: Annotated[int, Option(min=1, max=DAY, help="Seconds between two readings of a home.")] = 900,
     start: Annotated[str | None, Option(help="RFC 3339; without: so long ago that the last reading is of now.")] = None,
     live: Annotated[bool, Option("--live", help="From now on, each reading at its own time; no --rate.")] = False,
+    together: Annotated[int, Option(min=1, max=1000, help="Readings that a device sends in one message.")] = 1,
+    untimed: Annotated[float, Option(min=0, max=1, help="Share of the devices that have no clock.")] = 0.0,
+    hubs: Annotated[float, Option(min=0, max=1, help="Share of the homes that are behind a hub of several.")] = 0.0,
+    power_cuts: Annotated[float, Option(min=0, max=365, help="Power cuts of a home and year, in the mean.")] = 0.0,
+    clock_drift: Annotated[float, Option(min=0, max=10_000, help="How clocks run off, ppm; crystals: 20.")] = 0.0,
 ) -> int:
-    """Publish what simulated homes with thermostats measure."""
+    """Publish what simulated homes measure: houses in the weather of SE1 to SE4, with heat pump and thermostat."""
     if live and start is not None:
         raise UsageFault("--live and --start exclude each other: live begins now")
     steps = int((days * DAY + hours * 3600 or DAY) // interval)
     begin = int(time.time()) + (SOON if live else -steps * interval) if start is None else _unix(start)
-    homes = thermostats(request.homes, seed=request.seed, controller=request.controller, senml=request.senml)
+    if request.senml + untimed > 1:
+        raise UsageFault("--senml and --untimed together are more than all devices")
+    homes = thermostats(
+        request.homes,
+        seed=request.seed,
+        controller=request.controller,
+        senml=request.senml,
+        shares={Firmware.UNTIMED: untimed},
+        hubs=hubs,
+    )
     window = Window(start=begin * 1000, interval=interval, steps=steps)
-    messages = simulate_messages(homes, window, seed=request.seed)
-    return run(replace(request, live=live), "simulate", homes, messages, total=steps * len(homes))
+    hardships = Hardships(power_cuts=power_cuts, clock_drift=clock_drift)
+    messages = simulate_messages(homes, window, seed=request.seed, hardships=hardships, together=together)
+    return run(replace(request, live=live), "simulate", homes, messages, total=-(-steps // together) * len(homes))
 
 
 def _unix(text: str) -> int:

@@ -1,25 +1,27 @@
 """What goes wrong on the way from a device to a broker, seeded, in shares of the messages.
 
-    malformed   beside valid messages, broken ones of every kind of `zoo`, in turn; none of them can be stored
-    bursts      a device is offline, keeps its messages, and sends all of them when it is back
+    malformed   beside other messages, broken ones of every kind of `zoo`, in turn; none of them can be stored
+    oversized   the same with messages that are larger than a gateway takes; apart, because brokers have limits too
+    bursts      a device or hub is offline, keeps its messages, and sends all of them when it is back
     disorder    a message comes after its device's next one; at most half of them can
     duplicates  a valid message is published again later, the same bytes
 
-In this order, so that the valid messages are the same with and without faults, and only valid ones are duplicated:
-distinct messages are the valid and the malformed ones, and no other.
+In this order, so that the other messages are the same with and without faults. Only valid ones are duplicated and come
+out of order: what has no time of its own has no order, and is another reading when it comes again.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from firmware_sim.fleet import Kind, Message
-from firmware_sim.zoo import ZOO
+from firmware_sim.zoo import OVERSIZED, ZOO, Fault
 
 OFFLINE_MESSAGES = 48  # how many messages a device keeps, in the mean, before it is back: half a day of quarters
 HALF = 0.5
@@ -34,9 +36,11 @@ class Faults:
     disorder: float = 0.0
     bursts: float = 0.0
     malformed: float = 0.0
+    oversized: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(0 <= share <= 1 for share in (self.duplicates, self.disorder, self.bursts, self.malformed)):
+        shares = (self.duplicates, self.disorder, self.bursts, self.malformed, self.oversized)
+        if not all(0 <= share <= 1 for share in shares):
             raise ValueError("a share lies between 0 and 1")
 
 
@@ -44,7 +48,9 @@ def with_faults(messages: Iterable[Message], faults: Faults, *, seed: int) -> It
     """The same messages, disturbed. Devices that never come back are not simulated: every message is published."""
     stream = iter(messages)
     if faults.malformed:
-        stream = _malformed(stream, faults.malformed, random.Random(f"malformed/{seed}"))
+        stream = _broken(stream, ZOO, faults.malformed, random.Random(f"malformed/{seed}"))
+    if faults.oversized:
+        stream = _broken(stream, (OVERSIZED,), faults.oversized, random.Random(f"oversized/{seed}"))
     if faults.bursts:
         stream = _bursts(stream, faults.bursts, random.Random(f"bursts/{seed}"))
     if faults.disorder:
@@ -54,13 +60,12 @@ def with_faults(messages: Iterable[Message], faults: Faults, *, seed: int) -> It
     return stream
 
 
-def _malformed(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
-    count = 0
+def _broken(messages: Iterator[Message], kinds: Sequence[Fault], share: float, rng: random.Random) -> Iterator[Message]:
+    kind = itertools.cycle(kinds)
     for message in messages:
         yield message
-        if rng.random() < share:
-            yield ZOO[count % len(ZOO)].spoil(message, rng)
-            count += 1
+        if message.kind is not Kind.MALFORMED and rng.random() < share:
+            yield next(kind).spoil(message, rng)
 
 
 def _bursts(messages: Iterator[Message], share: float, rng: random.Random) -> Iterator[Message]:
@@ -69,15 +74,15 @@ def _bursts(messages: Iterator[Message], share: float, rng: random.Random) -> It
     kept: dict[str, list[Message]] = {}
     until: dict[str, int] = {}
     for message in messages:
-        topic = message.topic
-        if topic not in kept:
+        sender = message.sender or message.topic
+        if sender not in kept:
             if message.kind is not Kind.VALID or rng.random() >= leave:
                 yield message
                 continue
-            kept[topic], until[topic] = [], rng.randrange(OFFLINE_MESSAGES // 2, OFFLINE_MESSAGES * 3 // 2 + 1)
-        kept[topic].append(message)
-        if len(kept[topic]) >= until[topic]:
-            yield from kept.pop(topic)
+            kept[sender], until[sender] = [], rng.randrange(OFFLINE_MESSAGES // 2, OFFLINE_MESSAGES * 3 // 2 + 1)
+        kept[sender].append(message)
+        if len(kept[sender]) >= until[sender]:
+            yield from kept.pop(sender)
     for rest in kept.values():
         yield from rest
 

@@ -1,35 +1,36 @@
-"""Simulated homes: one thermal mass behind one wall, an electric heater, a thermostat with hysteresis.
+"""Simulated homes on the wire: houses are lived in, devices report, firmware writes messages.
 
-    C dT/dt = (T_out − T) / R + gains + P_heater          solved exactly over a step in which T_out and P are constant
-    P = P_heater + appliances;  energy = ∫ P dt           in steps of at most a minute
+    houses (physics) + weather + supply  ->  devices (sensors, clock, battery)  ->  payloads (bytes)
 
-The state of N homes is N-long arrays; one step is a few array operations. Outdoor temperature is a yearly and a daily
-wave around the climate of the home's region, with slow noise. Each home keeps its own time, shifted by its phase.
+All homes are arrays of one length; time goes on by one interval for all of them at once, each shifted by its phase, and
+their messages come in the order in which they are sent. Memory is bounded by the number of homes, whatever the time.
+The same seed and window give a home the same bytes, alone or among others.
+
+    for message in simulate_messages(thermostats(1000, seed=7), Window(start=…, interval=900, steps=96), seed=7): …
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from firmware_sim.devices import Devices
 from firmware_sim.fleet import Firmware, Home, Message
-from firmware_sim.payloads import message
+from firmware_sim.houses import JOULES_PER_KWH, Houses, steps_of
+from firmware_sim.noise import Floats, keys_of
+from firmware_sim.payloads import Readings, log_message
+from firmware_sim.places import area_of
+from firmware_sim.supply import Supply
+from firmware_sim.weather import DAY, Weather
 
-Floats = npt.NDArray[np.float64]
+BLOCK = 4096  # homes whose columns are Python numbers at a time
+NO_BATTERY = -1.0
 
-STEP = 60.0  # seconds, at most
-DAY = 86_400.0
-YEAR = 365.2425 * DAY
-COLDEST = 25 * DAY  # late January
-WARMEST_HOUR = 14 * 3600.0  # UTC
-HYSTERESIS = 0.3  # K to either side
-WEATHER_SECONDS = 2 * DAY  # how long the weather remembers
-WEATHER_KELVIN = 3.5  # and how far it strays
-JOULES_PER_KWH = 3.6e6
+Row = tuple[bool, int, float, float, float, float, float, float, float]
+"""published, device's time (Unix ms), temperature, target, humidity, power, energy, outdoor, battery or NO_BATTERY."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,113 +42,114 @@ class Window:
     steps: int
 
 
-@dataclass(slots=True)
-class Houses:
-    """N homes: what they are, drawn from the seed, and how they are now. Arrays of shape (N,), float64.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardships:
+    """What wears on homes and devices. Raises ValueError below 0.
 
-    resistance K/W · capacity J/K · heater W · target °C · base W · climate °C, yearly mean
-    indoor °C · heating 0 or 1 · weather K · humidity %RH · joules since the counter was set up
+    power_cuts   a home and year, in the mean; a home without electricity is silent, and its counter stands
+    clock_drift  parts per million, standard deviation over the devices; a crystal has about 20
     """
 
-    count: int
-    seed: int
-    rng: np.random.Generator = field(init=False)
-    resistance: Floats = field(init=False)
-    capacity: Floats = field(init=False)
-    heater: Floats = field(init=False)
-    target: Floats = field(init=False)
-    base: Floats = field(init=False)
-    climate: Floats = field(init=False)
-    indoor: Floats = field(init=False)
-    heating: Floats = field(init=False)
-    weather: Floats = field(init=False)
-    humidity: Floats = field(init=False)
-    joules: Floats = field(init=False)
+    power_cuts: float = 0.0
+    clock_drift: float = 0.0
 
     def __post_init__(self) -> None:
-        self.rng = rng = np.random.default_rng([self.seed, self.count])
-        self.resistance = 1 / rng.uniform(90, 220, self.count)
-        self.capacity = rng.uniform(15e6, 45e6, self.count)
-        self.target = rng.uniform(19.5, 22.0, self.count)
-        self.climate = rng.uniform(1.0, 9.0, self.count)
-        self.heater = 1.3 * (self.target + 25) / self.resistance  # enough at −25 °C
-        self.base = rng.uniform(80, 350, self.count)
-        self.indoor = self.target + rng.uniform(-HYSTERESIS, HYSTERESIS, self.count)
-        self.heating = np.zeros(self.count)
-        self.weather = rng.normal(0, WEATHER_KELVIN, self.count)
-        self.humidity = rng.uniform(30, 50, self.count)
-        self.joules = rng.uniform(0, 60_000, self.count) * JOULES_PER_KWH
-
-    def outdoor(self, time: Floats) -> Floats:
-        """°C at each home's own time, Unix s."""
-        season = -10.5 * np.cos(2 * math.pi * (time - COLDEST) / YEAR)
-        swing = 3.5 * np.cos(2 * math.pi * (time - WARMEST_HOUR) / DAY)
-        return self.climate + season + swing + self.weather
-
-    def step(self, time: Floats, seconds: float) -> Floats:
-        """Move on by `seconds`; the electric power of that step, W."""
-        self._weather(seconds)
-        self.heating = np.where(self.indoor < self.target - HYSTERESIS, 1.0, self.heating)
-        self.heating = np.where(self.indoor > self.target + HYSTERESIS, 0.0, self.heating)
-        appliances = self._appliances(time)
-        heat = self.heating * self.heater + 0.8 * appliances  # most of what appliances use stays in the house
-        settled = self.outdoor(time) + heat * self.resistance
-        self.indoor = settled + (self.indoor - settled) * np.exp(-seconds / (self.resistance * self.capacity))
-        power: Floats = self.heating * self.heater + appliances
-        self.joules += power * seconds
-        return power
-
-    def _appliances(self, time: Floats) -> Floats:
-        evening = np.exp(-((((time % DAY) - 18 * 3600) / 7200) ** 2))
-        cooking = self.rng.random(self.count) < 0.02 + 0.1 * evening
-        draw: Floats = self.base * (1 + evening) + cooking * self.rng.uniform(300, 2200, self.count)
-        return draw
-
-    def _weather(self, seconds: float) -> None:
-        keep = math.exp(-seconds / WEATHER_SECONDS)
-        noise = self.rng.normal(0, WEATHER_KELVIN * math.sqrt(1 - keep * keep), self.count)
-        self.weather = keep * self.weather + noise
-        drift = 0.002 * (36 + 0.6 * self.weather - self.humidity) + self.rng.normal(0, 0.15, self.count)
-        self.humidity = np.clip(self.humidity + drift, 15, 85)
+        if not (self.power_cuts >= 0 and self.clock_drift >= 0):
+            raise ValueError("power cuts and clock drift are 0 or more")
 
 
-def simulate_messages(homes: Sequence[Home], window: Window, *, seed: int) -> Iterator[Message]:
-    """`window.steps` messages of each home, by event time: what the counter, the thermometer and the hygrometer say.
+def simulate_messages(
+    homes: Sequence[Home],
+    window: Window,
+    *,
+    seed: int,
+    hardships: Hardships | None = None,
+    together: int = 1,
+) -> Iterator[Message]:
+    """What all homes publish: the counter, the thermometer and what else their firmware reports.
 
     `power` is the mean of the interval before, so that energy is its integral; the sensors' noise is in what they say.
+    `together`: a device keeps so many readings and sends them in one message.
     """
-    houses = Houses(len(homes), seed)
-    phase = np.array([int(home.phase * window.interval * 1000) for home in homes], dtype=np.int64)
-    order = np.argsort(phase, kind="stable").tolist()
-    phases = phase.tolist()
+    street = Street(homes, window, seed=seed, hardships=hardships or Hardships())
+    order = np.argsort(street.phase, kind="stable")
+    kept: list[list[tuple[int, Readings]]] = [[] for _ in homes]
     for number in range(window.steps):
-        begin = window.start + number * window.interval * 1000
-        columns = _interval(houses, (begin + phase) / 1000, window.interval)
-        for i in order:
-            yield message(homes[i], begin + phases[i], _readings(homes[i], [column[i] for column in columns]))
+        columns = street.report(number)
+        for first in range(0, len(homes), BLOCK):
+            block = order[first : first + BLOCK]
+            rows = zip(*(column[block].tolist() for column in columns), strict=True)
+            for i, row in zip(block.tolist(), rows, strict=True):
+                home, log = homes[i], kept[i]
+                if row[0]:
+                    log.append((row[1], _readings(home.firmware, row)))
+                if len(log) >= together:
+                    yield log_message(home, log)
+                    kept[i] = []
+    for home, log in zip(homes, kept, strict=True):
+        if log:
+            yield log_message(home, log)
 
 
-def _interval(houses: Houses, end: Floats, interval: int) -> list[list[float]]:
-    """Live through the interval before `end` (Unix s): temperature, target, humidity, power, energy, for each home."""
-    steps = max(1, math.ceil(interval / STEP))
-    seconds = interval / steps
-    before = houses.joules.copy()
-    for number in range(steps):
-        houses.step(end - interval + number * seconds, seconds)
-    thermometer = houses.indoor + houses.rng.normal(0, 0.03, houses.count)
-    power = (houses.joules - before) / interval
-    columns = (thermometer, houses.target, houses.humidity, power, houses.joules / JOULES_PER_KWH)
-    return [column.tolist() for column in columns]
+class Street:
+    """The homes' state and all that acts on it. `phase`: ms by which each home's time is shifted, shape (n,) int64."""
+
+    def __init__(self, homes: Sequence[Home], window: Window, *, seed: int, hardships: Hardships) -> None:
+        area = np.array([area_of(home.postal_code) for home in homes], dtype=np.int64)
+        self.phase = np.array([int(home.phase * window.interval * 1000) for home in homes], dtype=np.int64)
+        self.houses = Houses(keys_of(seed, [home.topic for home in homes]), area)
+        self._window = window
+        self._weather = Weather(seed)
+        self._supply = Supply(keys_of(seed, [f"supply/{home.client}" for home in homes]), hardships.power_cuts)
+        reach = max(0.0, (window.interval - 2) / 4)
+        self._devices = Devices(homes, seed=seed, drift=hardships.clock_drift, reach=reach)
+
+    def report(self, number: int) -> tuple[npt.NDArray[np.generic], ...]:
+        """Live through the interval before report `number`; the columns of Row."""
+        time = self._window.start + number * self._window.interval * 1000 + self.phase
+        end = time / 1000
+        used = self._live(end)
+        houses, devices = self.houses, self._devices
+        outdoor = houses.outdoor(self._weather.between(float(end.min()), float(end.max())), end)
+        powered = self._supply.on(end)
+        return (
+            np.ones(len(end), dtype=np.bool_) if powered is None else powered,
+            time + devices.clock_error(end),
+            devices.temperature(houses.indoor, number),
+            houses.aim(end),
+            devices.humidity(houses.indoor, outdoor, number),
+            used / self._window.interval,
+            houses.joules / JOULES_PER_KWH,
+            outdoor,
+            np.where(end % DAY < self._window.interval, devices.battery(end), NO_BATTERY),
+        )
+
+    def _live(self, end: Floats) -> Floats:
+        """All steps of an interval that ends at these times (Unix s); the electricity that was used, J."""
+        interval = self._window.interval
+        steps = steps_of(interval)
+        seconds = interval / steps
+        weather = self._weather.between(float(end.min()) - interval, float(end.max()))
+        before = self.houses.joules.copy()
+        for number in range(steps):
+            now = end - (interval - number * seconds)
+            self.houses.step(now, seconds, self.houses.outdoor(weather, now), self._supply.on(now))
+        return self.houses.joules - before
 
 
-def _readings(home: Home, values: list[float]) -> list[tuple[str, str]]:
-    temperature, target, humidity, power, energy = values
+def _readings(firmware: Firmware, row: Row) -> Readings:
+    """What a firmware reports, with the digits of each quantity; `z`: no -0.00, which nobody would read back."""
+    _, _, temperature, target, humidity, power, energy, outdoor, battery = row
     readings = [
-        ("temperature", f"{temperature:.2f}"),
+        ("temperature", f"{temperature:z.2f}"),
         ("humidity", f"{humidity:.1f}"),
         ("power", f"{power:.0f}"),
         ("energy", f"{energy:.3f}"),
     ]
-    if home.firmware is not Firmware.MILLIS:  # the first generation did not report what it aims at
+    if firmware is not Firmware.MILLIS:  # the first generation did not report what it aims at, nor its battery
         readings.insert(1, ("target_temperature", f"{target:.2f}"))
+        if battery != NO_BATTERY:
+            readings.append(("battery", f"{battery:.0f}"))
+        if firmware is not Firmware.UTC:
+            readings.append(("outdoor_temperature", f"{outdoor:z.2f}"))
     return readings

@@ -1,6 +1,7 @@
 """Publish at QoS 1 over persistent sessions, and count what the broker has acknowledged.
 
-Devices are spread over the connections by their topic, so that each device's messages keep their order. One thread
+Devices are spread over the connections, those behind one hub together, so that each device's messages keep their
+order and a hub's come over one session. One thread
 serves all connections: it needs no locks, and hands messages on by the window instead of one by one.
 
 A message counts when its PUBACK is here. `publish` returns when everything is acknowledged, or when `stop` is set and
@@ -89,16 +90,16 @@ class _Feed:
     def push(self) -> None:
         """Send what pace and windows allow."""
         while self._head is not None and self.wait() <= 0:
-            link = self._link(self._head.topic)
+            link = self._link(self._head.sender or self._head.topic)
             if link.room <= 0 or not link.send(self._head):
                 return
             self._sent += 1
             self._head = next(self._messages, None)
 
-    def _link(self, topic: str) -> Connection:
-        link = self._link_of.get(topic)
+    def _link(self, sender: str) -> Connection:
+        link = self._link_of.get(sender)
         if link is None:
-            link = self._link_of[topic] = self._links[zlib.crc32(topic.encode()) % len(self._links)]
+            link = self._link_of[sender] = self._links[zlib.crc32(sender.encode()) % len(self._links)]
         return link
 
 

@@ -56,7 +56,7 @@ class Request:
 
 
 def run(request: Request, name: str, homes: Sequence[Home], messages: Iterable[Message], *, total: int) -> int:
-    """Publish `total` valid messages and what the faults make of them, and print the books; the exit code."""
+    """Publish `messages`, `total` at most, and what the faults make of them, and print the books; the exit code."""
     tally, start, error = Tally(), time.monotonic(), None
     request = replace(request, client_id=f"{request.client_id}-{name}")  # both commands may run side by side
     with _stop_on_interrupt() as stop:
@@ -160,7 +160,7 @@ def _progress(total: int) -> Iterator[Callable[[Tally], None]]:
 
         def show(tally: Tally) -> None:
             rate = tally.deliveries / max(time.monotonic() - start, 1e-3)
-            progress.update(task, completed=tally.kinds[Kind.VALID], rate=f"{rate:,.0f}/s")
+            progress.update(task, completed=tally.kinds[Kind.VALID] + tally.kinds[Kind.UNTIMED], rate=f"{rate:,.0f}/s")
 
         yield show
 

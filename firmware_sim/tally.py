@@ -1,7 +1,8 @@
 """The books of one run: what a broker has acknowledged, by kind, so that a gateway's books can be held against it.
 
-`published` counts distinct messages: `published = valid + malformed`; `deliveries = published + duplicate` is the
-number of acknowledged PUBLISHes. A gateway in order has stored `valid` and refused `refused_expected`.
+`published` counts distinct messages: `published = valid + untimed + malformed`; `deliveries = published + duplicate` is
+the number of acknowledged PUBLISHes. A gateway in order has stored `valid` once and refused `refused_expected`; of
+`untimed` it has stored each at least once, at the time of its arrival.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Tally:
     @property
     def published(self) -> int:
         """Distinct messages."""
-        return self.kinds[Kind.VALID] + self.kinds[Kind.MALFORMED]
+        return self.kinds.total() - self.kinds[Kind.DUPLICATE]
 
     @property
     def deliveries(self) -> int:
@@ -56,13 +57,13 @@ class Tally:
             self._newest[message.topic] = max(newest, message.time)
 
     def summary(self) -> dict[str, object]:
-        """What `--json` prints of it. `untimed` is 0: every valid message of this fleet has an absolute time."""
+        """What `--json` prints of it."""
         return {
             "published": self.published,
             "valid": self.kinds[Kind.VALID],
             "duplicate": self.kinds[Kind.DUPLICATE],
             "malformed": self.kinds[Kind.MALFORMED],
-            "untimed": 0,
+            "untimed": self.kinds[Kind.UNTIMED],
             "deliveries": self.deliveries,
             "out_of_order": self.out_of_order,
             "rejected": self.rejected,

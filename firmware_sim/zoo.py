@@ -2,7 +2,7 @@
 
 Every one has exactly one thing wrong, so that there is exactly one right reason. Wrong topics still match a
 subscription to `glomska/+/+/readings`: what does not match never reaches a gateway and would be missing in its books.
-None is larger than 12 kB, so that a broker with a small limit passes it on.
+None of `ZOO` is larger than 12 kB, so that a broker with a small limit passes it on; OVERSIZED is what it says.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -18,6 +19,7 @@ from firmware_sim.fleet import Kind, Message
 NESTING = 5000
 CLOCK_RESET = 946_684_800_000  # 2000-01-01, Unix ms: where a clock without a battery starts again
 CLOCK_AHEAD = 4_070_908_800_000  # 2099-01-01, Unix ms
+OVERSIZE = 300_000  # bytes: more than the 262,144 that a gateway takes unless it is told otherwise
 OVERLONG = 200  # bytes; an identifier has at most 128
 
 Body = Callable[[Message, random.Random], bytes]
@@ -86,6 +88,12 @@ def _same(message: Message, _: random.Random) -> bytes:
     return b'{"time":%d,"temperature":21.50}' % message.time
 
 
+@cache
+def _dump() -> bytes:
+    """A device that sends its whole log where a reading was asked for; one object for all, as it is large."""
+    return b'{"time":0,"log":"' + b"boot ok; " * (OVERSIZE // 9) + b'"}'
+
+
 def _levels(message: Message, device: str) -> str:
     site, controller, _, last = message.topic.split("/")
     return f"{site}/{controller}/{device}/{last}"
@@ -93,6 +101,8 @@ def _levels(message: Message, device: str) -> str:
 
 _JSON = "application/json"
 _SENML = "application/senml+json"
+
+OVERSIZED = Fault(name="oversized", reason="too_large", payload=lambda _, __: _dump())
 
 ZOO = (
     Fault(name="truncated", reason="malformed", payload=_cut),

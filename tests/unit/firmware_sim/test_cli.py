@@ -102,9 +102,27 @@ def test_an_unreachable_broker_is_exit_code_4() -> None:
     assert answer["published"] == 0
 
 
+def test_all_that_wears_on_devices_at_once(broker: Mosquitto, witness: Witness, tmp_path: Path) -> None:
+    field = ("--homes", "12", "--hours", "40", "--together", "4", "--untimed", "0.3", "--hubs", "0.5")
+    wear = ("--power-cuts", "300", "--clock-drift", "50", "--oversized", "0.02")
+    words = ("simulate", *field, *wear, "--start", START, "--messages", str(tmp_path / "sent"))
+    done = call(*words, "--url", broker.url, "--connections", "3", "--json")
+    books = json.loads(done.stdout)
+    entries = record(tmp_path / "sent")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Counter(entry["kind"] for entry in entries) == {k: books[k] for k in ("valid", "untimed", "malformed")}
+    assert books["published"] == books["valid"] + books["untimed"] + books["malformed"] == books["deliveries"]
+    assert 0.7 * 12 * 40 < books["valid"] + books["untimed"] < 12 * 40, "four messages an hour, four in one, some cut"
+    assert books["refused_expected"] == {"too_large": books["faults"]["oversized"]}
+    assert sorted(witness.wait_for(len(entries))) == sorted(
+        (entry["topic"], payload(entry), entry["content_type"]) for entry in entries
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("--senml", "0.6", "--untimed", "0.6"), "--senml and --untimed together are more than all devices"),
         (("--url", "http://127.0.0.1"), "--url: this is not mqtt://host:port"),
         (("--mqtt-version", "4"), "--mqtt-version: 5 or 3.1.1"),
         (("--start", "yesterday"), "--start: this is no time as in 2026-01-31T12:00:00Z"),

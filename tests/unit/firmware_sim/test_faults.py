@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from firmware_sim.faults import Faults, with_faults
-from firmware_sim.fleet import Kind, Message, thermostats
+from firmware_sim.fleet import Firmware, Kind, Message, thermostats
 from firmware_sim.homes import Window, simulate_messages
 from firmware_sim.tally import Tally
 from firmware_sim.zoo import ZOO
@@ -19,11 +19,12 @@ REASONS = {
 }
 HOMES = thermostats(20, seed=1, senml=0.3)
 ALL = Faults(duplicates=0.2, disorder=0.1, bursts=0.3, malformed=0.1)
+WINDOW = Window(start=1_768_000_000_000, interval=900, steps=500)
 
 
 @pytest.fixture(scope="module")
 def valid() -> list[Message]:
-    return list(simulate_messages(HOMES, Window(start=1_768_000_000_000, interval=900, steps=500), seed=1))
+    return list(simulate_messages(HOMES, WINDOW, seed=1))
 
 
 def tallied(messages: list[Message]) -> Tally:
@@ -106,6 +107,43 @@ def test_malformed_messages_never_look_like_a_valid_one(valid: list[Message]) ->
         for message in by_fault[fault]:
             assert message.topic not in enrolled
             assert message.topic.count("/") == 3  # still matches glomska/+/+/readings
+
+
+def test_what_is_too_large_is_so_and_comes_only_when_asked_for(valid: list[Message]) -> None:
+    messages = list(with_faults(valid, Faults(malformed=0.1, oversized=0.02), seed=1))
+    large = [message for message in messages if len(message.payload) > 12_000]
+    assert {(message.fault, message.reason, len(message.payload) > 262_144) for message in large} == {
+        ("oversized", "too_large", True)
+    }
+    assert len(large) == pytest.approx(0.02 * len(valid), rel=0.2)
+    rest = [message for message in messages if message.fault != "oversized"]
+    assert rest == list(with_faults(valid, Faults(malformed=0.1), seed=1))
+
+
+def test_what_has_no_time_is_neither_doubled_nor_out_of_order_nor_lost() -> None:
+    homes = thermostats(20, seed=1, shares={Firmware.UNTIMED: 0.5})
+    messages = list(simulate_messages(homes, WINDOW, seed=1))
+    untimed = [message for message in messages if message.kind is Kind.UNTIMED]
+    faulty = list(with_faults(messages, ALL, seed=1))
+    assert Counter(message.payload for message in faulty if message.kind is Kind.UNTIMED) == Counter(
+        message.payload for message in untimed
+    )
+    tally = tallied(faulty)
+    assert tally.summary()["untimed"] == len(untimed) > 1000
+    assert tally.published == len(messages) + tally.kinds[Kind.MALFORMED]
+    assert tally.deliveries == tally.published + tally.kinds[Kind.DUPLICATE]
+    clockless = {message.topic for message in untimed}
+    assert all(message.topic not in clockless for message in faulty if message.kind is Kind.DUPLICATE)
+
+
+def test_when_a_hub_is_offline_all_its_homes_are() -> None:
+    homes = thermostats(20, seed=1, hubs=1.0)
+    messages = list(with_faults(simulate_messages(homes, WINDOW, seed=1), Faults(bursts=0.3), seed=1))
+    newest: dict[str, int] = {}
+    for message in messages:
+        assert message.time >= newest.get(message.sender, 0), "a home got through while its hub was away"
+        newest[message.sender] = message.time
+    assert any(later.time < earlier.time for earlier, later in pairwise(messages))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

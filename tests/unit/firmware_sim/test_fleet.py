@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from firmware_sim.enrolment import write_enrolment
-from firmware_sim.fleet import Firmware, meters, thermostats
+from firmware_sim.fleet import PLAIN, Firmware, Kind, meters, thermostats
 from firmware_sim.payloads import encode, message
+from firmware_sim.places import POSTAL_CODES, area_of
 
 READINGS = [("temperature", "21.50"), ("humidity", "40.1"), ("power", "1250"), ("energy", "12345.678")]
 MOMENT = 1_767_225_600_250  # 2026-01-01T00:00:00.250Z
@@ -30,8 +32,34 @@ def test_identities_are_distinct_over_both_fleets() -> None:
 def test_a_share_speaks_senml_and_the_others_mix_their_ways_to_write_time() -> None:
     generations = [home.firmware for home in thermostats(1000, seed=1, senml=0.25)]
     assert 200 < generations.count(Firmware.SENML) < 300
-    assert set(generations) == set(Firmware)
-    assert Firmware.SENML not in {home.firmware for home in thermostats(1000, seed=1)}
+    assert set(generations) == {*PLAIN, Firmware.SENML}
+    assert {home.firmware for home in thermostats(1000, seed=1)} == set(PLAIN)
+    everything = {firmware: 0.1 for firmware in Firmware if firmware not in PLAIN}
+    shared = [home.firmware for home in thermostats(1000, seed=1, shares=everything)]
+    assert all(70 < shared.count(firmware) < 130 for firmware in everything)
+
+
+def test_a_share_of_the_homes_is_behind_hubs_each_with_a_device_of_its_own() -> None:
+    homes = thermostats(3000, seed=1, hubs=0.4)
+    hubs = defaultdict(list)
+    for home in homes:
+        if home.hub:
+            hubs[home.hub].append(home)
+    assert sum(map(len, hubs.values())) == pytest.approx(0.4 * 3000, rel=0.1)
+    assert {len(carried) for carried in hubs.values()} == set(range(2, 13))
+    for hub, carried in hubs.items():
+        assert [home.device for home in carried] == [f"{hub}-{n:02}" for n in range(1, len(carried) + 1)]
+        assert len({(home.client, home.postal_code, home.firmware, home.phase) for home in carried}) == 1
+    assert len({home.device for home in homes}) == len({home.customer for home in homes}) == 3000
+    assert all(home.client == f"demo/{home.device}" for home in homes if not home.hub)
+    assert {bool(home.hub) for home in thermostats(100, seed=1, hubs=1.0)} == {True}
+
+
+def test_homes_stand_in_all_areas_as_the_gateway_knows_them() -> None:
+    with (Path(__file__).parents[3] / "config/areas.csv").open() as file:
+        ranges = [row for row in csv.reader(file) if row and row[0].isdigit()]
+    for code in POSTAL_CODES:
+        assert [row[2] for row in ranges if row[0] <= code <= row[1]] == [f"SE{area_of(code) + 1}"]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +84,43 @@ def test_a_share_speaks_senml_and_the_others_mix_their_ways_to_write_time() -> N
                 b'{"n":"humidity","u":"%RH","v":40.1},{"n":"power","u":"W","v":1250},{"n":"energy","u":"kWh","v":12345.678}]'
             ),
         ),
+        (
+            Firmware.UNTIMED,
+            (
+                b'[{"bn":"urn:dev:ser:X1:","bu":"Cel","n":"temperature","v":21.50},{"n":"humidity","u":"%RH","v":40.1},'
+                b'{"n":"power","u":"W","v":1250},{"n":"energy","u":"kWh","v":12345.678}]'
+            ),
+        ),
     ],
 )
 def test_payload_of_each_generation(firmware: Firmware, payload: bytes) -> None:
-    assert encode(firmware, "X1", MOMENT, READINGS) == payload
+    assert encode(firmware, "X1", [(MOMENT, READINGS)]) == payload
+    msgspec.json.decode(payload)
+
+
+@pytest.mark.parametrize(
+    ("firmware", "payload"),
+    [
+        (Firmware.MILLIS, b'[{"time":1767225600250,"power":7},{"time":1767226500250,"power":8,"battery":90}]'),
+        (
+            Firmware.SENML,
+            (
+                b'[{"bn":"urn:dev:ser:X1:","bt":1767225600,"bu":"Cel","n":"power","u":"W","v":7},'
+                b'{"bt":1767226500,"n":"power","u":"W","v":8},{"n":"battery","u":"%","v":90}]'
+            ),
+        ),
+        (
+            Firmware.UNTIMED,
+            (
+                b'[{"bn":"urn:dev:ser:X1:","bt":-900,"bu":"Cel","n":"power","u":"W","v":7},'
+                b'{"bt":0,"n":"power","u":"W","v":8},{"n":"battery","u":"%","v":90}]'
+            ),
+        ),
+    ],
+)
+def test_several_readings_in_one_payload(firmware: Firmware, payload: bytes) -> None:
+    log = [(MOMENT, [("power", "7")]), (MOMENT + 900_000, [("power", "8"), ("battery", "90")])]
+    assert encode(firmware, "X1", log) == payload
     msgspec.json.decode(payload)
 
 
@@ -69,6 +130,7 @@ def test_senml_counts_whole_seconds_and_says_so_in_the_event_time() -> None:
     assert said.time == 1_767_225_600_000
     assert said.content_type == "application/senml+json"
     assert said.topic == f"glomska/demo/{home.device}/readings"
+    assert (said.kind, said.sender) == (Kind.VALID, home.client)
 
 
 def test_enrolment_names_every_home_once_and_from_2000_on(tmp_path: Path) -> None:
