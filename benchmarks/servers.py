@@ -19,13 +19,24 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from benchmarks.certificates import Authority
 from gateway.transport.broker import EmbeddedBroker, free_port
 
-__all__ = ["EmbeddedBroker", "InfluxDB1", "Mosquitto", "ServerDown", "ServerMissing", "VictoriaMetrics", "free_port"]
+__all__ = [
+    "EmbeddedBroker",
+    "InfluxDB1",
+    "Mosquitto",
+    "SecureMosquitto",
+    "ServerDown",
+    "ServerMissing",
+    "VictoriaMetrics",
+    "free_port",
+]
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -189,11 +200,60 @@ class Mosquitto(Server):
 
     def answers(self) -> bool:
         """A connection is accepted."""
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+        return _accepts(self.port)
+
+
+class SecureMosquitto(Mosquitto):
+    """Mosquitto with the configuration that the gateway ships: TLS, logins, access by topic, queues, persistence.
+
+    Taken as it is but for ports, address and folders. `authority` signed its certificate and may be asked for others;
+    users and their password are `glomska`, which reads, and controllers, who write.
+    """
+
+    scheme = "mqtts"
+    PASSWORD = "correct horse"  # noqa: S105 - of a broker that lives for one test
+
+    def __init__(self, *, users: Sequence[str] = ("demo",), host: str = "127.0.0.1", days: float = 30) -> None:
+        """`users` beside glomska; `host` and `days` are the certificate's."""
+        super().__init__(persistence=True)
+        self.mtls_port = free_port()
+        self.authority = Authority(self.directory / "certs")
+        self.authority.issue("server", host=host, days=days)
+        passwords = self.directory / "passwords"
+        for user in ("glomska", *users):
+            command = ["mosquitto_passwd", *(() if passwords.exists() else ("-c",)), "-b", passwords, user]
+            subprocess.run([*command, self.PASSWORD], check=True)
+        self.password_file = self.directory / "password"
+        self.password_file.write_text(self.PASSWORD)
+        self.password_file.chmod(0o600)
+
+    @property
+    def mtls_url(self) -> str:
+        """Where a certificate is the login."""
+        return f"{self.scheme}://127.0.0.1:{self.mtls_port}"
+
+    def arguments(self) -> list[str]:
+        """The shipped files, with this server's ports and folders in them."""
+        shipped = Path(__file__).parents[1] / "config" / "mosquitto"
+        text = (shipped / "glomska.conf").read_text(encoding="utf-8")
+        for theirs, ours in (
+            ("listener 8883", f"listener {self.port} 127.0.0.1"),
+            ("listener 8884", f"listener {self.mtls_port} 127.0.0.1"),
+            ("/etc/mosquitto/", f"{self.directory}/"),
+            ("autosave_interval 30", "autosave_interval 1"),
+        ):
+            assert theirs in text
+            text = text.replace(theirs, ours)
+        own = f"persistence true\npersistence_location {self.directory}/\n"  # which stand in Debian's own file
+        if os.geteuid() == 0:
+            own += "user root\n"
+        shutil.copy(shipped / "glomska.acl", self.directory)
+        (self.directory / "mosquitto.conf").write_text(own + text)
+        return ["-c", str(self.directory / "mosquitto.conf")]
+
+    def answers(self) -> bool:
+        """Connections are accepted at both ports."""
+        return _accepts(self.port) and _accepts(self.mtls_port)
 
 
 class InfluxDB1(Server):
@@ -289,6 +349,14 @@ class VictoriaMetrics(Server):
     def answers(self) -> bool:
         """`/health` is answered."""
         return _answers(f"{self.url}/health")
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _answers(url: str) -> bool:

@@ -30,12 +30,14 @@ from gateway.pipeline.topics import Topics
 from gateway.policy.document import Faults, Table, read_toml, shown
 from gateway.runtime.environment import overlay
 from gateway.runtime.secret import trouble_with
+from gateway.transport.ingest import Tls
 
 SYSTEM_CONFIG = Path("/etc/glomska/gateway.toml")
 SYSTEM_STATE = Path("/var/lib/glomska")
 _SQLITE = re.compile(r"sqlite:///[^?#]*[^/?#]")
 _INFLUX = re.compile(r"influxdb1\+https?://[^/@]+(/.*)?")
-_MQTT_PORT = 1883
+_MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_MQTT_FILES = ("password_file", "ca_file", "certificate_file", "key_file")
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -43,7 +45,10 @@ Text = Annotated[str, Field(min_length=1)]
 class MqttSettings(Table):
     """Where readings come from."""
 
-    url: str = Field("mqtt://localhost:1883", description="The broker: `mqtt://HOST:PORT`; port 1883 when left out.")
+    url: str = Field(
+        "mqtt://localhost:1883",
+        description="The broker: `mqtts://HOST:PORT` with TLS, port 8883 when left out, or `mqtt://HOST:PORT`, 1883.",
+    )
     port: int | None = Field(None, ge=1, le=65_535, description="Instead of the port in `url`, when given.")
     version: Literal["5"] = Field("5", description="MQTT version; `3.1.1` is not in this version of the gateway yet.")
     client_id: str = Field(
@@ -64,6 +69,15 @@ class MqttSettings(Table):
     password_file: Annotated[Path | None, Field(strict=False)] = Field(
         None, description="File with the password alone, mode 0600. A line end after it is cut."
     )
+    ca_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="Authorities (PEM) whose brokers are trusted, alone; without it, the system's."
+    )
+    certificate_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="Our certificate (PEM) for a broker that asks for one; taken up anew when it is replaced."
+    )
+    key_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="The certificate's key (PEM, not under a password), mode 0600."
+    )
     keep_alive_s: int = Field(
         30, ge=5, le=65_535, description="A connection that is silent for longer is given up, in seconds."
     )
@@ -80,22 +94,35 @@ class MqttSettings(Table):
     @field_validator("url")
     @classmethod
     def _is_broker(cls, url: str) -> str:
-        if url.startswith("mqtts://"):
-            raise ValueError("mqtt://HOST:PORT, since TLS is not in this version yet")
         try:
             parts = urllib.parse.urlsplit(url)
-            whole = bool(parts.hostname) and parts.port != 0 and f"mqtt://{parts.netloc}" == url.rstrip("/")
+            named = bool(parts.hostname) and parts.port != 0 and parts.scheme in _MQTT_PORTS
+            whole = named and f"{parts.scheme}://{parts.netloc}" == url.rstrip("/")
         except ValueError:  # a port that is no number, or too large
             whole = False
         if not whole or "@" in url:
-            raise ValueError("mqtt://HOST:PORT with a port from 1 to 65535; a login goes to username and password_file")
+            raise ValueError(
+                "mqtts://HOST:PORT or mqtt://HOST:PORT with a port from 1 to 65535; a login goes to username and "
+                "password_file"
+            )
         return url
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the broker is reached by TLS."""
+        return self.url.startswith("mqtts://")
+
+    def tls(self) -> Tls | None:
+        """TLS as it is configured. Raises ConfigurationFault when a file cannot be used."""
+        if not self.encrypted:
+            return None
+        return Tls(ca_file=self.ca_file, certificate_file=self.certificate_file, key_file=self.key_file)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the broker."""
         parts = urllib.parse.urlsplit(self.url)
-        return parts.hostname or "", self.port or parts.port or _MQTT_PORT
+        return parts.hostname or "", self.port or parts.port or _MQTT_PORTS[parts.scheme]
 
 
 class StoreSettings(Table):
@@ -224,8 +251,8 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     keys = faults.salvage(KeysSettings, ("keys",), document.get("keys", {}))
     ledger = faults.salvage(LedgerSettings, ("ledger",), document.get("ledger", {}))
     log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
-    if mqtt.password_file is not None:
-        mqtt = mqtt.model_copy(update={"password_file": located("mqtt.password_file", mqtt.password_file)})
+    files = {name: getattr(mqtt, name) for name in _MQTT_FILES if getattr(mqtt, name) is not None}
+    mqtt = mqtt.model_copy(update={name: located(f"mqtt.{name}", written) for name, written in files.items()})
     _judge_mqtt(faults, mqtt)
     _judge_keys(faults, store, keys)
     faults.settle(ConfigurationFault)
@@ -271,8 +298,8 @@ def resource(name: str) -> Path:
 
 def _judge_mqtt(faults: Faults, mqtt: MqttSettings) -> None:
     """Faults of keys that depend on others, or on files."""
-    if not mqtt.allow_plaintext and not _is_loopback(mqtt.address[0]):
-        allowed = "a broker on this machine, or allow_plaintext = true, since mqtt:// is not encrypted"
+    if not mqtt.encrypted and not mqtt.allow_plaintext and not _is_loopback(mqtt.address[0]):
+        allowed = "mqtts://, a broker on this machine, or allow_plaintext = true, since mqtt:// is not encrypted"
         faults.add("mqtt.url", found=shown(mqtt.url), allowed=allowed)
     try:
         Topics(mqtt.topics)
@@ -285,6 +312,24 @@ def _judge_mqtt(faults: Faults, mqtt: MqttSettings) -> None:
         trouble = trouble_with(mqtt.password_file)
         if trouble:
             faults.note("mqtt.password_file", trouble)
+    _judge_tls(faults, mqtt)
+
+
+def _judge_tls(faults: Faults, mqtt: MqttSettings) -> None:
+    for name in _MQTT_FILES[1:] if not mqtt.encrypted else ():
+        if getattr(mqtt, name) is not None:
+            faults.add(f"mqtt.{name}", found="a file", allowed="nothing, or a url that begins with mqtts://")
+    if (mqtt.certificate_file is None) != (mqtt.key_file is None):
+        absent = "key_file" if mqtt.key_file is None else "certificate_file"
+        faults.add(f"mqtt.{absent}", found="nothing", allowed="a file: certificate and key go together")
+        return
+    if mqtt.key_file is not None and (trouble := trouble_with(mqtt.key_file)):
+        faults.note("mqtt.key_file", trouble)
+        return
+    try:
+        mqtt.tls()
+    except ConfigurationFault as fault:
+        faults.note("mqtt.url", str(fault))
 
 
 def _judge_keys(faults: Faults, store: StoreSettings, keys: KeysSettings) -> None:

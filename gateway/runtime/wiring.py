@@ -118,6 +118,7 @@ class House:
             on_state=on_state,
             username=mqtt.username,
             password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
+            tls=mqtt.tls(),
         )
 
     def worker(self, log: Log) -> Worker:

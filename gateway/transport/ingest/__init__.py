@@ -7,10 +7,12 @@
         session.acknowledge(delivery.generation, delivery.tokens)
     session.close()
 
-`stream` decodes bytes and does no I/O, `connection` is one TCP connection from dialling to hanging up, `session`
-outlives connections. This package acknowledges nothing by itself: whoever made a message durable does.
+`stream` decodes bytes and does no I/O, `tls` is a socket that encrypts, `connection` is one connection from dialling to
+hanging up, `session` outlives connections. This package acknowledges nothing by itself: whoever made a message durable
+does.
 """
 
 from gateway.transport.ingest.session import Counters, Delivery, Session
+from gateway.transport.ingest.tls import Tls
 
-__all__ = ["Counters", "Delivery", "Session"]
+__all__ = ["Counters", "Delivery", "Session", "Tls"]

@@ -33,8 +33,9 @@ import mqtt5
 
 from gateway.clock import Clock
 from gateway.errors import ConfigurationFault, Unreachable
-from gateway.transport.ingest.dial import HANDSHAKE_S, dial, word
+from gateway.transport.ingest.dial import HANDSHAKE_S, Wire, dial, word
 from gateway.transport.ingest.stream import Chunk, Malformed, Reader
+from gateway.transport.ingest.tls import Tls
 
 FAREWELL_S = 1.0
 MIN_WAIT_S = 0.05
@@ -44,13 +45,20 @@ FILL_STEP_S = 0.001
 FILL_SLOW_S = 0.020
 SLOW_PER_S = 1500  # messages a second
 
+_CREDENTIALS = "see username and password_file, or certificate_file, and what the broker's log says"
+_UNTRUSTED = (mqtt5.ConnAckReasonCode.NOT_AUTHORIZED, mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD)
+_ACCESS = "let this gateway's user read `mqtt.topics` in the broker's access list, with QoS 1"
 _SECOND = 1_000_000_000
 _U16, _U28, _U32 = 2**16 - 1, 2**28 - 1, 2**32 - 1
 P = TypeVar("P", bound=mqtt5.Packet)
 
 
 class Lost(Exception):
-    """The connection is gone; the message is one short phrase."""
+    """The connection is gone; the message is one short phrase, `hint` the next step where there is a special one."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,7 @@ class Terms:
     max_packet_bytes: int
     username: str | None = field(default=None, repr=False)
     password: bytes | None = field(default=None, repr=False)
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigurationFault for what MQTT cannot express, or what would lose messages."""
@@ -81,7 +90,7 @@ class Terms:
 class Connection:
     """Made by `open`."""
 
-    def __init__(self, sock: socket.socket, terms: Terms, wake: int, clock: Clock) -> None:
+    def __init__(self, sock: Wire, terms: Terms, wake: int, clock: Clock) -> None:
         self.session_present = False
         self._terms = terms
         self._sock = sock
@@ -102,13 +111,13 @@ class Connection:
     @classmethod
     def open(cls, terms: Terms, wake: int, clock: Clock) -> Connection:
         """Dial, CONNECT, SUBSCRIBE. A readable `wake` ends the attempt. Raises Unreachable."""
-        connection = cls(dial(terms.host, terms.port, wake), terms, wake, clock)
+        connection = cls(dial(terms.host, terms.port, wake, terms.tls), terms, wake, clock)
         try:
             connection._agree()
         except BaseException as error:
             connection.hang_up()
             if isinstance(error, Lost):
-                raise Unreachable(f"mqtt broker at {terms.host}:{terms.port}: {error}") from None
+                raise Unreachable(f"mqtt broker at {terms.host}:{terms.port}: {error}", hint=error.hint) from None
             raise
         return connection
 
@@ -119,7 +128,7 @@ class Connection:
             if isinstance(packet, mqtt5.SubAckPacket) and self._subscribing:
                 self._subscribing = False
                 if refusal := _refusal(packet):
-                    raise Lost(f"the broker {refusal}")
+                    raise Lost(f"the broker {refusal}", _ACCESS)
             elif not isinstance(packet, mqtt5.PingRespPacket):
                 raise Lost(_farewell(packet))
         return chunk
@@ -167,7 +176,8 @@ class Connection:
         if connack is None:
             raise Lost("it sends messages before it lets us in")
         if connack.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
-            raise Unreachable(f"{where} refuses the connection: {_name(connack.reason_code)}")
+            hint = _CREDENTIALS if connack.reason_code in _UNTRUSTED else None
+            raise Unreachable(f"{where} refuses the connection: {_name(connack.reason_code)}", hint=hint)
         if connack.session_expiry_interval == 0:
             raise Unreachable(f"{where} keeps no session: what it sends while nobody listens would be lost")
         self._keep_alive = (connack.server_keep_alive or terms.keep_alive_s) * _SECOND
@@ -176,7 +186,7 @@ class Connection:
         suback = self._await(mqtt5.SubAckPacket, deadline)
         self._subscribing = suback is None
         if suback and (refusal := _refusal(suback)):
-            raise Unreachable(f"{where} {refusal}")
+            raise Unreachable(f"{where} {refusal}", hint=_ACCESS)
 
     def _next(self, wait_s: float) -> Chunk:
         self.keep_alive()
@@ -240,8 +250,10 @@ class Connection:
                 raise Lost("the broker closed the connection")
             self._heard, self._pinged = self._clock.boottime(), 0
             return self._reader.decode(size)
+        except BlockingIOError:  # a part of a TLS record
+            return Chunk()
         except OSError as error:
-            raise Lost(word(error)) from None
+            raise Lost(*word(error)) from None
         except Malformed as error:
             raise Lost(f"the broker does not speak MQTT 5: {error}") from None
 

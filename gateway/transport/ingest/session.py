@@ -8,8 +8,10 @@ Threads: one calls `receive`, one `acknowledge`; `keep_alive`, `stop` and `close
 
 Acknowledge in the order of arrival: MQTT 5 asks for it (4.6), and rumqttd hangs up on who does not.
 
-`on_state` gets short phrases for people: `connected`, `session lost`, `lost: …`, `unreachable: …`, `stopped`. None
-holds a topic, a payload, a client id or a credential.
+Certificates that were replaced on disk are used from the next connection on, which is made at once.
+
+`on_state` gets short phrases for people: `connected`, `session lost`, `lost: …`, `unreachable: …`, `certificates …`,
+`stopped`. None holds a topic, a payload, a client id or a credential.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from dataclasses import dataclass
 import mqtt5
 
 from gateway.clock import Clock
-from gateway.errors import Unreachable
+from gateway.errors import ConfigurationFault, Unreachable
 from gateway.transport.ingest.connection import Connection, Lost, Terms
 from gateway.transport.ingest.stream import Chunk, pubacks
+from gateway.transport.ingest.tls import Tls
 
 BACK_OFF_S = 30.0
 FIRST_BACK_OFF_S = 0.5
+FILES_S = 5.0  # seconds between looks at whether certificates were replaced
 _SECOND = 1_000_000_000
 
 
@@ -79,6 +83,7 @@ class Session:
         on_state: Callable[[str], None],
         username: str | None = None,
         password: bytes | None = None,
+        tls: Tls | None = None,
     ) -> None:
         """`receive_maximum`: 1 to 65,535 messages, several batches. `max_packet_bytes` counts topic and header too."""
         self.counters = Counters()
@@ -94,6 +99,7 @@ class Session:
             max_packet_bytes=max_packet_bytes,
             username=username,
             password=password,
+            tls=tls,
         )
         self._clock = clock
         self._on_state = on_state
@@ -104,7 +110,8 @@ class Session:
         self._reading = threading.Lock()
         self._ending = threading.Lock()
         self._attempts = 0
-        self._connected_at = self._retry_at = 0
+        self._connected_at = self._retry_at = self._look_at = 0
+        self._tls_version = 0
 
     def connect(self) -> None:
         """The first connection: dial, CONNECT, SUBSCRIBE. Raises Unreachable."""
@@ -117,6 +124,8 @@ class Session:
         with self._reading:
             while not self._stopped:
                 left = max(deadline - time.monotonic(), 0.0)
+                if self._live and self._certificates_replaced():
+                    self._begin_again(self._live[1])
                 if self._live is None:
                     self._reconnect(left)
                 elif delivery := self._deliver(*self._live, left):
@@ -162,7 +171,27 @@ class Session:
         """The defence: an acknowledgement goes only to the connection that its message came from."""
         return generation == current
 
+    def _certificates_replaced(self) -> bool:
+        """Whether the connection stands on files that are not the current ones; looked at every FILES_S."""
+        tls, now = self._terms.tls, self._clock.boottime()
+        if tls is None or now < self._look_at:
+            return False
+        self._look_at = now + int(FILES_S * _SECOND)
+        try:
+            tls.refresh()
+        except ConfigurationFault as fault:  # perhaps half of a renewal: the other half comes
+            self._on_state(f"certificates not taken up: {fault}")
+        return self._live is not None and self._tls_version != tls.version
+
+    def _begin_again(self, connection: Connection) -> None:
+        """Now, with the new certificates: an old one may have been withdrawn, and waiting shows nothing."""
+        self._live = None
+        self._on_state("certificates replaced: connecting again")
+        connection.close()
+        self._retry_at = 0
+
     def _open(self) -> None:
+        self._tls_version = self._terms.tls.version if self._terms.tls else 0
         connection = Connection.open(self._terms, self._wake, self._clock)
         self.generation += 1
         self._connected_at = self._clock.boottime()
@@ -196,6 +225,7 @@ class Session:
             poll.register(self._wake, select.POLLIN)
             poll.poll(min(left_s, wait_s) * 1000)
             return
+        self._certificates_replaced()
         try:
             self._open()
         except Unreachable as error:

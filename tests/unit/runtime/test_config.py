@@ -7,9 +7,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.certificates import Authority
 from gateway.errors import ConfigurationFault
 from gateway.policy.areas import load_areas
 from gateway.policy.load import load_policy
@@ -69,10 +76,13 @@ def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Pa
     text = re.sub(r"^# (\w+ = )", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)
     written(elsewhere / "areas.csv")
     written(elsewhere / "mqtt.password", "p").chmod(0o600)
+    Authority(elsewhere).issue("gateway")
+    text = text.replace("mqtt://localhost", "mqtts://localhost")
     switched = load_settings(written(elsewhere / "gateway.toml", text), environ={})
     assert switched.areas == elsewhere / "areas.csv"
     assert switched.state == Path("/var/lib/glomska")
     assert switched.mqtt.password_file == elsewhere / "mqtt.password"
+    assert switched.mqtt.key_file == elsewhere / "gateway.key"
     assert tomllib.loads(text)["mqtt"]["port"] == switched.mqtt.address[1]
 
 
@@ -148,24 +158,24 @@ def test_a_value_from_the_environment_cannot_bring_other_keys_with_it() -> None:
 FAULTS = {
     (
         "MQTT__URL",
-        "mqtts://broker:8883",
-    ): 'url: found "mqtts://broker:8883"; allowed: mqtt://HOST:PORT, since TLS is not i',
+        "wss://broker:8883",
+    ): 'url: found "wss://broker:8883"; allowed: mqtts://HOST:PORT or mqtt://HOST:PORT with a p',
     (
         "MQTT__URL",
         "mqtt://broker",
-    ): 'url: found "mqtt://broker"; allowed: a broker on this machine, or allow_plaintext = t',
+    ): 'url: found "mqtt://broker"; allowed: mqtts://, a broker on this machine, or allow_plaint',
     (
         "MQTT__URL",
         "mqtt://localhost:0",
-    ): 'url: found "mqtt://localhost:0"; allowed: mqtt://HOST:PORT with a port from 1',
+    ): 'url: found "mqtt://localhost:0"; allowed: mqtts://HOST:PORT or mqtt://HOST:PO',
     (
         "MQTT__URL",
         "mqtt://localhost:70000",
-    ): 'url: found "mqtt://localhost:70000"; allowed: mqtt://HOST:PORT with a port',
-    ("MQTT__URL", "localhost:1883"): 'url: found "localhost:1883"; allowed: mqtt://HOST:PORT',
-    ("MQTT__URL", "mqtt://"): 'url: found "mqtt://"; allowed: mqtt://HOST:PORT',
-    ("MQTT__URL", "mqtt://localhost/path"): 'url: found "mqtt://localhost/path"; allowed: mqtt://HOST:PORT',
-    ("MQTT__URL", "mqtt://[::1"): 'url: found "mqtt://[::1"; allowed: mqtt://HOST:PORT',
+    ): 'url: found "mqtt://localhost:70000"; allowed: mqtts://HOST:PORT',
+    ("MQTT__URL", "localhost:1883"): 'url: found "localhost:1883"; allowed: mqtts://HOST:PORT',
+    ("MQTT__URL", "mqtt://"): 'url: found "mqtt://"; allowed: mqtts://HOST:PORT',
+    ("MQTT__URL", "mqtt://localhost/path"): 'url: found "mqtt://localhost/path"; allowed: mqtts://HOST:PORT',
+    ("MQTT__URL", "mqtt://[::1"): 'url: found "mqtt://[::1"; allowed: mqtts://HOST:PORT',
     ("MQTT__PORT", "0"): "port: found 0; allowed: a whole number from 1 to 65535",
     ("MQTT__VERSION", "3.1.1"): 'version: found "3.1.1"; allowed: "5"',
     ("MQTT__CLIENT_ID", ""): 'client_id: found ""; allowed: text like',
@@ -258,6 +268,38 @@ def test_plaintext_to_another_machine_needs_to_be_asked_for(host: str) -> None:
     assert faults_of(**remote)[0].startswith("GLOMSKA_MQTT__URL: mqtt.url: found ")
     asked = load_settings(environ=remote | {"GLOMSKA_MQTT__ALLOW_PLAINTEXT": "true"})
     assert asked.mqtt.address == (host.strip("[]"), 1883)
+
+
+def test_a_broker_elsewhere_is_reached_by_tls_at_its_own_port() -> None:
+    loaded = load_settings(environ={"GLOMSKA_MQTT__URL": "mqtts://broker"})
+    assert loaded.mqtt.address == ("broker", 8883)
+    assert loaded.mqtt.tls() is not None
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"CA_FILE": "absent.crt"}, r"url: ca_file .*absent\.crt: cannot be read: no such file or directory"),
+        ({"CA_FILE": "empty.crt"}, r"url: ca_file .*empty\.crt: no PEM that can be used"),
+        ({"CERTIFICATE_FILE": "gateway.crt"}, "key_file: found nothing; allowed: a file: certificate and key go"),
+        ({"KEY_FILE": "gateway.key"}, "certificate_file: found nothing; allowed: a file: certificate and key go"),
+        ({"CERTIFICATE_FILE": "gateway.crt", "KEY_FILE": "other.key"}, "this is not the key of this certificate"),
+        ({"CERTIFICATE_FILE": "gateway.crt", "KEY_FILE": "locked.key"}, "the key is under a password"),
+        ({"CERTIFICATE_FILE": "gateway.crt", "KEY_FILE": "open.key"}, "key_file: found a file that others may use"),
+        ({"URL": "mqtt://localhost", "CA_FILE": "ca.crt"}, "ca_file: found a file; allowed: nothing, or a url"),
+    ],
+)
+def test_tls_files_that_cannot_serve_are_named(elsewhere: Path, keys: dict[str, str], told: str) -> None:
+    authority = Authority(elsewhere)
+    key = load_pem_private_key(authority.issue("gateway").key.read_bytes(), None)
+    authority.issue("other")
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2"))
+    for name, content, mode in (("locked.key", locked, 0o600), ("open.key", b"k", 0o640), ("empty.crt", b"", 0o600)):
+        (elsewhere / name).write_bytes(content)
+        (elsewhere / name).chmod(mode)
+    variables = {f"GLOMSKA_MQTT__{name}": value for name, value in ({"URL": "mqtts://broker"} | keys).items()}
+    (line,) = faults_of(**variables)
+    assert re.search(told, line)
 
 
 @pytest.mark.parametrize(
