@@ -14,6 +14,7 @@ Nothing here knows the time: callers pass it in, as ns since 1970.
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -158,6 +159,21 @@ def horizon_epoch(policy: Policy, key_class: str, now_ns: int) -> KeyEpoch:
     if not kept.ratchets:
         return KeyEpoch(0)
     return KeyEpoch(max(0, epoch_of(now_ns) - kept.retention_months))
+
+
+def horizon_days(policy: Policy) -> int:
+    """How old, in days, the oldest reading can be that is still readable: what a store must keep.
+
+    An epoch is a calendar month, so at its end the first of the months that are kept lies one month further back than
+    the retention. Which months are long changes with the year: the most that it can be.
+    """
+    months = 1 + max((kept.retention_months for kept in policy.classes_of_readings), default=0)
+    return max((_month(start + months) - _month(start)).days for start in range(48))
+
+
+def _month(number: int) -> dt.date:
+    """The first day of a month, counted from January 2000, a leap year."""
+    return dt.date(2000 + number // 12, number % 12 + 1, 1)
 
 
 def assemble(  # noqa: PLR0913 - the parts of a policy

@@ -35,7 +35,9 @@ from gateway.transport.ingest import Tls
 SYSTEM_CONFIG = Path("/etc/glomska/gateway.toml")
 SYSTEM_STATE = Path("/var/lib/glomska")
 _SQLITE = re.compile(r"sqlite:///[^?#]*[^/?#]")
-_INFLUX = re.compile(r"influxdb1\+https?://[^/@]+(/.*)?")
+_SERVER = re.compile(
+    r"(influxdb1\+https?://[^/@]+(/.*)?|influxdb2\+https?://[^/@]+(/[^/@]+){2}|victoriametrics\+https?://[^/@]+/?)"
+)
 _MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _MQTT_FILES = ("password_file", "ca_file", "certificate_file", "key_file")
 
@@ -130,7 +132,19 @@ class StoreSettings(Table):
 
     url: str = Field(
         "sqlite:///readings.db",
-        description="`sqlite:///FILE`, relative to `state`, or `influxdb1+http://HOST:PORT/DATABASE`.",
+        description="`sqlite:///FILE`, relative to `state`; `influxdb1+http://HOST:PORT/DATABASE`, "
+        "`influxdb2+http://HOST:PORT/ORGANISATION/BUCKET`, or `victoriametrics+http://HOST:PORT`; also `+https://`.",
+    )
+    username: Text | None = Field(None, description="Login at an InfluxDB 1.x or VictoriaMetrics that asks for one.")
+    password_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="File with the password alone, mode 0600."
+    )
+    token_file: Annotated[Path | None, Field(strict=False)] = Field(
+        None, description="File with the API token of an InfluxDB 2.x alone, mode 0600."
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Whether password or token may leave this machine by `+http://`, unprotected.",
     )
     timeout_s: float = Field(10.0, ge=0.1, le=300, description="Deadline of one request, in seconds.")
     batch_points: int = Field(5_000, ge=1, le=100_000, description="Points that are written together at most.")
@@ -139,11 +153,18 @@ class StoreSettings(Table):
     @field_validator("url")
     @classmethod
     def _is_store(cls, url: str) -> str:
-        if not (_SQLITE.fullmatch(url) or _INFLUX.fullmatch(url)):
+        if not (_SQLITE.fullmatch(url) or _SERVER.fullmatch(url)):
             raise ValueError(
-                "sqlite:///FILE, influxdb1+http://HOST:PORT/DATABASE or influxdb1+https://…, without a login"
+                "sqlite:///FILE, influxdb1+http://HOST:PORT/DATABASE, influxdb2+http://HOST:PORT/ORGANISATION/BUCKET "
+                "or victoriametrics+http://HOST:PORT, each also with +https://, without a login"
             )
         return url
+
+    @property
+    def crosses_network(self) -> bool:
+        """Whether what is said to the store leaves this machine unencrypted."""
+        parts = urllib.parse.urlsplit(self.url)
+        return parts.scheme.endswith("+http") and not _is_loopback(parts.hostname or "")
 
 
 class KeysSettings(Table):
@@ -254,6 +275,9 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     files = {name: getattr(mqtt, name) for name in _MQTT_FILES if getattr(mqtt, name) is not None}
     mqtt = mqtt.model_copy(update={name: located(f"mqtt.{name}", written) for name, written in files.items()})
     _judge_mqtt(faults, mqtt)
+    secrets = {name: getattr(store, name) for name in ("password_file", "token_file")}
+    store = store.model_copy(update={name: located(f"store.{name}", path) for name, path in secrets.items() if path})
+    _judge_store(faults, store)
     _judge_keys(faults, store, keys)
     faults.settle(ConfigurationFault)
     return Settings(
@@ -330,6 +354,22 @@ def _judge_tls(faults: Faults, mqtt: MqttSettings) -> None:
         mqtt.tls()
     except ConfigurationFault as fault:
         faults.note("mqtt.url", str(fault))
+
+
+def _judge_store(faults: Faults, store: StoreSettings) -> None:
+    if store.url.startswith("influxdb2+") and store.token_file is None:
+        faults.add("store.token_file", found="nothing", allowed="a file with an API token, which InfluxDB 2.x asks for")
+    if (store.username is None) != (store.password_file is None):
+        faults.add("store.username", found="one without the other", allowed="username and password_file together")
+    for name in ("password_file", "token_file"):
+        path = getattr(store, name)
+        trouble = trouble_with(path) if path is not None else ""
+        if trouble:
+            faults.note(f"store.{name}", trouble)
+    secret = store.username is not None or store.token_file is not None
+    if secret and store.crosses_network and not store.allow_plaintext:
+        allowed = "+https://, a server on this machine, or allow_plaintext = true, since the login is not encrypted"
+        faults.add("store.url", found=shown(store.url), allowed=allowed)
 
 
 def _judge_keys(faults: Faults, store: StoreSettings, keys: KeysSettings) -> None:

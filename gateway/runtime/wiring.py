@@ -20,6 +20,7 @@ from gateway.control.erasure import Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.role import Control
 from gateway.crypto import selftest
+from gateway.errors import ConfigurationFault
 from gateway.keys.custodian import Custodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
@@ -28,13 +29,13 @@ from gateway.pipeline.chain import Chain
 from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
 from gateway.policy.load import load_policy
-from gateway.policy.rules import Policy
-from gateway.runtime.config import Settings
+from gateway.policy.rules import Mode, Policy, horizon_days
+from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.log import Log
 from gateway.runtime.secret import read_secret
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
-from gateway.transport.store import Store, open_store
+from gateway.transport.store import Installable, Login, Store, numbers_only, open_store
 
 _HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
 
@@ -71,7 +72,26 @@ class House:
     @cached_property
     def store(self) -> Store:
         """Raises ConfigurationFault, Unreachable."""
-        return open_store(self.settings.store.url, state=self.settings.state, timeout_s=self.settings.store.timeout_s)
+        return self.installable_store
+
+    @cached_property
+    def installable_store(self) -> Installable:
+        """The same, which can also be set up."""
+        store = self.settings.store
+        sealed = [quantity.name for quantity in self.policy.quantities if quantity.mode is Mode.SEALED]
+        if sealed and numbers_only(store.url):
+            raise ConfigurationFault(
+                f"store.url: VictoriaMetrics holds numbers only, and {self.settings.policy} seals: {', '.join(sealed)}",
+                hint="name another store, or give these quantities another mode: clear, which anyone who reads the "
+                "store can see, or drop",
+            )
+        return open_store(
+            store.url,
+            state=self.settings.state,
+            timeout_s=store.timeout_s,
+            login=_login(store),
+            keep_days=horizon_days(self.policy),
+        )
 
     @cached_property
     def control(self) -> Control:
@@ -145,7 +165,7 @@ class House:
 
     def close(self) -> None:
         """Let go of whatever was opened."""
-        for name in ("store", "keystore"):
+        for name in ("installable_store", "keystore"):
             if name in self.__dict__:
                 self.__dict__[name].close()
 
@@ -160,6 +180,15 @@ def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[House]
         yield house
     finally:
         house.close()
+
+
+def _login(store: StoreSettings) -> Login | None:
+    """Raises ConfigurationFault."""
+    if store.token_file is not None:
+        return Login(token=read_secret(store.token_file))
+    if store.username is None or store.password_file is None:
+        return None
+    return Login(username=store.username, password=read_secret(store.password_file))
 
 
 def _calm_collector() -> None:

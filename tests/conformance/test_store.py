@@ -304,3 +304,11 @@ def test_a_healthy_store_says_so(store: Store) -> None:
     assert health.ok
     assert health.detail
     assert not health.hint
+
+
+def test_more_series_than_influxdb_would_take_by_default(store: Store, make: Make) -> None:
+    homes = [new_series() for _ in range(100_001)]
+    for begin in range(0, len(homes), 10_000):
+        assert store.write([make.point(home) for home in homes[begin : begin + 10_000]]) == ACCEPTED
+    ends = [homes[0], homes[50_000], homes[-1]]
+    assert {p.series.pseudonym for p in everything(store, *ends)} == {home.pseudonym for home in ends}

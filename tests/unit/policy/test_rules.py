@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import Refused
 from gateway.policy.load import load_policy
-from gateway.policy.rules import Basis, Category, Mode, Policy, Purpose, assemble, horizon_epoch
+from gateway.policy.rules import Basis, Category, Mode, Policy, Purpose, assemble, horizon_days, horizon_epoch
 
 SHIPPED = Path(__file__).parents[3] / "config" / "policy.toml"
 
@@ -124,3 +124,22 @@ def test_a_policy_is_frozen_all_the_way_down(shipped: Policy) -> None:
 
 def test_bases_are_cited_by_their_letter() -> None:
     assert [b.article for b in sorted(Basis)] == ["Art. 6(1)(a)", "Art. 6(1)(b)", "Art. 6(1)(c)", "Art. 6(1)(f)"]
+
+
+@pytest.mark.parametrize(("months", "days"), [(1, 62), (11, 366), (12, 397), (24, 762)])
+def test_a_store_keeps_readings_for_as_long_as_one_can_be_readable(months: int, days: int) -> None:
+    quantity = load_policy(SHIPPED).by_name["power"]
+    policy = assemble(
+        schema=1,
+        future_window_s=300,
+        quantities=[quantity],
+        categories=[],
+        purposes=[purpose("support", months, quantities=frozenset({"power"}))],
+        key_classes=["telemetry", "identity"],
+    )
+    assert horizon_days(policy) == days
+    for year in range(2024, 2029):  # the last moment of each month: what is readable then must be in the store
+        for month in range(1, 13):
+            end = at(year + month // 12, month % 12 + 1, 1) - 1
+            first = horizon_epoch(policy, "telemetry", end)
+            assert end - at(1970 + first // 12, first % 12 + 1, 1) < days * 86_400 * 10**9

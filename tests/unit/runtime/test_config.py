@@ -75,7 +75,8 @@ def test_the_shipped_file_shows_every_key_that_there_is_and_no_other() -> None:
 def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Path) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)
     written(elsewhere / "areas.csv")
-    written(elsewhere / "mqtt.password", "p").chmod(0o600)
+    for secret in ("mqtt.password", "store.password", "store.token"):
+        written(elsewhere / secret, "p").chmod(0o600)
     Authority(elsewhere).issue("gateway")
     text = text.replace("mqtt://localhost", "mqtts://localhost")
     switched = load_settings(written(elsewhere / "gateway.toml", text), environ={})
@@ -83,6 +84,8 @@ def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Pa
     assert switched.state == Path("/var/lib/glomska")
     assert switched.mqtt.password_file == elsewhere / "mqtt.password"
     assert switched.mqtt.key_file == elsewhere / "gateway.key"
+    assert switched.store.password_file == elsewhere / "store.password"
+    assert switched.store.token_file == elsewhere / "store.token"
     assert tomllib.loads(text)["mqtt"]["port"] == switched.mqtt.address[1]
 
 
@@ -388,3 +391,48 @@ def test_whatever_the_environment_says_is_a_tree_or_a_fault_of_a_named_variable(
     except ConfigurationFault as fault:
         told = str(fault)
     assert told.startswith("Settings(") or any(f"  {variable}: " in told for variable in environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'url = "influxdb2+http://localhost/org/b"',
+            "store.token_file: found nothing; allowed: a file with an API token, which InfluxDB 2.x asks for",
+        ),
+        (
+            'url = "influxdb2+http://localhost/b"',
+            'store.url: found "influxdb2+http://localhost/b"; allowed: sqlite:///FILE, influxdb1+http',
+        ),
+        ('url = "victoriametrics+http://h:1/db"', 'store.url: found "victoriametrics+http://h:1/db"; allowed: sqlite'),
+        ('username = "u"', "store.username: found one without the other"),
+        ('password_file = "p"', "store.username: found one without the other"),
+        ('token_file = "absent"', "store.token_file: found no readable file (no such file or directory)"),
+    ],
+)
+def test_a_fault_of_the_store_is_named(elsewhere: Path, text: str, said: str) -> None:
+    written(elsewhere / "p", "secret").chmod(0o600)
+    path = written(elsewhere / "gateway.toml", f"[store]\n{text}\n")
+    assert any(line.startswith(f"{path}: {said}") for line in faults_of(path))
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "ok"),
+    [
+        ("influxdb2+http://localhost/org/b", "", True),
+        ("influxdb2+http://[::1]:8086/org/b", "", True),
+        ("influxdb2+https://far/org/b", "", True),
+        ("influxdb2+http://far/org/b", "", False),
+        ("influxdb2+http://far/org/b", "allow_plaintext = true", True),
+    ],
+)
+def test_a_token_crosses_a_network_unencrypted_only_when_asked_to(
+    elsewhere: Path, url: str, more: str, *, ok: bool
+) -> None:
+    written(elsewhere / "t", "token-of-the-test").chmod(0o600)
+    path = written(elsewhere / "gateway.toml", f'[store]\nurl = "{url}"\ntoken_file = "t"\n{more}\n')
+    if ok:
+        assert load_settings(path, environ={}).store.token_file == elsewhere / "t"
+    else:
+        (fault,) = faults_of(path)
+        assert fault.startswith(f'{path}: store.url: found "{url}"; allowed: +https://, a server on this machine')

@@ -12,12 +12,18 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, Refused, Unreachable
+from gateway.policy.rules import horizon_days
 from gateway.runtime.config import Settings, load_settings
 from gateway.runtime.log import Log
 from gateway.runtime.wiring import House
 from gateway.transport.broker import free_port
+from gateway.transport.influx2 import Influx2Store
+from gateway.transport.victoria import VictoriaStore
 from tests.unit.control.test_erasure import subject
+from tests.unit.transport.answers import answering
 from tests.world import World
+
+ROOT = Path(__file__).parents[3]
 
 
 def settings(state: Path, **more: str) -> Settings:
@@ -113,3 +119,36 @@ with opened(load_settings(environ={"GLOMSKA_STATE": sys.argv[1]})):
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [[0, 0], 0]
+
+
+def test_a_policy_that_seals_is_not_wired_to_a_store_of_numbers(tmp_path: Path, world: World) -> None:
+    made = house(tmp_path, world, GLOMSKA_STORE__URL="victoriametrics+http://localhost")
+    with pytest.raises(ConfigurationFault, match=r"holds numbers only, and .* seals: temperature, ") as fault:
+        made.store  # noqa: B018
+    assert "clear" in fault.value.hint
+
+
+def test_a_policy_that_seals_nothing_is(tmp_path: Path, world: World) -> None:
+    text = (ROOT / "config" / "policy.toml").read_text().replace('mode = "sealed"', 'mode = "clear"')
+    (tmp_path / "policy.toml").write_text(text)
+    policy, url = str(tmp_path / "policy.toml"), "victoriametrics+http://localhost"
+    made = house(tmp_path, world, GLOMSKA_POLICY=policy, GLOMSKA_STORE__URL=url)
+    assert isinstance(made.store, VictoriaStore)
+    made.close()
+
+
+def test_a_token_reaches_the_store_from_its_file_and_the_policy_says_how_long_it_keeps(
+    tmp_path: Path, world: World
+) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("token-of-the-test\n")
+    secret.chmod(0o600)
+    with answering(401) as url:
+        made = house(
+            tmp_path, world, GLOMSKA_STORE__URL=f"influxdb2+{url}/org/b", GLOMSKA_STORE__TOKEN_FILE=str(secret)
+        )
+        store = made.store
+        assert isinstance(store, Influx2Store)
+        assert store._keep_days == horizon_days(made.policy)
+        assert store._client.token == "token-of-the-test"
+        made.close()

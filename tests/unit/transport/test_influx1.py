@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from benchmarks.servers import InfluxDB1, http
-from gateway.model.ids import KeyId, Pseudonym
-from gateway.model.sealed import ACCEPTED, Reason, SealedPoint, Series
+from gateway.errors import ConfigurationFault
+from gateway.model.sealed import ACCEPTED, Reason
 from gateway.transport.influx1 import Influx1Store
-from gateway.transport.store import StoreRefused, StoreUnreachable
+from gateway.transport.store import Login, StoreRefused, StoreUnreachable
+from tests.unit.transport.answers import SENTINEL, answering, new_pseudonym, point
 
 EVER = (-(2**63), 2**63 - 1)
-BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-SENTINEL = "aaaaaaaabbbbbbbbccccccccdd"
-random_ = random.Random(1)
+DAY = 86_400 * 10**9
 _names = (f"unit{n}" for n in itertools.count())
 
 
@@ -45,44 +42,6 @@ class StrictInfluxDB(InfluxDB1):
             text = "\n".join(lines)
         path.write_text(text, encoding="utf-8")
         return arguments
-
-
-def point(time: int = 1, pseudonym: str = SENTINEL, field: str = "s_1d", size: int = 40) -> SealedPoint:
-    series = Series("telemetry", Pseudonym(pseudonym), "SE3", KeyId(b""))
-    return SealedPoint(series, time, field, "AQE" + "".join(random_.choices(BASE32, k=size)))
-
-
-def new_pseudonym() -> str:
-    return "".join(random_.choices(BASE32, k=26))
-
-
-@contextmanager
-def answering(status: int, body: bytes = b"", *, says: int | None = None, **headers: str) -> Iterator[str]:
-    """URL of a server that gives one answer to everything; `says`: the length that it claims."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(body) if says is None else says))
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = says is not None
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
-            """Tests say what they found by themselves."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager
@@ -288,9 +247,81 @@ def test_a_chunked_answer_is_whole(store: Influx1Store, monkeypatch: pytest.Monk
     assert store.delete(["telemetry"], homes) == 400
 
 
-def test_more_series_than_influxdb_would_take_by_default(store: Influx1Store) -> None:
-    homes = [new_pseudonym() for _ in range(100_001)]
-    for begin in range(0, len(homes), 10_000):
-        assert store.write([point(1, home) for home in homes[begin : begin + 10_000]]) == ACCEPTED
-    ends = [homes[0], homes[50_000], homes[-1]]
-    assert sorted(p.series.pseudonym for p in store.query("telemetry", ends, *EVER)) == sorted(ends)
+def test_a_login_is_given_and_enough() -> None:
+    login = Login(username="glomska", password=b"pass:word of the test")
+    with StrictInfluxDB(auth_enabled="true") as server:
+        server.query("CREATE USER \"glomska\" WITH PASSWORD 'pass:word of the test' WITH ALL PRIVILEGES")
+        with closing(Influx1Store(server.http_url, database="d", login=login)) as store:
+            assert store.write([point()]) == ACCEPTED
+            assert len(list(store.query("telemetry", [SENTINEL], *EVER))) == 1
+            assert store.delete(["telemetry"], [SENTINEL]) == 1
+            assert store.health().ok
+        wrong = Login(username="glomska", password=b"wrong")
+        with (
+            closing(Influx1Store(server.http_url, database="d", login=wrong)) as store,
+            pytest.raises(StoreUnreachable, match="answers 401"),
+        ):
+            store.write([point()])
+    assert "word" not in repr(login)
+
+
+def test_the_first_write_creates_the_database_with_its_retention(influxdb: InfluxDB1) -> None:
+    now = time.time_ns()
+    with closing(Influx1Store(influxdb.http_url, database=next(_names), keep_days=762)) as store:
+        assert store.write([point(now)]) == ACCEPTED
+        assert store._kept_hours() == 762 * 24
+        assert store.health().ok
+
+
+def test_points_older_than_the_retention_are_refused_alone(influxdb: InfluxDB1) -> None:
+    now = time.time_ns()
+    with closing(Influx1Store(influxdb.http_url, database=next(_names), keep_days=30)) as store:
+        points = [point(now - days * DAY) for days in (1, 31, 29, 400)] + [point(now, size=40, field="")]
+        assert store.write(points).rejected == {1: Reason.TOO_OLD, 3: Reason.TOO_OLD, 4: Reason.STORE}
+        assert [p.time for p in store.query("telemetry", [SENTINEL], *EVER)] == [now - 29 * DAY, now - 1 * DAY]
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [("INF", "keeps points for ever, and the policy 30 days"), ("90d", "keeps points 90 days, and the policy 30 days")],
+)
+def test_a_database_with_another_retention_is_named_and_left_alone(
+    influxdb: InfluxDB1, duration: str, said: str
+) -> None:
+    database = next(_names)
+    influxdb.query(f'CREATE DATABASE "{database}" WITH DURATION {duration}')
+    with closing(Influx1Store(influxdb.http_url, database=database, keep_days=30)) as store:
+        health = store.health()
+        assert not health.ok
+        assert health.detail.endswith(said)
+        statement = health.hint.partition("give InfluxDB: ")[2]
+        with pytest.raises(ConfigurationFault, match=said):
+            store.prepare()
+        assert not store.health().ok
+        influxdb.query(statement)  # what it says to do is what mends it
+        assert store.health().ok
+        assert "is there already, keeps points 30 days" in store.prepare()
+
+
+def test_setting_up_makes_database_and_retention_policy(influxdb: InfluxDB1) -> None:
+    database = next(_names)
+    with closing(Influx1Store(influxdb.http_url, database=database, keep_days=30)) as store:
+        assert store.prepare() == f"database {database} made, keeps points 30 days"
+        assert store.prepare() == f"database {database} is there already, keeps points 30 days"
+    with closing(Influx1Store(influxdb.http_url, database=database, retention_policy="long", keep_days=400)) as store:
+        assert store.prepare() == f"retention policy long made in database {database}, keeps points 400 days"
+        assert store.write([point(time.time_ns() - 300 * DAY)]) == ACCEPTED
+    with closing(
+        Influx1Store(influxdb.http_url, database=next(_names), retention_policy="long", keep_days=400)
+    ) as store:
+        store.write([point(time.time_ns() - 300 * DAY)])
+        assert store.health().ok
+
+
+def test_a_server_that_answers_before_it_is_on_disk_is_named() -> None:
+    settings = {"wal_fsync_delay": '"100ms"'}
+    with StrictInfluxDB(**settings) as server, closing(Influx1Store(server.http_url, database="d")) as store:
+        health = store.health()
+    assert not health.ok
+    assert "answers before a write is on disk" in health.detail
+    assert 'wal-fsync-delay = "0s"' in health.hint
