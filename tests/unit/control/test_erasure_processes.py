@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,15 +109,12 @@ def test_asked_for_by_many_at_once(template: Path, tmp_path: Path) -> None:
     world.close()
 
 
-def test_a_worker_alive_in_another_process_lets_go_at_once(
-    world: World, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_worker_alive_in_another_process_lets_go_at_once(world: World) -> None:
     world.enrol("anna", "meter-1")
     ready, stop = CONTEXT.Event(), CONTEXT.Event()
     worker = start(processes.work, world.directory, ready, stop, 1.0)
     assert ready.wait(30)
     erased = world.erase("anna")
-    record_property("effective_ms", erased.effective_ms)
     assert (erased.step, erased.workers) == (Step.PURGED_ONCE, 1)
     with world.keystore.snapshot() as tx:
         (row,) = workers.find_all(tx)
@@ -127,9 +123,7 @@ def test_a_worker_alive_in_another_process_lets_go_at_once(
     assert ended(worker) == 0
 
 
-def test_a_stopped_worker_is_waited_for_until_its_lease_is_over(
-    template: Path, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_stopped_worker_is_waited_for_until_its_lease_is_over(template: Path, tmp_path: Path) -> None:
     directory = tmp_path / "state"
     shutil.copytree(template, directory)
     ready, stop = CONTEXT.Event(), CONTEXT.Event()
@@ -141,9 +135,8 @@ def test_a_stopped_worker_is_waited_for_until_its_lease_is_over(
         world = World(directory)
         with world.keystore.snapshot() as tx:
             (row,) = workers.find_all(tx)
-        erased = world.erase("anna")
+        world.erase("anna")
         over = world.clock.boottime() - (row.renewed + row.lease * 11 // 10)
-        record_property("effective_ms", erased.effective_ms)
         assert over >= 0
         assert open_erasures(world) == 1
     finally:
