@@ -22,6 +22,7 @@ from firmware_sim.errors import FleetError, UsageFault
 from firmware_sim.faults import Faults
 from firmware_sim.fleet import Firmware, meters, thermostats
 from firmware_sim.homes import Hardships, Window, simulate_messages
+from firmware_sim.login import Login
 from firmware_sim.meters import Part, replay_count, replay_messages
 from firmware_sim.run import Request, print_error, run
 
@@ -37,6 +38,11 @@ def _request(
     *,
     url: Annotated[str, Option(envvar="FIRMWARE_SIM_URL", help="The broker.")] = "mqtt://127.0.0.1:1883",
     mqtt_version: Annotated[str, Option(help="5 or 3.1.1.")] = "5",
+    username: Annotated[str | None, Option(help="Login at the broker.")] = None,
+    password_file: Annotated[Path | None, Option(help="File with its password alone, mode 0600.")] = None,
+    ca_file: Annotated[Path | None, Option(help="Whose brokers to trust (PEM), with mqtts://.")] = None,
+    certificate_file: Annotated[Path | None, Option(help="The fleet's certificate (PEM), as a login.")] = None,
+    key_file: Annotated[Path | None, Option(help="Its key (PEM).")] = None,
     homes: Annotated[int, Option(min=1, help="How many homes, each with one device.")] = 3,
     controller: Annotated[str, Option(help="The organisation that the homes belong to.")] = "demo",
     seed: Annotated[int, Option(help="The same seed and start give the same bytes.")] = 0,
@@ -58,7 +64,18 @@ def _request(
 ) -> Request:
     """The options that both commands take. Raises UsageFault."""
     return Request(
-        broker=Broker.at(url, version=mqtt_version, window=inflight),
+        broker=Broker.at(
+            url,
+            version=mqtt_version,
+            window=inflight,
+            login=Login(
+                username=username,
+                password_file=password_file,
+                ca_file=ca_file,
+                certificate_file=certificate_file,
+                key_file=key_file,
+            ),
+        ),
         homes=homes,
         controller=controller,
         seed=seed,

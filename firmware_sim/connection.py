@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 import socket
+import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -24,8 +25,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from firmware_sim.errors import Unreachable, UsageFault
 from firmware_sim.fleet import Message
+from firmware_sim.login import Login
 
 VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+NOBODY = Login()
 KEEP_ALIVE = 30  # seconds
 SESSION_SECONDS = 86_400  # how long the broker keeps the session of a fleet that is away
 PACKET_IDS = 65_535
@@ -41,22 +45,25 @@ class Broker:
     port: int
     version: str = "5"
     window: int = 500
+    tls: bool = False
+    login: Login = field(default=NOBODY, repr=False)
 
     @classmethod
-    def at(cls, url: str, *, version: str = "5", window: int = 500) -> Broker:
-        """From `mqtt://host[:port]`. Raises UsageFault."""
+    def at(cls, url: str, *, version: str = "5", window: int = 500, login: Login = NOBODY) -> Broker:
+        """From `mqtt://host[:port]`, or `mqtts://` for TLS. Raises UsageFault."""
         try:
             parts = urlsplit(url)
-            port = parts.port or 1883
+            port = parts.port or PORTS.get(parts.scheme, 0)
         except ValueError:
             raise UsageFault("--url: the port is no number from 1 to 65535") from None
-        if parts.scheme != "mqtt" or not parts.hostname or parts.username or parts.path.strip("/"):
-            raise UsageFault("--url: this is not mqtt://host:port")
+        if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.path.strip("/"):
+            raise UsageFault("--url: this is not mqtt://host:port or mqtts://host:port")
         if version not in VERSIONS:
             raise UsageFault("--mqtt-version: 5 or 3.1.1")
         if not 1 <= window <= PACKET_IDS:
             raise UsageFault(f"--inflight: a number from 1 to {PACKET_IDS}")
-        return cls(host=parts.hostname, port=port, version=version, window=window)
+        secure = parts.scheme == "mqtts"
+        return cls(host=parts.hostname, port=port, version=version, window=window, tls=secure, login=login)
 
 
 class Connection:
@@ -66,6 +73,7 @@ class Connection:
     """
 
     def __init__(self, broker: Broker, client_id: str, settled: Callable[[Message, bool], None]) -> None:
+        """Raises UsageFault when a file of the login cannot be used."""
         self.broker = broker
         self.resent = 0
         self.heard = time.monotonic()  # when the broker last acknowledged, or we began to wait
@@ -87,6 +95,9 @@ class Connection:
                 self._client.connect(host, port, KEEP_ALIVE, clean_start=False, properties=session)
             else:
                 self._client.connect(host, port, KEEP_ALIVE)
+        except ssl.SSLCertVerificationError as error:
+            reason = error.verify_message.lower()
+            raise Unreachable(f"the broker at {host}:{port} is not to be trusted: {reason}") from error
         except OSError as error:
             raise Unreachable(f"no broker answers at {host}:{port}") from error
 
@@ -131,6 +142,8 @@ class Connection:
     def read(self) -> None:
         """Take in what has arrived. Raises Unreachable when the broker does not let us in."""
         self._client.loop_read()
+        while isinstance(sock := self.sock, ssl.SSLSocket) and sock.pending():  # of which a select knows nothing
+            self._client.loop_read()
         if self._refusal and not self._known:
             raise Unreachable(f"the broker refuses the connection: {self._refusal}")
 
@@ -163,6 +176,7 @@ class Connection:
             protocol=VERSIONS[self.broker.version],
             clean_session=None if self.broker.version == "5" else False,
         )
+        self.broker.login.give(client, tls=self.broker.tls)
         client.max_inflight_messages_set(0)
         client.max_queued_messages_set(0)
         client.on_connect = self._connected

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.certificates import Authority
 from benchmarks.servers import Mosquitto, SecureMosquitto
+from firmware_sim.connection import Broker as Fleet
+from firmware_sim.errors import Unreachable as FleetUnreachable
+from firmware_sim.fleet import Message
+from firmware_sim.login import Login
+from firmware_sim.publish import publish as fleet_publish
 from gateway.clock import SystemClock
 from gateway.errors import Unreachable
 from gateway.transport.ingest import Session, Tls
@@ -49,18 +52,12 @@ def session(broker: Mosquitto, *, states: list[str] | None = None, **changes: An
         made.close()
 
 
-def publish(broker: SecureMosquitto, *payloads: bytes, user: str = "demo", topic: str = TOPIC) -> None:
-    """As a device does it; returns when the broker has taken all of them."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-    client.username_pw_set(user, broker.PASSWORD)
-    client.tls_set(ca_certs=str(broker.authority.ca))
-    client.connect("127.0.0.1", broker.port)
-    client.loop_start()
-    for sent in [client.publish(topic, payload, qos=1) for payload in payloads]:
-        sent.wait_for_publish(PATIENCE_S)
-        assert sent.is_published()
-    client.disconnect()
-    client.loop_stop()
+def publish(broker: SecureMosquitto, *payloads: bytes, topic: str = TOPIC) -> None:
+    """As the devices of the controller `demo`; returns when the broker has acknowledged all of them."""
+    login = Login(username="demo", password_file=broker.password_file, ca_file=broker.authority.ca)
+    sent = [Message(topic=topic, payload=payload, time=0) for payload in payloads]
+    tally = fleet_publish(sent, Fleet.at(broker.url, login=login))
+    assert (tally.deliveries + tally.rejected, tally.unacknowledged) == (len(payloads), 0)
 
 
 def received(made: Session, count: int) -> list[bytes]:
@@ -262,3 +259,17 @@ def test_a_certificate_that_expired_while_connected_is_mended_on_disk(
         made._look_at = 0
         publish(broker, b"after")
         assert received(made, 1) == [b"after"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves such a socket to Python
+def test_the_fleet_trusts_no_broker_of_another_authority_and_can_log_in_by_certificate(
+    broker: SecureMosquitto, tmp_path: Path
+) -> None:
+    with pytest.raises(FleetUnreachable, match="is not to be trusted: "):
+        fleet_publish([], Fleet.at(broker.url, login=Login(ca_file=Authority(tmp_path, "other").ca)))
+    own = broker.authority.issue("demo")
+    login = Login(ca_file=broker.authority.ca, certificate_file=own.certificate, key_file=own.key)
+    with session(broker) as made:
+        made.connect()
+        fleet_publish([Message(topic=TOPIC, payload=b"1", time=0)], Fleet.at(broker.mtls_url, login=login))
+        assert received(made, 1) == [b"1"]

@@ -1,0 +1,58 @@
+"""How the fleet is let in at a broker: name and password, or a certificate; and whom it trusts, when there is TLS.
+
+One login for all devices of a fleet: the controller's.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import paho.mqtt.client as paho
+
+from firmware_sim.errors import UsageFault
+
+_OTHERS = 0o077  # permission bits that give a file to other users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Files are PEM, but for the password's, which holds it alone; without `ca_file`, the system's authorities."""
+
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def give(self, client: paho.Client, *, tls: bool) -> None:
+        """Tell the client. Raises UsageFault when a file cannot be used, or is for a TLS that is not there."""
+        if self.username is not None:
+            client.username_pw_set(self.username, self._password())
+        elif self.password_file is not None:
+            raise UsageFault("--password-file: there is no --username")
+        files = (self.ca_file, self.certificate_file, self.key_file)
+        if not tls:
+            if any(files):
+                raise UsageFault("--url: certificates are for mqtts://host:port")
+            return
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise UsageFault("--certificate-file and --key-file go together")
+        ca, certificate, key = (None if path is None else str(path) for path in files)
+        try:
+            # A password that is wrong for sure: without any, OpenSSL would ask at the terminal.
+            client.tls_set(ca, certificate, key, keyfile_password="-")  # noqa: S106
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no PEM"
+            raise UsageFault(f"--ca-file, --certificate-file or --key-file: {str(reason).lower()}") from error
+
+    def _password(self) -> str | None:
+        if self.password_file is None:
+            return None
+        try:
+            if self.password_file.stat().st_mode & _OTHERS:
+                raise UsageFault("--password-file: others may use this file; give it mode 0600")
+            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError) as error:
+            raise UsageFault("--password-file: it cannot be read") from error
