@@ -56,7 +56,7 @@ def run(config: Config = None) -> int:
 def _about(settings: Settings) -> dict[str, Any]:
     return {
         "client_id": settings.mqtt.client_id,
-        "subscriptions": len(settings.mqtt.topics),
+        "subscriptions": len(settings.mqtt.topics) + len(settings.mqtt.mappings),
         "store": settings.store.url.partition(":")[0],
         "batch_points": settings.store.batch_points,
         "lease_s": settings.keys.lease_s,

@@ -18,6 +18,7 @@ from gateway.model.clear import Arrival, Refusals
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.pipeline.admit import Admission
 from gateway.pipeline.decode import Decoder
+from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.pseudonymise import Pseudonymiser
 from gateway.pipeline.seal import Sealer
 from gateway.policy.rules import Policy
@@ -38,8 +39,8 @@ class Chain:
 
     __slots__ = ("admit", "decode", "pseudonymise", "seal")
 
-    def __init__(self, policy: Policy, *, max_payload_bytes: int) -> None:
-        self.decode = Decoder(policy.quantities, max_payload_bytes)
+    def __init__(self, policy: Policy, *, max_payload_bytes: int, mappings: Sequence[Mapping] = ()) -> None:
+        self.decode = Decoder(policy.quantities, max_payload_bytes, mappings)
         self.admit = Admission(policy)
         self.pseudonymise = Pseudonymiser(policy)
         self.seal = Sealer(policy)

@@ -13,6 +13,7 @@ care always: `cbor` gives the same shapes as `literal` gives for JSON, and from 
 - JSON or CBOR, and whether it is SenML, is what the content type says, when it is one of the four. Of every other, the
   first byte tells CBOR from JSON, and an array whose first object has `bn`, `n` or `bver` is SenML; so it is also in a
   type that says JSON or CBOR and no more.
+- On a topic that a mapping covers nothing of this holds: the mapping decides, and content types count for nothing.
 - Rows of one message are in its order; equal readings in it are one, contradicting ones are `malformed`.
 
     decoder = Decoder(policy.quantities, max_payload_bytes=65_536)
@@ -32,6 +33,7 @@ import numpy as np
 from gateway.model.clear import Arrival, Readings, Refusals, Values
 from gateway.model.sealed import REVISION_MAX, Reason
 from gateway.pipeline import cbor, flat, literal, senml
+from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.rows import Rows
 from gateway.pipeline.times import MS_MAX, InvalidTime, from_text
 from gateway.policy.rules import Quantity
@@ -50,15 +52,19 @@ _Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_MAX)]
 class Decoder:
     """Compiled from the policy's quantities, called with each batch."""
 
-    __slots__ = ("_columns", "_fast", "_max_payload_bytes", "_numbers", "_quantities")
+    __slots__ = ("_columns", "_fast", "_heads", "_mappings", "_max_payload_bytes", "_numbers", "_quantities")
 
-    def __init__(self, quantities: Sequence[Quantity], max_payload_bytes: int) -> None:
+    def __init__(
+        self, quantities: Sequence[Quantity], max_payload_bytes: int, mappings: Sequence[Mapping] = ()
+    ) -> None:
         """At least one quantity; names and numbers distinct, no name `time` or `rev`. Larger payloads are refused."""
         ordered = sorted(quantities, key=lambda quantity: quantity.number)
         self._quantities = {quantity.name: quantity for quantity in ordered}
         self._numbers = {quantity.name: quantity.number for quantity in ordered}
         self._columns = [quantity.number for quantity in ordered]
         self._max_payload_bytes = max_payload_bytes
+        self._mappings = tuple(mappings)
+        self._heads = tuple(mapping.pattern.head for mapping in mappings)
         self._fast = msgspec.json.Decoder(_flat_struct(list(self._quantities))).decode
 
     def __call__(self, arrivals: Sequence[Arrival], now: int, refusals: Refusals) -> Readings:
@@ -71,16 +77,20 @@ class Decoder:
         message, time, revision, row = (  # every look-up in this loop counts
             batch.message.append, batch.time.append, batch.revision.append, batch.rows.append,
         )  # fmt: skip
-        decode, astuple, limit, end = (
+        decode, astuple, limit, end, heads = (
             self._fast,
             msgspec.structs.astuple,
             self._max_payload_bytes,
             1 + len(self._columns),
+            self._heads,
         )
         for index, arrival in enumerate(arrivals):
             payload = arrival.payload
             if len(payload) > limit:
                 refusals.add(index, Reason.TOO_LARGE)
+                continue
+            if heads and arrival.topic.startswith(heads) and (mapping := self._mapping(arrival.topic)):
+                self._put(index, self._read_mapped(payload, mapping, now + index), batch, refusals)
                 continue
             if arrival.content_type in _FLAT_TYPES or _media_type(arrival.content_type) not in _NOT_FLAT_JSON:
                 try:
@@ -113,6 +123,20 @@ class Decoder:
             flat.read(document, self._numbers, rows)
         return rows
 
+    def _mapping(self, topic: str) -> Mapping | None:
+        return next((mapping for mapping in self._mappings if mapping.pattern.parse(topic) is not None), None)
+
+    @staticmethod
+    def _read_mapped(payload: bytes, mapping: Mapping, now: int) -> Rows:
+        """What one message on a mapped topic says."""
+        rows = Rows()
+        try:
+            document = literal.parse(payload)
+        except (ValueError, RecursionError):
+            return rows
+        mapping.read(document, now, rows)
+        return rows
+
     def _put(self, index: int, found: Rows, batch: _Batch, refusals: Refusals) -> None:
         """Add what one message gave to the batch: rows and single refusals, or the refusal of the message."""
         rows = found.settle()
@@ -123,7 +147,7 @@ class Decoder:
         if rows:
             for reason, readings in found.refused.items():
                 refusals.add_readings(reason, readings)
-        else:  # an empty list has not even a refusal
+        else:  # an empty list, or one of nothing that is wanted, has not even a refusal
             for reason, readings in (found.refused or {Reason.MALFORMED: 1}).items():
                 refusals.add(index, reason, readings)
 

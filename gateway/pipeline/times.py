@@ -1,8 +1,9 @@
 """Event times: what a device wrote, in ns since 1970, exactly, or the reason why not.
 
-Three spellings: RFC 3339 text, integer Unix milliseconds (flat JSON), and seconds as a decimal number (SenML). Nothing
-here knows what time it is: whether an event time is too old, or too far ahead, is for admit. Only those are refused
-that no column can hold: before 1970 (`too_old`), and after 2262-04-11 (`future`), when ns no longer fit an int64.
+Four spellings: RFC 3339 text, integer Unix milliseconds (flat objects), seconds as a decimal number (SenML), and local
+time without an offset (mappings, which know the zone). Nothing here knows what time it is: whether an event time is too
+old, or too far ahead, is for admit. Only those are refused that no column can hold: before 1970 (`too_old`), and after
+2262-04-11 (`future`), when ns no longer fit an int64.
 
 RFC 3339 is read strictly, with any offset and any number of fractional digits, cut after the ninth. Second 60 is
 `malformed`: Unix time has no leap second, so a reading in it would lie on top of one in the next second.
@@ -68,6 +69,25 @@ def from_seconds(seconds: Decimal, start: int = 0) -> int:
     if abs(seconds) > NS_MAX:  # before it becomes an integer of a million digits
         raise InvalidTime(Reason.FUTURE if seconds > 0 else Reason.TOO_OLD)
     return _bounded(start + int(EXACT.multiply(seconds, _SECOND).to_integral_value(ROUND_FLOOR)))
+
+
+def from_local(text: str, zone: dt.tzinfo, near: int) -> tuple[int, bool]:
+    """ns of RFC 3339 `text` that lacks its offset, in `zone`, and whether there is only one such time.
+
+    In the hour that clocks run through twice there are two: the one nearer to `near` (ns, the arrival) is taken. A time
+    that clocks skipped is `malformed`: taken for another one, it could lie on top of a reading. Raises InvalidTime.
+    """
+    wall = from_text(text + "Z")
+    local = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=wall // _SECOND)  # noqa: DTZ001 - it has no zone yet
+    found = []
+    for fold in (0, 1):
+        offset = local.replace(tzinfo=zone, fold=fold).utcoffset() or dt.timedelta()
+        at = (local - offset).replace(tzinfo=dt.UTC)
+        if at.astimezone(zone).replace(tzinfo=None) == local:
+            found.append(wall - round(offset.total_seconds()) * _SECOND)
+    if not found:
+        raise InvalidTime(Reason.MALFORMED)
+    return _bounded(min(found, key=lambda time: abs(time - near))), found[0] == found[-1]
 
 
 def _bounded(time: int) -> int:

@@ -1,5 +1,7 @@
 """Topics to controller and device. In a pattern, `{controller}` and `{device}` each stand for one level.
 
+A mapping's pattern may have no `{controller}`, because foreign firmware knows none: then all its devices are of one.
+
 Decides which MQTT filters are subscribed to and whom a topic names; whether that device is enrolled is for admit. The
 privacy of topics is the caller's: nothing here keeps, prints or raises one.
 
@@ -22,19 +24,21 @@ _FORBIDDEN = "+#{}\0"
 
 
 class TopicPattern:
-    """One pattern. `filter` is the MQTT topic filter of all topics that it can match."""
+    """One pattern. `filter` is the MQTT topic filter of all topics that it can match; they all begin with `head`."""
 
-    __slots__ = ("_controller", "_device", "_levels", "filter")
+    __slots__ = ("_controller", "_device", "_levels", "filter", "head")
 
-    def __init__(self, pattern: str) -> None:
-        """Raises ConfigurationFault with every fault of the pattern."""
-        faults = _faults(pattern)
+    def __init__(self, pattern: str, controller: Controller | None = None) -> None:
+        """Args: `controller` for a pattern without `{controller}`. Raises ConfigurationFault with every fault."""
+        faults = _faults(pattern, fixed=controller is not None)
         if faults:
             raise ConfigurationFault("\n".join(faults))
         levels = pattern.split("/")
-        self._controller, self._device = (levels.index(placeholder) for placeholder in _PLACEHOLDERS)
+        self._controller = levels.index("{controller}") if controller is None else controller
+        self._device = levels.index("{device}")
         self._levels = [None if level in _PLACEHOLDERS else level for level in levels]
         self.filter = "/".join("+" if level is None else level for level in self._levels)
+        self.head = self.filter.partition("+")[0]
 
     def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
         """Controller and device that `topic` names; None when it does not match, or names what is no identifier."""
@@ -43,7 +47,8 @@ class TopicPattern:
             return None
         if any(own is not None and own != level for own, level in zip(self._levels, levels, strict=True)):
             return None
-        controller, device = levels[self._controller], levels[self._device]
+        controller = levels[self._controller] if isinstance(self._controller, int) else self._controller
+        device = levels[self._device]
         if is_identifier(controller) and is_identifier(device):
             return Controller(controller), DeviceId(device)
         return None
@@ -60,8 +65,8 @@ class Topics:
 
     __slots__ = ("_patterns", "filters")
 
-    def __init__(self, patterns: Sequence[str]) -> None:
-        """Raises ConfigurationFault with every fault of every pattern."""
+    def __init__(self, patterns: Sequence[str], mapped: Sequence[TopicPattern] = ()) -> None:
+        """Args: `mapped` are those of mappings, known not to overlap. Raises ConfigurationFault with every fault."""
         faults = [fault for pattern in patterns for fault in _faults(pattern)]
         if not patterns:
             faults.append("topics: no pattern is given, so nothing would arrive; give at least one")
@@ -75,6 +80,7 @@ class Topics:
             ]
         if faults:
             raise ConfigurationFault("\n".join(faults))
+        self._patterns += tuple(mapped)
         self.filters = tuple(pattern.filter for pattern in self._patterns)
 
     def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
@@ -86,14 +92,16 @@ class Topics:
         return None
 
 
-def _faults(pattern: str) -> list[str]:
-    """What is wrong with a pattern, for the person who wrote the configuration."""
+def _faults(pattern: str, *, fixed: bool = False) -> list[str]:
+    """What is wrong with a pattern, for the person who wrote the configuration; `fixed`: its controller is given."""
     levels = pattern.split("/")
     faults = [
         f"topics: {pattern!r} has {levels.count(placeholder)} levels {placeholder}; exactly one must be there"
-        for placeholder in _PLACEHOLDERS
+        for placeholder in _PLACEHOLDERS[fixed:]
         if levels.count(placeholder) != 1
     ]
+    if fixed and "{controller}" in levels:
+        faults.append(f"topics: {pattern!r} has a level {{controller}}, and a controller is given; keep one of them")
     faults += [
         f"topics: {pattern!r}: level {level!r} contains a wildcard, a brace or NUL; only whole levels "
         "{controller} and {device} can vary"

@@ -3,9 +3,9 @@
 The file: `--config FILE`, else `GLOMSKA_CONFIG`, else `./config/gateway.toml`, else `/etc/glomska/gateway.toml`, else
 the default that comes with the package. Any key by environment, which outweighs the file: see `environment`.
 
-Relative paths to `state`, `policy`, `areas` and secrets are taken from where they are written: beside the file, or from
-the working directory for a variable. URLs and paths in `store`, `keys` and `ledger` stay as they are written and are
-relative to `state`. Secrets are never values here, only files; see `secret`.
+Relative paths to `state`, `policy`, `areas`, mappings and secrets are taken from where they are written: beside the
+file, or from the working directory for a variable. URLs and paths in `store`, `keys` and `ledger` stay as they are
+written and are relative to `state`. Secrets are never values here, only files; see `secret`.
 
     >>> load_settings(environ={"GLOMSKA_MQTT__URL": "mqtt://localhost:1884"}).mqtt.address
     ('localhost', 1884)
@@ -62,6 +62,11 @@ class MqttSettings(Table):
     topics: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         ("glomska/{controller}/{device}/readings",),
         description="Topics of readings. `{controller}` and `{device}` each stand for one level.",
+    )
+    mappings: Annotated[tuple[Annotated[Path, Field(strict=False)], ...], Field(strict=False)] = Field(
+        (),
+        description="Files that say how messages of foreign firmware are read; their topics are subscribed to as well. "
+        "`mappings/zigbee2mqtt.toml` and `mappings/tasmota.toml` come with the gateway. See docs/formats.",
     )
     allow_plaintext: bool = Field(
         default=False,
@@ -274,6 +279,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
     files = {name: getattr(mqtt, name) for name in _MQTT_FILES if getattr(mqtt, name) is not None}
     mqtt = mqtt.model_copy(update={name: located(f"mqtt.{name}", written) for name, written in files.items()})
+    mqtt = mqtt.model_copy(update={"mappings": tuple(located("mqtt.mappings", file) for file in mqtt.mappings)})
     _judge_mqtt(faults, mqtt)
     secrets = {name: getattr(store, name) for name in ("password_file", "token_file")}
     store = store.model_copy(update={name: located(f"store.{name}", path) for name, path in secrets.items() if path})

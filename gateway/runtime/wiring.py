@@ -26,12 +26,14 @@ from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
 from gateway.keystore.database import KeyStore
 from gateway.pipeline.chain import Chain
+from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.log import Log
+from gateway.runtime.mappings import load_mappings
 from gateway.runtime.secret import read_secret
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
@@ -58,6 +60,16 @@ class House:
     def areas(self) -> Areas:
         """Raises ConfigurationFault."""
         return load_areas(self.settings.areas)
+
+    @cached_property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """Raises ConfigurationFault, PolicyFault."""
+        return load_mappings(self.settings.mqtt.mappings, self.policy, self.settings.mqtt.topics)
+
+    @cached_property
+    def topics(self) -> Topics:
+        """All that is subscribed to. Raises what `mappings` raises."""
+        return Topics(self.settings.mqtt.topics, [mapping.pattern for mapping in self.mappings])
 
     @cached_property
     def keystore(self) -> KeyStore:
@@ -129,7 +141,7 @@ class House:
             host,
             port,
             client_id or mqtt.client_id,
-            Topics(mqtt.topics).filters,
+            self.topics.filters,
             receive_maximum=mqtt.receive_maximum,
             keep_alive_s=mqtt.keep_alive_s,
             session_expiry_s=session_expiry_s or mqtt.session_expiry_s,
@@ -147,13 +159,12 @@ class House:
         _calm_collector()
         mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
         session = self.session(lambda state: log.event("broker", state=state))
-        parse = Topics(mqtt.topics).parse
         lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
-        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=parse)
+        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
         return Worker(
             session,
             ring,
-            Chain(self.policy, max_payload_bytes=mqtt.max_payload_bytes),
+            Chain(self.policy, max_payload_bytes=mqtt.max_payload_bytes, mappings=self.mappings),
             self.store,
             self.clock,
             log,

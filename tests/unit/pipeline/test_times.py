@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.model.sealed import Reason
 from gateway.pipeline import times
-from gateway.pipeline.times import InvalidTime, event_time, from_milliseconds, from_seconds, from_text
+from gateway.pipeline.times import InvalidTime, event_time, from_local, from_milliseconds, from_seconds, from_text
 
 NOON = 1_714_564_800_000_000_000  # 2024-05-01T12:00:00Z
 
@@ -163,3 +164,85 @@ def _reason(written: object) -> Reason:
     with pytest.raises(InvalidTime) as caught:
         event_time(written)
     return caught.value.reason
+
+
+STOCKHOLM, LORD_HOWE = ZoneInfo("Europe/Stockholm"), ZoneInfo("Australia/Lord_Howe")
+HOUR = 3_600_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("local", "zone", "absolute"),
+    [
+        ("2024-05-01T14:00:00", STOCKHOLM, "2024-05-01T12:00:00Z"),
+        ("2024-01-15T14:00:00.123456789", STOCKHOLM, "2024-01-15T13:00:00.123456789Z"),
+        ("2025-03-30T01:59:59.9", STOCKHOLM, "2025-03-30T00:59:59.9Z"),
+        ("2025-03-30T03:00:00", STOCKHOLM, "2025-03-30T01:00:00Z"),
+        ("2025-10-26T01:59:59", STOCKHOLM, "2025-10-25T23:59:59Z"),
+        ("2025-10-26T03:00:00", STOCKHOLM, "2025-10-26T02:00:00Z"),
+        ("2025-10-05T02:30:00", LORD_HOWE, "2025-10-04T15:30:00Z"),
+        ("2025-10-26T02:30:00", ZoneInfo("Etc/GMT-1"), "2025-10-26T01:30:00Z"),
+        ("2025-10-26T02:30:00", dt.UTC, "2025-10-26T02:30:00Z"),
+        ("1900-01-01T01:00:00", ZoneInfo("UTC"), None),
+    ],
+)
+def test_local_time_is_that_of_its_zone(local: str, zone: dt.tzinfo, absolute: str | None) -> None:
+    if absolute is None:
+        with pytest.raises(InvalidTime, match="too_old"):
+            from_local(local, zone, NOON)
+    else:
+        assert from_local(local, zone, NOON) == (from_text(absolute), True)
+
+
+@pytest.mark.parametrize(
+    ("local", "zone"),
+    [
+        ("2025-03-30T02:00:00", STOCKHOLM),
+        ("2025-03-30T02:30:00", STOCKHOLM),
+        ("2025-03-30T02:59:59.999999999", STOCKHOLM),
+        ("2025-10-05T02:15:00", LORD_HOWE),
+    ],
+)
+def test_a_local_time_that_clocks_skip_is_malformed(local: str, zone: dt.tzinfo) -> None:
+    with pytest.raises(InvalidTime, match="malformed"):
+        from_local(local, zone, NOON)
+
+
+@pytest.mark.parametrize("late", [-HOUR // 3, 0, 1, HOUR // 3])
+@pytest.mark.parametrize("written", ["02:00:00", "02:30:00", "02:59:59"])
+def test_of_a_local_time_that_comes_twice_the_one_nearer_to_the_arrival_is_taken(written: str, late: int) -> None:
+    first, second = (from_text(f"2025-10-26T{written}+0{hours}:00") for hours in (2, 1))
+    assert second - first == HOUR
+    for time in (first, second):
+        assert from_local(f"2025-10-26T{written}", STOCKHOLM, time + late) == (time, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2025-10-26", "2025-10-26T02:30", "2025-10-26T02:30:00Z", "2025-10-26T02:30:00+01:00"]
+)
+def test_local_time_is_rfc_3339_without_its_offset(text: str) -> None:
+    with pytest.raises(InvalidTime, match="malformed"):
+        from_local(text, STOCKHOLM, NOON)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0001-01-01T00:00:00", "too_old"),
+        ("1970-01-01T00:33:28", "too_old"),
+        ("9999-12-31T23:59:59", "future"),
+        ("2262-04-12T00:00:00", "future"),
+    ],
+)
+def test_local_times_that_no_column_holds(text: str, reason: str) -> None:
+    with pytest.raises(InvalidTime, match=reason):
+        from_local(text, STOCKHOLM, NOON)
+
+
+@given(
+    st.integers(0, times.NS_MAX // 10**9 - 86_400),
+    st.sampled_from([STOCKHOLM, LORD_HOWE, ZoneInfo("America/St_Johns")]),
+)
+def test_every_second_comes_back_from_the_local_time_that_it_was(second: int, zone: ZoneInfo) -> None:
+    local = dt.datetime.fromtimestamp(second, zone).replace(tzinfo=None).isoformat()
+    assume(local >= "1970")
+    assert from_local(local, zone, second * 10**9)[0] == second * 10**9

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationFault
-from gateway.model.ids import is_identifier
+from gateway.model.ids import Controller, is_identifier
 from gateway.pipeline.topics import TopicPattern, Topics
 
 SHIPPED = "glomska/{controller}/{device}/readings"
@@ -115,3 +115,26 @@ def test_patterns_that_overlap_are_refused(patterns: tuple[str, str]) -> None:
 def test_no_pattern_is_a_fault() -> None:
     with pytest.raises(ConfigurationFault, match="no pattern is given"):
         Topics([])
+
+
+def test_a_given_controller_stands_for_the_level_that_is_not_there() -> None:
+    pattern = TopicPattern("tele/{device}/SENSOR", Controller("home"))
+    assert (pattern.filter, pattern.head) == ("tele/+/SENSOR", "tele/")
+    assert pattern.parse("tele/plug-1/SENSOR") == ("home", "plug-1")
+    assert pattern.parse("tele/plug-1/STATE") is None
+    assert pattern.parse("tele/a+b/SENSOR") is None
+    assert TopicPattern("{device}/x", Controller("home")).head == ""
+
+
+def test_a_given_controller_and_a_level_for_it_are_one_too_many() -> None:
+    with pytest.raises(ConfigurationFault, match=r"has a level \{controller\}, and a controller is given"):
+        TopicPattern("{controller}/{device}", Controller("home"))
+    with pytest.raises(ConfigurationFault, match=r"has 0 levels \{controller\}"):
+        TopicPattern("tele/{device}/SENSOR")
+
+
+def test_patterns_of_mappings_are_subscribed_to_and_parsed_as_well() -> None:
+    topics = Topics([SHIPPED], [TopicPattern("tele/{device}/SENSOR", Controller("home"))])
+    assert topics.filters == ("glomska/+/+/readings", "tele/+/SENSOR")
+    assert topics.parse("tele/plug-1/SENSOR") == ("home", "plug-1")
+    assert topics.parse("glomska/nordhem/plug-1/readings") == ("nordhem", "plug-1")
