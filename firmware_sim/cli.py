@@ -20,7 +20,7 @@ import typer
 from firmware_sim.connection import Broker
 from firmware_sim.errors import FleetError, UsageFault
 from firmware_sim.faults import Faults
-from firmware_sim.fleet import Firmware, meters, thermostats
+from firmware_sim.fleet import Firmware, Home, Shares, meters, thermostats
 from firmware_sim.homes import Hardships, Window, simulate_messages
 from firmware_sim.login import Login
 from firmware_sim.meters import Part, replay_count, replay_messages
@@ -141,6 +141,10 @@ def simulate(
     live: Annotated[bool, Option("--live", help="From now on, each reading at its own time; no --rate.")] = False,
     together: Annotated[int, Option(min=1, max=1000, help="Readings that a device sends in one message.")] = 1,
     untimed: Annotated[float, Option(min=0, max=1, help="Share of the devices that have no clock.")] = 0.0,
+    cbor: Annotated[float, Option(min=0, max=1, help="Share of the devices that speak CBOR.")] = 0.0,
+    senml_cbor: Annotated[float, Option(min=0, max=1, help="Share of the devices that speak SenML CBOR.")] = 0.0,
+    zigbee2mqtt: Annotated[float, Option(min=0, max=1, help="Share behind Zigbee2MQTT, with topics of its own.")] = 0.0,
+    tasmota: Annotated[float, Option(min=0, max=1, help="Share that run Tasmota, with topics of its own.")] = 0.0,
     hubs: Annotated[float, Option(min=0, max=1, help="Share of the homes that are behind a hub of several.")] = 0.0,
     power_cuts: Annotated[float, Option(min=0, max=365, help="Power cuts of a home and year, in the mean.")] = 0.0,
     clock_drift: Annotated[float, Option(min=0, max=10_000, help="How clocks run off, ppm; crystals: 20.")] = 0.0,
@@ -150,20 +154,22 @@ def simulate(
         raise UsageFault("--live and --start exclude each other: live begins now")
     steps = int((days * DAY + hours * 3600 or DAY) // interval)
     begin = int(time.time()) + (SOON if live else -steps * interval) if start is None else _unix(start)
-    if request.senml + untimed > 1:
-        raise UsageFault("--senml and --untimed together are more than all devices")
-    homes = thermostats(
-        request.homes,
-        seed=request.seed,
-        controller=request.controller,
-        senml=request.senml,
-        shares={Firmware.UNTIMED: untimed},
-        hubs=hubs,
-    )
+    said = (untimed, cbor, senml_cbor, zigbee2mqtt, tasmota)
+    spoken = (Firmware.UNTIMED, Firmware.CBOR, Firmware.SENML_CBOR, Firmware.ZIGBEE2MQTT, Firmware.TASMOTA)
+    homes = _homes(request, dict(zip(spoken, said, strict=True)), hubs)
     window = Window(start=begin * 1000, interval=interval, steps=steps)
     hardships = Hardships(power_cuts=power_cuts, clock_drift=clock_drift)
     messages = simulate_messages(homes, window, seed=request.seed, hardships=hardships, together=together)
     return run(replace(request, live=live), "simulate", homes, messages, total=-(-steps // together) * len(homes))
+
+
+def _homes(request: Request, shares: Shares, hubs: float) -> tuple[Home, ...]:
+    """Raises UsageFault."""
+    count, seed, controller = request.homes, request.seed, request.controller
+    try:
+        return thermostats(count, seed=seed, controller=controller, senml=request.senml, shares=shares, hubs=hubs)
+    except ValueError:
+        raise UsageFault("the shares of devices are more than all together") from None
 
 
 def _unix(text: str) -> int:

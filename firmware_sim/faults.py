@@ -25,6 +25,7 @@ from firmware_sim.zoo import OVERSIZED, ZOO, Fault
 
 OFFLINE_MESSAGES = 48  # how many messages a device keeps, in the mean, before it is back: half a day of quarters
 HALF = 0.5
+OURS = "glomska/"  # what is wrong with a message of foreign firmware is for its mapping to say
 AGAIN_AFTER = 500  # a duplicate follows within so many messages of the whole fleet
 
 
@@ -64,7 +65,7 @@ def _broken(messages: Iterator[Message], kinds: Sequence[Fault], share: float, r
     kind = itertools.cycle(kinds)
     for message in messages:
         yield message
-        if message.kind is not Kind.MALFORMED and rng.random() < share:
+        if message.kind is not Kind.MALFORMED and message.topic.startswith(OURS) and rng.random() < share:
             yield next(kind).spoil(message, rng)
 
 

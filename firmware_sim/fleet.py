@@ -37,6 +37,10 @@ class Firmware(enum.StrEnum):
     OFFSET = "offset"
     SENML = "senml"
     UNTIMED = "untimed"
+    CBOR = "cbor"
+    SENML_CBOR = "senml_cbor"
+    ZIGBEE2MQTT = "zigbee2mqtt"
+    TASMOTA = "tasmota"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -73,7 +77,11 @@ class Home(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def topic(self) -> str:
-        """Where its device publishes."""
+        """Where its device publishes. Foreign firmware names no controller: the gateway's mapping has to."""
+        if self.firmware is Firmware.ZIGBEE2MQTT:
+            return f"zigbee2mqtt/{self.device}"
+        if self.firmware is Firmware.TASMOTA:
+            return f"tele/{self.device}/SENSOR"
         return f"glomska/{self.controller}/{self.device}/readings"
 
     @property
@@ -85,6 +93,7 @@ class Home(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 Shares = Mapping[Firmware, float]
 """Which part of the devices runs a firmware; the rest is MILLIS, UTC and OFFSET alike."""
 
+FOREIGN = frozenset({Firmware.ZIGBEE2MQTT, Firmware.TASMOTA})
 PLAIN = (Firmware.MILLIS, Firmware.UTC, Firmware.OFFSET)
 GENERATIONS = {Firmware.MILLIS: 1, Firmware.UTC: 2, Firmware.OFFSET: 3}  # in serial numbers; all others are the fourth
 HUB_HOMES = (2, 12)  # how many homes one carries
@@ -104,8 +113,13 @@ def thermostats(
     shares: Shares | None = None,
     hubs: float = 0.0,
 ) -> tuple[Home, ...]:
-    """Homes with a thermostat that counts energy; a share `senml` of them speaks SenML, and `hubs` are behind hubs."""
+    """Homes with a thermostat that counts energy; a share `senml` of them speaks SenML, and `hubs` are behind hubs.
+
+    Raises ValueError when `senml` and `shares` are more than 1 together.
+    """
     shares = {Firmware.SENML: senml, **(shares or {})}
+    if sum(shares.values()) > 1 + 1e-9:  # ten tenths are more than 1
+        raise ValueError("the shares of firmware are more than 1 together")
     homes = _homes("TH", seed=seed, count=count, controller=controller, shares=shares)
     return _behind_hubs(homes, hubs, random.Random(f"hubs/{seed}"))
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.devices import Devices
-from firmware_sim.fleet import Firmware, Home, Message
+from firmware_sim.fleet import FOREIGN, Firmware, Home, Message
 from firmware_sim.houses import JOULES_PER_KWH, Houses, steps_of
 from firmware_sim.noise import Floats, keys_of
 from firmware_sim.payloads import Readings, log_message
@@ -28,6 +28,8 @@ from firmware_sim.weather import DAY, Weather
 
 BLOCK = 4096  # homes whose columns are Python numbers at a time
 NO_BATTERY = -1.0
+NO_TARGET = frozenset({Firmware.MILLIS, Firmware.TASMOTA})  # nor a battery
+NO_OUTDOOR = frozenset({Firmware.UTC, Firmware.ZIGBEE2MQTT})
 
 Row = tuple[bool, int, float, float, float, float, float, float, float]
 """published, device's time (Unix ms), temperature, target, humidity, power, energy, outdoor, battery or NO_BATTERY."""
@@ -69,11 +71,12 @@ def simulate_messages(
     """What all homes publish: the counter, the thermometer and what else their firmware reports.
 
     `power` is the mean of the interval before, so that energy is its integral; the sensors' noise is in what they say.
-    `together`: a device keeps so many readings and sends them in one message.
+    `together`: a device keeps so many readings and sends them in one message; foreign firmware cannot.
     """
     street = Street(homes, window, seed=seed, hardships=hardships or Hardships())
     order = np.argsort(street.phase, kind="stable")
     kept: list[list[tuple[int, Readings]]] = [[] for _ in homes]
+    full = [1 if home.firmware in FOREIGN else together for home in homes]
     for number in range(window.steps):
         columns = street.report(number)
         for first in range(0, len(homes), BLOCK):
@@ -83,7 +86,7 @@ def simulate_messages(
                 home, log = homes[i], kept[i]
                 if row[0]:
                     log.append((row[1], _readings(home.firmware, row)))
-                if len(log) >= together:
+                if len(log) >= full[i]:
                     yield log_message(home, log)
                     kept[i] = []
     for home, log in zip(homes, kept, strict=True):
@@ -146,10 +149,10 @@ def _readings(firmware: Firmware, row: Row) -> Readings:
         ("power", f"{power:.0f}"),
         ("energy", f"{energy:.3f}"),
     ]
-    if firmware is not Firmware.MILLIS:  # the first generation did not report what it aims at, nor its battery
+    if firmware not in NO_TARGET:
         readings.insert(1, ("target_temperature", f"{target:.2f}"))
         if battery != NO_BATTERY:
             readings.append(("battery", f"{battery:.0f}"))
-        if firmware is not Firmware.UTC:
+        if firmware not in NO_OUTDOOR:
             readings.append(("outdoor_temperature", f"{outdoor:z.2f}"))
     return readings

@@ -122,7 +122,7 @@ def test_all_that_wears_on_devices_at_once(broker: Mosquitto, witness: Witness, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--senml", "0.6", "--untimed", "0.6"), "--senml and --untimed together are more than all devices"),
+        (("--senml", "0.6", "--untimed", "0.6"), "the shares of devices are more than all together"),
         (("--url", "http://127.0.0.1"), "--url: this is not mqtt://host:port or mqtts://host:port"),
         (("--ca-file", "absent.crt"), "--url: certificates are for mqtts://host:port"),
         (

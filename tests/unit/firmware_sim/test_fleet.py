@@ -34,6 +34,8 @@ def test_a_share_speaks_senml_and_the_others_mix_their_ways_to_write_time() -> N
     assert 200 < generations.count(Firmware.SENML) < 300
     assert set(generations) == {*PLAIN, Firmware.SENML}
     assert {home.firmware for home in thermostats(1000, seed=1)} == set(PLAIN)
+    with pytest.raises(ValueError, match="more than 1"):
+        thermostats(1, seed=1, senml=0.6, shares={Firmware.CBOR: 0.5})
     everything = {firmware: 0.1 for firmware in Firmware if firmware not in PLAIN}
     shared = [home.firmware for home in thermostats(1000, seed=1, shares=everything)]
     assert all(70 < shared.count(firmware) < 130 for firmware in everything)
@@ -80,8 +82,22 @@ def test_homes_stand_in_all_areas_as_the_gateway_knows_them() -> None:
         (
             Firmware.SENML,
             (
-                b'[{"bn":"urn:dev:ser:X1:","bt":1767225600,"bu":"Cel","n":"temperature","v":21.50},'
+                b'[{"bn":"urn:dev:ser:X1:","bu":"Cel","bt":1767225600,"n":"temperature","v":21.50},'
                 b'{"n":"humidity","u":"%RH","v":40.1},{"n":"power","u":"W","v":1250},{"n":"energy","u":"kWh","v":12345.678}]'
+            ),
+        ),
+        (
+            Firmware.ZIGBEE2MQTT,
+            (
+                b'{"energy":12345.678,"humidity":40.1,"last_seen":"2026-01-01T00:00:00.250Z","linkquality":120,'
+                b'"local_temperature":21.50,"power":1250}'
+            ),
+        ),
+        (
+            Firmware.TASMOTA,
+            (
+                b'{"Time":"2026-01-01T01:00:00+01:00","AM2301":{"Temperature":21.50,"Humidity":40.1},"ENERGY":'
+                b'{"TotalStartTime":"2024-01-01T00:00:00","Total":12345.678,"Power":1250},"TempUnit":"C"}'
             ),
         ),
         (
@@ -101,18 +117,40 @@ def test_payload_of_each_generation(firmware: Firmware, payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("firmware", "payload"),
     [
+        (  # {"time": 1767225600250, "power": 7, "temperature": 21.5}, keys by length and then by letter
+            Firmware.CBOR,
+            "a3 64 74696d65 1b 0000019b76daa8fa 65 706f776572 07 6b 74656d7065726174757265 f9 4d60",
+        ),
+        (  # [{0: "temperature", 2: 21.5, -2: "urn:dev:ser:X1:", -3: 1767225600, -4: "Cel"}, {0: "power", 1: "W", 2: 7}]
+            Firmware.SENML_CBOR,
+            (
+                "82 a5 00 6b 74656d7065726174757265 02 f9 4d60 21 6f 75726e3a6465763a7365723a58313a 22 1a 6955b900 "
+                "23 63 43656c a3 00 65 706f776572 01 61 57 02 07"
+            ),
+        ),
+    ],
+)
+def test_cbor_is_deterministic_and_in_its_shortest_form(firmware: Firmware, payload: str) -> None:
+    """Written down by hand from RFC 8949 and RFC 8428 table 4."""
+    log = [(MOMENT, [("temperature", "21.50"), ("power", "7")])]
+    assert encode(firmware, "X1", log).hex() == payload.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("firmware", "payload"),
+    [
         (Firmware.MILLIS, b'[{"time":1767225600250,"power":7},{"time":1767226500250,"power":8,"battery":90}]'),
         (
             Firmware.SENML,
             (
-                b'[{"bn":"urn:dev:ser:X1:","bt":1767225600,"bu":"Cel","n":"power","u":"W","v":7},'
+                b'[{"bn":"urn:dev:ser:X1:","bu":"Cel","bt":1767225600,"n":"power","u":"W","v":7},'
                 b'{"bt":1767226500,"n":"power","u":"W","v":8},{"n":"battery","u":"%","v":90}]'
             ),
         ),
         (
             Firmware.UNTIMED,
             (
-                b'[{"bn":"urn:dev:ser:X1:","bt":-900,"bu":"Cel","n":"power","u":"W","v":7},'
+                b'[{"bn":"urn:dev:ser:X1:","bu":"Cel","bt":-900,"n":"power","u":"W","v":7},'
                 b'{"bt":0,"n":"power","u":"W","v":8},{"n":"battery","u":"%","v":90}]'
             ),
         ),
@@ -130,6 +168,14 @@ def test_senml_counts_whole_seconds_and_says_so_in_the_event_time() -> None:
     assert said.time == 1_767_225_600_000
     assert said.content_type == "application/senml+json"
     assert said.topic == f"glomska/demo/{home.device}/readings"
+    foreign = {
+        home.firmware: (home.topic.replace(home.device, "DEVICE"), message(home, MOMENT, READINGS).time % 1000)
+        for home in thermostats(50, seed=1, shares={Firmware.ZIGBEE2MQTT: 0.5, Firmware.TASMOTA: 0.5})
+    }
+    assert foreign == {
+        Firmware.ZIGBEE2MQTT: ("zigbee2mqtt/DEVICE", 250),
+        Firmware.TASMOTA: ("tele/DEVICE/SENSOR", 0),
+    }
     assert (said.kind, said.sender) == (Kind.VALID, home.client)
 
 
