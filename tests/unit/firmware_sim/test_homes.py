@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import defaultdict
 from itertools import pairwise
 
@@ -162,3 +163,16 @@ def test_homes_behind_a_hub_report_one_after_the_other_through_it() -> None:
 def test_hardships_are_not_negative(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="0 or more"):
         Hardships(**wrong)
+
+
+def test_a_home_takes_less_than_a_kibibyte() -> None:
+    """All that is allocated, the homes' names included: a hundred thousand fit into what docs/fleet.md states."""
+    tracemalloc.start()
+    try:
+        homes = thermostats(10_000, seed=1)
+        count = sum(1 for _ in simulate_messages(homes, Window(start=WINTER, interval=900, steps=1), seed=1))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 10_000
+    assert peak < 10_000 * 1024
