@@ -19,6 +19,7 @@ from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
 from gateway.cli.erase import erase
 from gateway.cli.failure import report
+from gateway.cli.import_history import import_history
 from gateway.cli.policy import app as policy_app
 from gateway.cli.read import read
 from gateway.cli.run import run
@@ -56,6 +57,7 @@ def _glomska(
 
 for _command in (demo, run, enrol, read, erase, doctor):
     app.command()(_command)
+app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")
 
 

@@ -34,7 +34,7 @@ from gateway.pipeline.chain import Chain
 from gateway.runtime.batch import Batch, Job
 from gateway.runtime.log import Log
 from gateway.runtime.metrics import Metrics
-from gateway.transport.ingest import Delivery, Session
+from gateway.transport.ingest import Counters, Delivery
 
 _QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
@@ -42,6 +42,30 @@ _TIDY = 1.0  # seconds between looks at open erasures
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
 _QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
 _WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
+
+
+class Receives(Protocol):
+    """Where deliveries come from, as the worker needs it: a session at a broker, or history. See `ingest.Session`."""
+
+    counters: Counters
+
+    def connect(self) -> None:
+        """Begin. Raises Unreachable."""
+
+    def receive(self, timeout_s: float) -> Delivery | None:
+        """The next messages; None after `timeout_s` s or once stopped."""
+
+    def acknowledge(self, generation: int, packet_ids: Sequence[int]) -> None:
+        """These are settled."""
+
+    def keep_alive(self) -> None:
+        """To be called while nobody receives."""
+
+    def stop(self) -> None:
+        """End `receive` for good."""
+
+    def close(self) -> None:
+        """Let go."""
 
 
 class Writes(Protocol):
@@ -56,7 +80,7 @@ class Worker:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what wiring hands to it
         self,
-        session: Session,
+        session: Receives,
         ring: Ring,
         chain: Chain,
         store: Writes,

@@ -18,6 +18,7 @@ from gateway.runtime.log import Log
 from gateway.runtime.wiring import House
 from gateway.transport.broker import free_port
 from gateway.transport.influx2 import Influx2Store
+from gateway.transport.ingest import Session
 from gateway.transport.victoria import VictoriaStore
 from tests.unit.control.test_erasure import subject
 from tests.unit.transport.answers import answering
@@ -104,6 +105,7 @@ def test_a_password_that_others_can_read_is_refused(world: World, tmp_path: Path
     password.chmod(0o600)
     made = house(world.directory, world, GLOMSKA_MQTT__USERNAME="glomska", GLOMSKA_MQTT__PASSWORD_FILE=str(password))
     worker = made.worker(Log(stream=io.StringIO()))
+    assert isinstance(worker._session, Session)
     assert worker._session._terms.password == b"hunter2"
     assert "hunter2" not in repr(worker._session._terms)
     made.close()
