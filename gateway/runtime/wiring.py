@@ -151,6 +151,7 @@ class House:
             username=mqtt.username,
             password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
             tls=mqtt.tls(),
+            version=mqtt.version,
         )
 
     def worker(self, log: Log) -> Worker:

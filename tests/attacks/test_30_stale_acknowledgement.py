@@ -16,8 +16,12 @@ from paho.mqtt import publish as paho_publish
 from benchmarks.servers import Mosquitto
 from gateway.clock import SystemClock
 from gateway.transport.ingest import Delivery, Session
+from gateway.transport.ingest.legacy import LegacyConnection
 
 PATIENCE_S = 60.0
+
+
+pytestmark = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def broker() -> Iterator[Mosquitto]:
         yield running
 
 
-def session_at(broker: Mosquitto) -> Session:
+def session_at(broker: Mosquitto, version: str) -> Session:
     session = Session(
         "127.0.0.1",
         broker.port,
@@ -39,6 +43,7 @@ def session_at(broker: Mosquitto) -> Session:
         max_packet_bytes=1024,
         clock=SystemClock(),
         on_state=lambda _: None,
+        version=version,
     )
     session.connect()
     return session
@@ -65,8 +70,10 @@ def payloads(deliveries: list[Delivery]) -> list[bytes]:
     return [arrival.payload for delivery in deliveries for arrival in delivery.arrivals]
 
 
-def test_an_old_acknowledgement_does_not_settle_the_message_that_has_its_number_now(broker: Mosquitto) -> None:
-    session = session_at(broker)
+def test_an_old_acknowledgement_does_not_settle_the_message_that_has_its_number_now(
+    broker: Mosquitto, version: str
+) -> None:
+    session = session_at(broker, version)
     publish(broker, "old")
     [old] = delivered(session, 1)
     broker.restart()
@@ -81,7 +88,7 @@ def test_an_old_acknowledgement_does_not_settle_the_message_that_has_its_number_
     session.acknowledge(old.generation, old.tokens)
 
     session.close()
-    again = session_at(broker)
+    again = session_at(broker, version)
     publish(broker, "marker")
     came: list[bytes] = []
     while b"marker" not in came:
@@ -92,16 +99,19 @@ def test_an_old_acknowledgement_does_not_settle_the_message_that_has_its_number_
 
 
 def test_batches_in_flight_over_many_reconnects_are_delivered_until_acknowledged_in_their_own(
-    broker: Mosquitto,
+    broker: Mosquitto, version: str
 ) -> None:
-    session = session_at(broker)
+    session = session_at(broker, version)
     sent = [str(number) for number in range(60)]
     publish(broker, *sent)
     for cut in range(1, 4):
         held = delivered(session, len(sent))
         assert session.generation == cut
         assert session._live is not None
-        session._live[1]._sock.shutdown(socket.SHUT_RDWR)
+        connection = session._live[1]
+        sock = connection._socket() if isinstance(connection, LegacyConnection) else connection._sock
+        assert sock is not None
+        sock.shutdown(socket.SHUT_RDWR)
         while session.generation == cut:
             session.receive(0.0)
         for batch in held:
@@ -112,7 +122,7 @@ def test_batches_in_flight_over_many_reconnects_are_delivered_until_acknowledged
     for batch in last:
         session.acknowledge(batch.generation, batch.tokens)
     session.close()
-    again = session_at(broker)
+    again = session_at(broker, version)
     publish(broker, "marker")
     assert payloads(delivered(again, 1)) == [b"marker"]
     again.close()

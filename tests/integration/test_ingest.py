@@ -25,14 +25,28 @@ Broker = Mosquitto | EmbeddedBroker
 Opened = Callable[..., Session]
 
 
-@pytest.fixture(params=[Mosquitto, EmbeddedBroker])
-def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    with request.param() as running:
+KINDS = {"mosquitto": (Mosquitto, "5"), "rumqttd": (EmbeddedBroker, "5"), "mosquitto-3.1.1": (Mosquitto, "3.1.1")}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[type[Broker], str]:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def broker(kind: tuple[type[Broker], str]) -> Iterator[Broker]:
+    with kind[0]() as running:
         yield running
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
+def version(request: pytest.FixtureRequest) -> str:
+    """That of the broker, where there is one of several kinds."""
+    return request.getfixturevalue("kind")[1] if "kind" in request.fixturenames else "5"
+
+
+@pytest.fixture
+def opened(version: str) -> Iterator[Opened]:
     """A session, connected unless asked otherwise; `states` of all of them in the order of their lives."""
     made: list[Session] = []
 
@@ -44,6 +58,7 @@ def opened() -> Iterator[Opened]:
             "max_packet_bytes": 65_536,
             "clock": SystemClock(),
             "on_state": (states if states is not None else []).append,
+            "version": version,
         }
         session = Session("127.0.0.1", port, "glomska-test", ["glomska/+/+/readings"], **(terms | changes))
         made.append(session)

@@ -8,8 +8,8 @@
     session.close()
 
 `stream` decodes bytes and does no I/O, `tls` is a socket that encrypts, `connection` is one connection from dialling to
-hanging up, `session` outlives connections. This package acknowledges nothing by itself: whoever made a message durable
-does.
+hanging up, `legacy` the same for MQTT 3.1.1, `session` outlives connections. This package acknowledges nothing by
+itself: whoever made a message durable does.
 """
 
 from gateway.transport.ingest.session import Counters, Delivery, Session

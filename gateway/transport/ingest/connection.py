@@ -5,7 +5,7 @@ there is one way to learn that a connection is gone, `read` raising Lost.
 
     connection = Connection.open(terms, wake, SystemClock())
     chunk = connection.read(1.0)
-    connection.send(pubacks(chunk.packet_ids))
+    connection.acknowledge(chunk.packet_ids)
     connection.close()
 
 Retained messages are asked for once in a session's life, not at every SUBSCRIBE: what a broker retained before the
@@ -34,7 +34,7 @@ import mqtt5
 from gateway.clock import Clock
 from gateway.errors import ConfigurationFault, Unreachable
 from gateway.transport.ingest.dial import HANDSHAKE_S, Wire, dial, word
-from gateway.transport.ingest.stream import Chunk, Malformed, Reader
+from gateway.transport.ingest.stream import Chunk, Malformed, Reader, pubacks
 from gateway.transport.ingest.tls import Tls
 
 FAREWELL_S = 1.0
@@ -45,9 +45,9 @@ FILL_STEP_S = 0.001
 FILL_SLOW_S = 0.020
 SLOW_PER_S = 1500  # messages a second
 
-_CREDENTIALS = "see username and password_file, or certificate_file, and what the broker's log says"
+CREDENTIALS = "see username and password_file, or certificate_file, and what the broker's log says"
 _UNTRUSTED = (mqtt5.ConnAckReasonCode.NOT_AUTHORIZED, mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD)
-_ACCESS = "let this gateway's user read `mqtt.topics` in the broker's access list, with QoS 1"
+ACCESS = "let this gateway's user read `mqtt.topics` in the broker's access list, with QoS 1"
 _SECOND = 1_000_000_000
 _U16, _U28, _U32 = 2**16 - 1, 2**28 - 1, 2**32 - 1
 P = TypeVar("P", bound=mqtt5.Packet)
@@ -76,6 +76,7 @@ class Terms:
     username: str | None = field(default=None, repr=False)
     password: bytes | None = field(default=None, repr=False)
     tls: Tls | None = None
+    version: str = "5"
 
     def __post_init__(self) -> None:
         """Raise ConfigurationFault for what MQTT cannot express, or what would lose messages."""
@@ -128,10 +129,15 @@ class Connection:
             if isinstance(packet, mqtt5.SubAckPacket) and self._subscribing:
                 self._subscribing = False
                 if refusal := _refusal(packet):
-                    raise Lost(f"the broker {refusal}", _ACCESS)
+                    raise Lost(f"the broker {refusal}", ACCESS)
             elif not isinstance(packet, mqtt5.PingRespPacket):
                 raise Lost(_farewell(packet))
         return chunk
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        """PUBACK for each packet id, in one write. Does not raise: see `send`."""
+        if packets := pubacks(packet_ids):
+            self.send(packets)
 
     def send(self, packets: bytes) -> None:
         """Send whole packets. Does not raise: where they cannot be sent, the connection is hung up."""
@@ -176,7 +182,7 @@ class Connection:
         if connack is None:
             raise Lost("it sends messages before it lets us in")
         if connack.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
-            hint = _CREDENTIALS if connack.reason_code in _UNTRUSTED else None
+            hint = CREDENTIALS if connack.reason_code in _UNTRUSTED else None
             raise Unreachable(f"{where} refuses the connection: {_name(connack.reason_code)}", hint=hint)
         if connack.session_expiry_interval == 0:
             raise Unreachable(f"{where} keeps no session: what it sends while nobody listens would be lost")
@@ -186,7 +192,7 @@ class Connection:
         suback = self._await(mqtt5.SubAckPacket, deadline)
         self._subscribing = suback is None
         if suback and (refusal := _refusal(suback)):
-            raise Unreachable(f"{where} {refusal}", hint=_ACCESS)
+            raise Unreachable(f"{where} {refusal}", hint=ACCESS)
 
     def _next(self, wait_s: float) -> Chunk:
         self.keep_alive()

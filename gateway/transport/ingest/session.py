@@ -29,13 +29,15 @@ import mqtt5
 from gateway.clock import Clock
 from gateway.errors import ConfigurationFault, Unreachable
 from gateway.transport.ingest.connection import Connection, Lost, Terms
-from gateway.transport.ingest.stream import Chunk, pubacks
+from gateway.transport.ingest.legacy import LegacyConnection
+from gateway.transport.ingest.stream import Chunk
 from gateway.transport.ingest.tls import Tls
 
 BACK_OFF_S = 30.0
 FIRST_BACK_OFF_S = 0.5
 FILES_S = 5.0  # seconds between looks at whether certificates were replaced
 _SECOND = 1_000_000_000
+Line = Connection | LegacyConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Counters:
 
 
 class Session:
-    """One client id and its subscriptions, QoS 1, MQTT 5."""
+    """One client id and its subscriptions, QoS 1, over MQTT 5 or, where the broker knows no better, 3.1.1."""
 
     def __init__(  # noqa: PLR0913 - the terms of a session
         self,
@@ -84,6 +86,7 @@ class Session:
         username: str | None = None,
         password: bytes | None = None,
         tls: Tls | None = None,
+        version: str = "5",
     ) -> None:
         """`receive_maximum`: 1 to 65,535 messages, several batches. `max_packet_bytes` counts topic and header too."""
         self.counters = Counters()
@@ -100,10 +103,11 @@ class Session:
             username=username,
             password=password,
             tls=tls,
+            version=version,
         )
         self._clock = clock
         self._on_state = on_state
-        self._live: tuple[int, Connection] | None = None  # generation and connection change in one assignment
+        self._live: tuple[int, Line] | None = None  # generation and connection change in one assignment
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
         self._closed = False
@@ -139,8 +143,8 @@ class Session:
         live = self._live
         if live is None or not self._is_current(generation, live[0]):
             self.counters.stale_acknowledgements += sum(1 for number in packet_ids if number)
-        elif packets := pubacks(packet_ids):
-            live[1].send(packets)
+        else:
+            live[1].acknowledge(packet_ids)
 
     def keep_alive(self) -> None:
         """PINGREQ when due. To be called every few seconds while nobody receives, or the broker hangs up."""
@@ -183,7 +187,7 @@ class Session:
             self._on_state(f"certificates not taken up: {fault}")
         return self._live is not None and self._tls_version != tls.version
 
-    def _begin_again(self, connection: Connection) -> None:
+    def _begin_again(self, connection: Line) -> None:
         """Now, with the new certificates: an old one may have been withdrawn, and waiting shows nothing."""
         self._live = None
         self._on_state("certificates replaced: connecting again")
@@ -192,7 +196,8 @@ class Session:
 
     def _open(self) -> None:
         self._tls_version = self._terms.tls.version if self._terms.tls else 0
-        connection = Connection.open(self._terms, self._wake, self._clock)
+        kind = Connection if self._terms.version == "5" else LegacyConnection
+        connection = kind.open(self._terms, self._wake, self._clock)
         self.generation += 1
         self._connected_at = self._clock.boottime()
         self._live = self.generation, connection
@@ -203,7 +208,7 @@ class Session:
                 self._on_state("session lost")
         self._on_state("connected")
 
-    def _deliver(self, generation: int, connection: Connection, wait_s: float) -> Delivery | None:
+    def _deliver(self, generation: int, connection: Line, wait_s: float) -> Delivery | None:
         try:
             chunk = connection.read(wait_s)
         except Lost as lost:

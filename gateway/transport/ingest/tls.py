@@ -191,7 +191,12 @@ def explained(error: ssl.SSLError) -> tuple[str, str | None]:
         return _verification(error)
     if isinstance(error, ssl.SSLEOFError):
         return "it ended the TLS handshake", "see the broker's log: it may want a certificate, or speak no TLS here"
-    reason = error.reason.lower().replace("_", " ")
+    return told(error.reason)
+
+
+def told(name: str) -> tuple[str, str | None]:
+    """As `explained`, by the name that OpenSSL gives a reason."""
+    reason = name.lower().replace("_", " ")
     if "alert" in reason and any(word in reason for word in _REFUSED):
         what = reason.partition("alert ")[2]
         hint = "give certificate_file and key_file that the broker's authority has signed and that have not expired"

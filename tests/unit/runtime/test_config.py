@@ -180,7 +180,7 @@ FAULTS = {
     ("MQTT__URL", "mqtt://localhost/path"): 'url: found "mqtt://localhost/path"; allowed: mqtts://HOST:PORT',
     ("MQTT__URL", "mqtt://[::1"): 'url: found "mqtt://[::1"; allowed: mqtts://HOST:PORT',
     ("MQTT__PORT", "0"): "port: found 0; allowed: a whole number from 1 to 65535",
-    ("MQTT__VERSION", "3.1.1"): 'version: found "3.1.1"; allowed: "5"',
+    ("MQTT__VERSION", "3.1"): 'version: found "3.1"; allowed: "5", "3.1.1"',
     ("MQTT__CLIENT_ID", ""): 'client_id: found ""; allowed: text like',
     ("MQTT__TOPICS", "glomska/#"): 'topics: found "glomska/#"; allowed: a list',
     ("MQTT__TOPICS", "[]"): "topics: no pattern is given",
