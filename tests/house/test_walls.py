@@ -25,20 +25,54 @@ TRESPASSES = [
     ("privacy", "gateway.control.trespass", "gateway.model.clear"),
     ("privacy", "gateway.keys.trespass", "gateway.model.clear"),
     ("privacy", "gateway.cli.trespass", "gateway.model.clear"),
+    ("arrivals", "gateway.transport.trespass", "gateway.transport.ingest"),
+    ("arrivals", "gateway.transport.trespass", "gateway.transport.ingest.session"),
+    ("arrivals", "gateway.runtime.trespass", "gateway.transport.ingest"),
+    ("arrivals", "gateway.cli.trespass", "gateway.transport.ingest"),
     ("crypto", "gateway.pipeline.trespass", "gateway.crypto"),
+    ("crypto", "gateway.cli.trespass", "gateway.crypto"),
     ("crypto", "gateway.control.trespass", "gateway.crypto"),
     ("handles", "gateway.pipeline.trespass", "gateway.keys.trespass"),
+    ("opened", "gateway.cli.trespass", "gateway.keys.handle"),
+    ("opened", "gateway.runtime.trespass", "gateway.keys.handle"),
+    ("opened", "gateway.control.trespass", "gateway.keys.handle"),
+    ("opened", "gateway.transport.trespass", "gateway.keys.handle"),
+    ("subjects", "gateway.cli.trespass", "gateway.keys.subject"),
+    ("subjects", "gateway.runtime.trespass", "gateway.keys.subject"),
+    ("keyless", "gateway.cli.trespass", "gateway.keys.handle"),
+    ("keyless", "gateway.cli.trespass", "gateway.keys.custodian"),
+    ("keyless", "gateway.cli.trespass", "gateway.keys.lineage"),
+    ("keyless", "gateway.transport.trespass", "gateway.keys.ring"),
     ("pure", "gateway.model.trespass", "logging"),
     ("pure", "gateway.crypto.trespass", "threading"),
     ("pure", "gateway.policy.trespass", "socket"),
     ("pure", "gateway.pipeline.trespass", "asyncio"),
     ("pure", "gateway.pipeline.trespass", "sqlite3"),
+    *(
+        ("pure", f"gateway.{room}.trespass", module)
+        for room in ("model", "crypto", "policy", "pipeline")
+        for module in ("http.client", "os", "random", "select", "ssl", "subprocess", "time", "urllib.request")
+    ),
+    *(
+        ("pure", "gateway.pipeline.trespass", module)
+        for module in ("concurrent.futures", "multiprocessing", "queue", "selectors", "shutil", "signal", "tempfile")
+    ),
     ("door-mqtt", "gateway.control.trespass", "mqtt5"),
     ("door-mqtt", "gateway.runtime.trespass", "paho"),
     ("door-broker", "gateway.runtime.trespass", "iotcore"),
     ("door-sqlalchemy", "gateway.keys.trespass", "sqlalchemy"),
     ("door-sqlite3", "gateway.keystore.trespass", "sqlite3"),
     ("door-http", "gateway.control.trespass", "urllib3"),
+    ("door-url", "gateway.cli.trespass", "urllib.request"),
+    ("door-url", "gateway.control.trespass", "urllib.request"),
+    ("door-network", "gateway.cli.trespass", "http.client"),
+    ("door-network", "gateway.cli.trespass", "socket"),
+    ("door-network", "gateway.runtime.trespass", "asyncio"),
+    ("door-network", "gateway.control.trespass", "smtplib"),
+    ("door-network", "gateway.keys.trespass", "ssl"),
+    ("door-network", "gateway.transport.trespass", "select"),
+    ("door-programs", "gateway.cli.trespass", "subprocess"),
+    ("door-programs", "gateway.runtime.trespass", "multiprocessing"),
     ("door-influxdb2", "gateway.control.trespass", "influxdb_client"),
     ("door-terminal", "gateway.runtime.trespass", "rich"),
     ("door-terminal", "gateway.runtime.trespass", "typer"),
@@ -83,7 +117,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize(("contract", "module", "target"), TRESPASSES)
 def test_a_trespass_breaks_its_contract(contract: str, module: str, target: str, broken: dict[str, str]) -> None:
-    assert f"{module} -> {target} " in broken.get(contract, "")
+    seen = target if target.startswith("gateway") else target.partition(".")[0]  # the linter knows others by first name
+    assert f"{module} -> {seen} " in broken.get(contract, "")
 
 
 def test_every_contract_is_seen_to_break() -> None:
