@@ -20,6 +20,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -33,6 +34,8 @@ from gateway.model.ids import new_id
 
 Value = str | int | None | list[str]
 ZERO = "0" * 64
+LOCK_S = 10.0
+_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Ledger:
             try:
                 descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
                 held.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor)
                 self._catch_up()
                 if self._last is None:
                     self.cut_torn()  # of a first line that was never whole
@@ -212,6 +215,22 @@ class Ledger:
 def _write_whole(descriptor: int, data: bytes) -> None:
     if os.write(descriptor, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _lock(descriptor: int) -> None:
+    """The file lock, which nobody holds for longer than one transaction. Raises Unreachable when somebody does."""
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                message = f"another process has held the ledger for {LOCK_S:.0f} s"
+                hint = "see that no glomska process is stopped; end the one that is, its act is carried on or closed"
+                raise Unreachable(message, hint=hint) from None
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _parse(raw: bytes, last: Line | None, *, number: int) -> Line:

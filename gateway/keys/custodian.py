@@ -86,6 +86,13 @@ class FileCustodian:
     def _file(self, controller: Controller, e: int) -> Path:
         return self._directory / f"w-{sha256(controller.encode()).hexdigest()[:16]}-{e}.key"
 
+    def _check_directory(self) -> None:
+        """Whoever may write there can exchange a key or destroy it."""
+        mode = stat.S_IMODE(self._directory.stat().st_mode)
+        if mode & 0o022:
+            message = f"the custodian's directory may be written by others (mode {mode:04o})"
+            raise CustodianFault(message, hint="chmod 700 the directory, and find out who may have written there")
+
     def _read(self, controller: Controller, e: int) -> bytes:
         file = self._file(controller, e)
         try:
@@ -93,6 +100,7 @@ class FileCustodian:
         except OSError as fault:
             message = f"the custodian's key file {file.name} cannot be read: {fault.strerror}"
             raise CustodianFault(message) from None
+        self._check_directory()
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             if stat.S_IMODE(mode) & 0o077:

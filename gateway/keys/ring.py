@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from gateway.clock import Clock
-from gateway.errors import LeaseOver
+from gateway.errors import IntegrityStop, LeaseOver, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import Device, Span
 from gateway.keys.lease import Lease
@@ -60,6 +60,7 @@ class Ring:
         self._lineages: dict[Controller, Lineage] = {}
         self._known: dict[str, Device] = {}
         self.generation = 0
+        self.unusable: set[Incarnation] = set()  # whose keys should open and do not: one must not stop all others
 
     def register(self) -> None:
         """Begin as a worker: every lineage must open now, or nothing starts.
@@ -187,9 +188,13 @@ class Ring:
         if any(KeyState(row.state) not in SEALS for row in found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
         needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
-        subject = open_subject(lineage, incarnation, [row for row in found if row.key_class in needed])
-        keys = tuple(subject.keys[c] for c in self._classes)
-        history, now = subject.choices(choices), self._clock.wall()
+        try:
+            subject = open_subject(lineage, incarnation, [row for row in found if row.key_class in needed])
+            keys = tuple(subject.keys[c] for c in self._classes)
+            history, now = subject.choices(choices), self._clock.wall()
+        except (VerificationFailed, IntegrityStop, KeyError):  # their row is damaged, or older than a key class
+            self.unusable.add(incarnation)
+            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
         edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
         masks = [permitted(self._policy, in_force(history, edge, now)) & self._stored for edge in edges]
         return [

@@ -10,6 +10,7 @@ give several rows (a list, SenML) or none.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from gateway.model.sealed import Reason
 
 Values = npt.NDArray[np.float64]
+_PRODUCT_ERROR = 2.0**-51  # of a product of two float64, relative, with room to spare
 
 
 class Arrival(Protocol):
@@ -85,12 +87,28 @@ def pack_plan(decimals: tuple[int, ...], wide: tuple[bool, ...]) -> tuple[Values
 
 
 def pack(values: Values, scales: Values, dtype: np.dtype[np.void]) -> bytes:
-    """(n, k) float64 to n x dtype.itemsize bytes: value x 10^decimals, half to even, two's complement."""
-    integers = np.rint(values * scales).astype(np.int64)
+    """(n, k) float64 to n x dtype.itemsize bytes: `rounded_to`, two's complement."""
+    integers = rounded_to(values, scales).astype(np.int64)
     rows = np.empty(len(values), dtype=dtype)
     for i, name in enumerate(dtype.names or ()):
         rows[name] = integers[:, i]
     return rows.tobytes()
+
+
+def rounded_to(values: Values, scales: Values) -> Values:
+    """(n, k) whole numbers: value x 10^decimals, half to even, of the decimal number that was published.
+
+    The product of two float64 can fall on the wrong side of a tie (0.575 x 100 is 57.49999999999999), so those few that
+    lie within its error of one are worked out in decimal, from the shortest number that reads back as the value.
+    """
+    products = values * scales
+    whole: Values = np.rint(products)
+    ties = np.abs(np.abs(products - np.trunc(products)) - 0.5) <= np.abs(products) * _PRODUCT_ERROR
+    if ties.any():
+        for row, column in np.argwhere(ties).tolist():
+            exact = Decimal(repr(float(values[row, column]))) * Decimal(int(scales[column]))
+            whole[row, column] = int(exact.to_integral_value(ROUND_HALF_EVEN))
+    return whole
 
 
 def unpack(packed: bytes, scales: Values, dtype: np.dtype[np.void]) -> Values:

@@ -25,6 +25,9 @@ from gateway.model.ids import KeyId, Pseudonym
 _SEALED_FIELD = re.compile(r"s_([1-9a-f][0-9a-f]{0,15})(?:_r([1-9][0-9]{0,9}))?")
 _CLEAR_FIELD = re.compile(r"([a-z][a-z0-9_]*?)(?:_r([1-9][0-9]{0,9}))?")
 REVISION_MAX = 2**32 - 1
+"""What the formats can hold."""
+REVISION_TAKEN = 99
+"""What is let in: each revision is a field of its own in the store, for all customers, and a store has only so many."""
 
 
 class Reason(enum.StrEnum):

@@ -52,5 +52,5 @@ class Chain:
         admitted = self.admit(readings, devices, now, done.refusals)
         for nameless in self.pseudonymise(admitted):
             self.seal(nameless, done.points, done.owners)
-        done.untimed = len(readings.untimed)
+        done.untimed = len(readings.untimed.intersection(done.owners)) if readings.untimed else 0
         return done

@@ -31,7 +31,7 @@ import msgspec
 import numpy as np
 
 from gateway.model.clear import Arrival, Readings, Refusals, Values
-from gateway.model.sealed import REVISION_MAX, Reason
+from gateway.model.sealed import REVISION_TAKEN, Reason
 from gateway.pipeline import cbor, flat, literal, senml
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.rows import Rows
@@ -46,7 +46,7 @@ _CBOR_TYPES = frozenset({"application/cbor", "application/senml+cbor"})
 _TYPES = _SENML_TYPES | _CBOR_TYPES | {"application/json"}
 _NOT_FLAT_JSON = _SENML_TYPES | _CBOR_TYPES
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MS_MAX)]
-_Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_MAX)]
+_Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_TAKEN)]
 
 
 class Decoder:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.model.sealed import REVISION_MAX, Reason
+from gateway.model.sealed import REVISION_TAKEN, Reason
 from gateway.pipeline.literal import to_float
 from gateway.pipeline.rows import Rows
 from gateway.pipeline.times import InvalidTime, event_time
@@ -36,7 +36,7 @@ def _read_object(item: dict[str, object], numbers: Mapping[str, int], rows: Rows
         rows.refuse(Reason.MALFORMED)
         return
     revision = item.get("rev", 0)
-    if type(revision) is not int or not 0 <= revision <= REVISION_MAX:
+    if type(revision) is not int or not 0 <= revision <= REVISION_TAKEN:
         rows.refuse(Reason.MALFORMED, len(values))
         return
     try:

@@ -6,15 +6,18 @@ Rows with the same set of quantities and revision go through together, since a f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from gateway.keys.handle import encode_values, seal_rows
-from gateway.model.clear import Values, pack, pack_plan
+from gateway.model.clear import Values, pack, pack_plan, rounded_to
 from gateway.model.sealed import SealedPoint, clear_field, sealed_field
 from gateway.pipeline.pseudonymise import Nameless
 from gateway.policy.rules import Mode, Policy, Quantity
+
+_Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,8 @@ class Sealer:
 
     def __call__(self, rows: Nameless, points: list[SealedPoint], owners: list[int]) -> None:
         """Append a point for each row to `points`, and the index of its arrival to `owners`."""
-        groups = set(zip(rows.mask, rows.revision, strict=True))
-        for mask, revision in groups:
-            chosen = rows if len(groups) == 1 else _having(rows, mask, revision)
+        places = list(zip(rows.mask, rows.revision, strict=True))
+        for (mask, revision), chosen in _grouped(rows, places):
             points += self._points(chosen, self._shape(mask), revision)
             owners += chosen.message
 
@@ -82,21 +84,31 @@ class Sealer:
 _SHAPES_KEPT = 4096  # a device decides which of its quantities it sends, and must not decide how much we remember
 
 
-def _having(rows: Nameless, mask: int, revision: int) -> Nameless:
-    chosen = [row for row, place in enumerate(zip(rows.mask, rows.revision, strict=True)) if place == (mask, revision)]
-    return Nameless(
-        [rows.message[row] for row in chosen],
-        [rows.time[row] for row in chosen],
-        [revision] * len(chosen),
-        [mask] * len(chosen),
-        [rows.series[row] for row in chosen],
-        rows.values[chosen],
-    )
+def _grouped(rows: Nameless, places: list[_Place]) -> Iterator[tuple[_Place, Nameless]]:
+    """Rows by (mask, revision), in one pass: how many of these there are, devices decide."""
+    if len(set(places)) == 1:
+        yield places[0], rows
+        return
+    groups: dict[_Place, list[int]] = {}
+    for row, place in enumerate(places):
+        groups.setdefault(place, []).append(row)
+    for (mask, revision), chosen in groups.items():
+        yield (
+            (mask, revision),
+            Nameless(
+                [rows.message[row] for row in chosen],
+                [rows.time[row] for row in chosen],
+                [revision] * len(chosen),
+                [mask] * len(chosen),
+                [rows.series[row] for row in chosen],
+                rows.values[chosen],
+            ),
+        )
 
 
 def _clear(rows: Nameless, quantities: list[Quantity], revision: int) -> list[tuple[tuple[str, float], ...]]:
     """The numeric fields of each row, rounded to the declared precision."""
     scales = np.array([10.0**q.decimals for q in quantities])
-    rounded = np.rint(rows.values[:, [q.number for q in quantities]] * scales) / scales
+    rounded = rounded_to(rows.values[:, [q.number for q in quantities]], scales) / scales
     names = [clear_field(q.name, revision) for q in quantities]
     return [tuple(zip(names, values, strict=True)) for values in rounded.tolist()]

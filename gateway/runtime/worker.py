@@ -29,6 +29,7 @@ from typing import Protocol
 from gateway.clock import Clock
 from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable
 from gateway.keys.ring import GenerationMoved, Ring
+from gateway.model.ids import Incarnation
 from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.runtime.batch import Batch, Job
@@ -104,6 +105,7 @@ class Worker:
         self._drained = threading.Event()  # the writer has ended: nobody takes from the queue any more
         self._failure: BaseException | None = None
         self._said: dict[str, str] = {}
+        self._alarmed: set[Incarnation] = set()
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
@@ -280,6 +282,9 @@ class Worker:
         try:
             if self._ring.poll():
                 self._log.event("generation", level="debug")
+            for incarnation in self._ring.unusable - self._alarmed:
+                self._alarmed.add(incarnation)
+                self._log.event("key unusable", level="error", incarnation=incarnation.hex())
         except Unreachable as fault:
             self._trouble("key store", fault)
         else:

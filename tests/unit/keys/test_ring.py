@@ -30,12 +30,13 @@ from gateway.keys.lineage import Lineage
 from gateway.keys.ring import GenerationMoved
 from gateway.keystore import rows, subjects, workers
 from gateway.keystore.schema import keys as key_table
+from gateway.keystore.schema import transitions
 from gateway.model.ids import epoch_of, epoch_start, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_epoch
 from gateway.runtime.config import resource
-from tests.world import CANARY, CONTROLLER, DAY, PATTERN, SECOND, World, ns, topic
+from tests.world import CANARY, CONTROLLER, DAY, PATTERN, SECOND, World, message, ns, topic
 
 NOW = ns("2026-06-15T12:00:00+00:00")
 
@@ -370,8 +371,10 @@ def test_a_key_that_should_be_there_and_is_not_is_an_incident(fixed: World) -> N
     fixed.enrol("anna", "meter-1")
     with fixed.keystore.act() as tx:
         tx.execute(key_table.update().where(key_table.c.key_class == "telemetry").values(wrapped=None))
+    done = fixed.process(message("meter-1", fixed.clock.wall(), power=1))
+    assert (done.points, done.refusals.readings, len(fixed.ring.unusable)) == ([], {Reason.SUSPENDED: 1}, 1)
     with pytest.raises(KeyMissing, match="a key of class telemetry is active but has no material"):
-        look(fixed, "meter-1")
+        fixed.read("anna")
 
 
 def opened(world: World, **changes: object) -> None:
@@ -415,3 +418,33 @@ def test_no_key_bytes_come_out_of_a_lineage(fixed: World, tmp_path: Path) -> Non
 
 def test_the_pattern_parses_what_the_tests_publish() -> None:
     assert PATTERN.parse(topic("meter-1")) == (CONTROLLER, CANARY + "meter-1")
+
+
+def test_one_damaged_key_does_not_stop_the_others(world: World) -> None:
+    """A bit of one row flips: that customer's readings are refused, everyone else's go on, and an operator is told."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bert", "meter-2")
+    with world.keystore.act() as tx:
+        (row, *_others) = tx.execute(sa.select(key_table).where(key_table.c.key_class == "telemetry")).all()
+        bent = bytes([*row.wrapped[:-1], row.wrapped[-1] ^ 1])
+        tx.execute(key_table.update().where(key_table.c.key_id == row.key_id).values(wrapped=bent))
+    now = world.clock.wall()
+    done = world.process(message("meter-1", now, power=1), message("meter-2", now, power=1))
+    assert len(done.points) == 1
+    assert done.refusals.readings == {Reason.SUSPENDED: 1}
+    assert world.ring.unusable == {row.incarnation}
+
+
+def test_a_key_class_that_a_customer_never_had_does_not_stop_the_others(world: World) -> None:
+    """Enrolled under a policy with fewer key classes than today's."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bert", "meter-2")
+    with world.keystore.act() as tx:
+        (gone, *_others) = tx.execute(sa.select(key_table).where(key_table.c.key_class == "telemetry")).all()
+        tx.execute(transitions.delete().where(transitions.c.key_id == gone.key_id))
+        tx.execute(key_table.delete().where(key_table.c.key_id == gone.key_id))
+    now = world.clock.wall()
+    done = world.process(message("meter-1", now, power=1), message("meter-2", now, power=1))
+    assert len(done.points) == 1
+    assert done.refusals.readings == {Reason.SUSPENDED: 1}
+    assert world.ring.unusable == {gone.incarnation}

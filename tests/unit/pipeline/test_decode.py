@@ -34,11 +34,11 @@ def test_a_batch_becomes_columns() -> None:
         b'{"time":"2024-05-01T14:00:00.25+02:00","rev":3,"valve":-0.5}',
         b'[{"time":1714564800250,"battery":99},{"time":1714564800251,"battery":98}]',
         b"nothing",
-        b'{"rev":4294967295,"target_temperature":1e-3,"time":0}',
+        b'{"rev":99,"target_temperature":1e-3,"time":0}',
     )
     assert readings.message == [0, 1, 2, 2, 4]
     assert readings.time == [NS, NS, NS, NS + 1_000_000, 0]
-    assert readings.revision == [0, 3, 0, 0, 4294967295]
+    assert readings.revision == [0, 3, 0, 0, 99]
     assert readings.untimed == set()
     expected = np.full((5, 8), np.nan)
     expected[0, [0, 2, 3, 4]] = 21.5, 40.1, 1250, 12345.678
@@ -101,7 +101,7 @@ def test_an_empty_batch_and_one_of_refusals_alone_have_no_rows() -> None:
         b'{"time":true,"power":1}',
         b'{"time":[1],"power":1}',
         b'{"time":1714564800250,"rev":-1,"power":1}',
-        b'{"time":1714564800250,"rev":4294967296,"power":1}',
+        b'{"time":1714564800250,"rev":100,"power":1}',
         b'{"time":1714564800250,"rev":1.0,"power":1}',
         b'{"time":1714564800250,"rev":true,"power":1}',
         b'{"time":1714564800250,"rev":null,"power":1}',
@@ -280,7 +280,7 @@ def test_a_refusal_holds_nothing_of_the_payload() -> None:
 _value = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
 _object = st.fixed_dictionaries(
     {"time": st.integers(0, 9_223_372_036_854)},
-    optional={"rev": st.integers(0, 2**32 - 1), **dict.fromkeys(NAMES, _value)},
+    optional={"rev": st.integers(0, 99), **dict.fromkeys(NAMES, _value)},
 )
 
 
