@@ -16,6 +16,17 @@ from firmware_sim.errors import UsageFault
 _OTHERS = 0o077  # permission bits that give a file to other users
 
 
+class _Closing(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho leaves to Python's collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """Files are PEM, but for the password's, which holds it alone; without `ca_file`, the system's authorities."""
@@ -39,13 +50,19 @@ class Login:
             return
         if (self.certificate_file is None) != (self.key_file is None):
             raise UsageFault("--certificate-file and --key-file go together")
-        ca, certificate, key = (None if path is None else str(path) for path in files)
         try:
-            # A password that is wrong for sure: without any, OpenSSL would ask at the terminal.
-            client.tls_set(ca, certificate, key, keyfile_password="-")  # noqa: S106
+            client.tls_set_context(self._context())
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no PEM"
             raise UsageFault(f"--ca-file, --certificate-file or --key-file: {str(reason).lower()}") from error
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.sslsocket_class = _Closing
+        if self.certificate_file is not None:
+            # A password that is wrong for sure: without any, OpenSSL would ask at the terminal.
+            context.load_cert_chain(self.certificate_file, self.key_file, password="-")  # noqa: S106
+        return context
 
     def _password(self) -> str | None:
         if self.password_file is None:

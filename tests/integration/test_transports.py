@@ -27,9 +27,6 @@ from gateway.transport.ingest import session as session_module
 
 PATIENCE_S = 60.0
 TOPIC = "glomska/demo/thermostat-1/readings"
-
-# paho leaves a socket whose handshake fails to Python, which closes it and says so.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 Opening = Callable[..., contextlib.AbstractContextManager[Session]]
 
 

@@ -46,6 +46,17 @@ _SECOND = 1_000_000_000
 _AT_LEAST_ONCE = 1
 
 
+class _Closing(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho leaves to Python's collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as the library calls it
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class LegacyConnection:
     """Made by `open`. One thread reads; any may acknowledge."""
 
@@ -144,6 +155,7 @@ class LegacyConnection:
         if terms.username is not None:
             client.username_pw_set(terms.username, None if terms.password is None else terms.password.decode())
         if terms.tls is not None:
+            terms.tls.context.sslsocket_class = _Closing
             client.tls_set_context(terms.tls.context)
         client.connect_timeout = HANDSHAKE_S
         client.on_connect, client.on_subscribe, client.on_message = self._connected, self._granted, self._arrived
