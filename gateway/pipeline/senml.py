@@ -29,7 +29,7 @@ from gateway.policy.rules import Quantity
 
 VERSION = 10
 ABSOLUTE = 2**28  # seconds; a smaller time is relative to now: RFC 8428 section 4.5.3
-_LABELS: Mapping[object, str] = {
+_LABELS: Mapping[int, str] = {
     -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip

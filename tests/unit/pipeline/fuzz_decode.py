@@ -1,4 +1,4 @@
-"""Payloads nobody would send, and the books that decode must balance over them.
+"""Payloads nobody would send, and the books that decode must balance over them: JSON, CBOR, and on mapped topics.
 
 `python -m tests.unit.pipeline.fuzz_decode 1000000` is the long form; the suite runs a short one. One seed gives the
 same payloads on every machine.
@@ -15,15 +15,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 import cbor2
 import numpy as np
 
 from gateway.model.clear import Readings, Refusals
-from gateway.model.sealed import REVISION_MAX
+from gateway.model.ids import Controller
+from gateway.model.sealed import REVISION_TAKEN
 from gateway.pipeline import cbor, senml
 from gateway.pipeline.decode import Decoder
+from gateway.pipeline.mapped import Clock, Mapping, Scale, TimeFormat, Wanted
 from gateway.pipeline.times import NS_MAX
+from gateway.pipeline.topics import TopicPattern
 from gateway.policy.rules import Mode, Quantity
 
 MAX_PAYLOAD = 4096
@@ -42,13 +46,39 @@ QUANTITIES = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+SCALES = {"C": Scale(), "F": Scale(zero=32, factor=5 / 9)}
+
+
+@dataclass(frozen=True)
 class Message:
     """What decode sees of an arrival."""
 
     payload: bytes
     content_type: str | None = None
     topic: str = "glomska/nordhem/thermostat-7/readings"
+
+
+MAPPED = ("tele/plug-1/SENSOR", "zigbee2mqtt/valve-1")
+MAPPINGS = [
+    Mapping(
+        pattern=TopicPattern("tele/{device}/SENSOR", Controller("home")),
+        wanted=(
+            Wanted(number=0, at=(("AM2301", "Temperature"), ("DS", "1")), unit_at=("TempUnit",), units=SCALES),
+            Wanted(number=3, at=(("ENERGY", "Power"), ("ENERGY", "Power", "1"))),
+            Wanted(number=4, at=(("ENERGY", "Total"),), scale=Scale(zero=1, factor=1e300)),
+        ),
+        clock=Clock(
+            at=("Time",),
+            formats=(TimeFormat.RFC3339, TimeFormat.LOCAL, TimeFormat.UNIX_S),
+            zone=ZoneInfo("Europe/Stockholm"),
+        ),
+    ),
+    Mapping(
+        pattern=TopicPattern("zigbee2mqtt/{device}", Controller("home")),
+        wanted=(Wanted(number=6, at=(("valve",), ("temperature",))), Wanted(number=0, at=((),))),
+        clock=Clock(at=("time",), formats=(TimeFormat.UNIX_MS, TimeFormat.LOCAL), required=False),
+    ),
+]
 
 
 def decoded(*payloads: bytes, content_type: str | None = None) -> tuple[Readings, Refusals]:
@@ -70,7 +100,7 @@ def audit(messages: list[Message], readings: Readings, refusals: Refusals) -> No
     assert not np.isinf(readings.values).any()
     assert not np.isnan(readings.values).all(axis=1).any()
     assert all(type(t) is int and 0 <= t <= NS_MAX for t in readings.time)
-    assert all(type(r) is int and 0 <= r <= REVISION_MAX for r in readings.revision)
+    assert all(type(r) is int and 0 <= r <= REVISION_TAKEN for r in readings.revision)
     names = set(zip(readings.message, readings.time, readings.revision, strict=True))
     assert len(names) == n, "two rows of one message share a point's name"
     assert readings.untimed <= set(readings.message)
@@ -80,7 +110,11 @@ def audit(messages: list[Message], readings: Readings, refusals: Refusals) -> No
 
 def agree(decoder: Decoder, messages: list[Message], readings: Readings) -> int:
     """Single objects of which all was taken read the same with care; how many there were."""
-    single = [row for row, i in enumerate(readings.message) if messages[i].payload.lstrip()[:1] == b"{"]
+    single = [
+        row
+        for row, i in enumerate(readings.message)
+        if messages[i].payload.lstrip()[:1] == b"{" and messages[i].topic not in MAPPED
+    ]
     for row in single:
         found = decoder._read_with_care(messages[readings.message[row]], NOW).settle()
         values = {number: float(v) for number, v in enumerate(readings.values[row]) if not np.isnan(v)}
@@ -89,27 +123,30 @@ def agree(decoder: Decoder, messages: list[Message], readings: Readings) -> int:
 
 
 def payloads(seed: int) -> Iterator[Message]:
-    """Messages without end: valid ones, mutations of them, JSON, CBOR and SenML of any shape, noise."""
+    """Messages without end: valid ones, mutations of them, JSON, CBOR and SenML of any shape, mapped ones, noise."""
     rng = random.Random(seed)
     text: list[Callable[[random.Random], bytes]] = [*[_flat] * 5, _flat_list, *[_senml] * 3, _any_json, _noise, _deep]
-    makers = [*text, *[_cbor] * 5, _any_cbor, _deep_cbor]
+    makers = [*text, *[_cbor] * 5, _any_cbor, _deep_cbor, *[_mapped] * 5]
     types = [*[None] * 9, "application/json", "application/senml+json", "Application/SenML+JSON; v=1", "text/plain"]
     types += ["application/cbor", "application/senml+cbor"]
     while True:
-        payload = rng.choice(makers)(rng)
+        maker = rng.choice(makers)
+        payload = maker(rng)
         for _ in range(rng.choice((0, 0, 0, 0, 0, 1, 1, 3))):
             payload = _mutated(rng, payload)
-        yield Message(payload, rng.choice(types))
+        topic = rng.choice(MAPPED) if maker is _mapped or rng.random() < 0.05 else Message.topic
+        yield Message(payload, rng.choice(types), topic)
 
 
 def run(count: int, seed: int) -> Counter[str]:
     """Decode and audit `count` messages; how they ended: as rows, or refused by reason."""
-    source, decoder, ends = payloads(seed), Decoder(QUANTITIES, MAX_PAYLOAD), Counter[str]()
+    source, decoder, ends = payloads(seed), Decoder(QUANTITIES, MAX_PAYLOAD, MAPPINGS), Counter[str]()
     for start in range(0, count, BATCH):
         messages = list(islice(source, min(BATCH, count - start)))
         refusals = Refusals()
         readings = decoder(messages, NOW, refusals)
         audit(messages, readings, refusals)
+        ends["mapped"] += len({i for i in readings.message if messages[i].topic in MAPPED})
         ends["read twice"] += agree(decoder, messages, readings)
         ends["rows of messages"] += len(set(readings.message))
         ends.update(reason.value for reason in refusals.message.values())
@@ -241,6 +278,29 @@ def _deep_cbor(rng: random.Random) -> bytes:
         (b"\x81", b"\x9f", b"\xa1\x00", b"\xc4\x82", b"\xd8\x1c\x81", b"\xbfdtime", b"\x9b" + b"\xff" * 8)
     )
     return opening * rng.choice((1, 2, 3, 5, 50, MAX_PAYLOAD // len(opening))) + b"\x00" * rng.randrange(2)
+
+
+def _mapped(rng: random.Random) -> bytes:
+    """What Tasmota or Zigbee2MQTT might say, and what neither would."""
+    power = rng.choice((_number(rng), f"[{_number(rng)},{_number(rng)}]"))
+    members = [
+        (
+            "Time",
+            rng.choice(_TIMES) if rng.random() < 0.3 else f'"2025-{_digits(rng, 12)}-{_digits(rng, 31)}T02:30:00"',
+        ),
+        ("time", rng.choice(_TIMES)),
+        ("AM2301", f'{{"Temperature":{_number(rng)},"Humidity":{_number(rng)}}}'),
+        ("ENERGY", f'{{"Power":{power},"Total":{_number(rng)}}}'),
+        ("TempUnit", rng.choice(('"C"', '"F"', '"K"', *_OTHERS))),
+        ("valve", _number(rng)),
+        ("temperature", _number(rng)),
+        ("DS", f"[{_number(rng)},{_number(rng)}]"),
+    ]
+    return _object(rng.sample(members, k=rng.randrange(len(members) + 1)))
+
+
+def _digits(rng: random.Random, most: int) -> str:
+    return f"{rng.randint(1, most):02}"
 
 
 def _noise(rng: random.Random) -> bytes:

@@ -18,6 +18,7 @@ from gateway.pipeline.times import from_text
 from gateway.policy.load import load_policy
 from gateway.runtime.config import load_settings, resource
 from gateway.runtime.mappings import load_mappings
+from gateway.runtime.wiring import opened
 from tests.unit.pipeline.fuzz_decode import Message
 
 POLICY = load_policy(resource("policy.toml"))
@@ -87,6 +88,25 @@ def test_the_shipped_configuration_names_them(tmp_path: Path, monkeypatch: pytes
     assert found == tuple(tmp_path / "mappings" / path.name for path in SHIPPED.values())
     by_variable = load_settings(file, environ={"GLOMSKA_MQTT__MAPPINGS": '["a.toml", "/b.toml"]'})
     assert by_variable.mqtt.mappings == (tmp_path / "a.toml", Path("/b.toml"))
+
+
+def test_a_gateway_subscribes_to_mapped_topics_too_and_knows_whose_they_are(tmp_path: Path) -> None:
+    files = json.dumps([str(path) for path in SHIPPED.values()])
+    environ = {"GLOMSKA_STATE": str(tmp_path), "GLOMSKA_MQTT__MAPPINGS": files}
+    with opened(load_settings(environ=environ)) as house:
+        assert house.topics.filters == ("glomska/+/+/readings", "zigbee2mqtt/+", "tele/+/SENSOR")
+        assert house.topics.parse("tele/sensor-1/SENSOR") == ("home", "sensor-1")
+        assert [len(mapping.wanted) for mapping in house.mappings] == [7, 4]
+
+
+def test_a_gateway_with_a_faulty_mapping_does_not_connect(tmp_path: Path) -> None:
+    file = written(tmp_path / "m.toml", GOOD.replace('"W"', '"kW"'))
+    environ = {"GLOMSKA_STATE": str(tmp_path), "GLOMSKA_MQTT__MAPPINGS": json.dumps([str(file)])}
+    with (
+        opened(load_settings(environ=environ)) as house,
+        pytest.raises(ConfigurationFault, match=r"m\.toml: quantity\.power\.unit: found \"kW\""),
+    ):
+        house.session(print)
 
 
 def test_units_are_converted_by_zero_and_factor(tmp_path: Path) -> None:
