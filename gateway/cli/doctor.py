@@ -40,7 +40,7 @@ def doctor(as_json: AsJson = False, config: Config = None) -> int:
     except ConfigurationFault as fault:
         findings = [_failed("configuration", fault)]
     else:
-        with opened(settings) as house:
+        with opened(settings, create=False) as house:
             findings = list(_findings(house))
     if as_json:
         checks = [{"name": f.name, "ok": f.ok, "detail": f.detail, "hint": f.hint} for f in findings]

@@ -61,7 +61,7 @@ def erase(
         if not as_json:
             typer.echo(f"✓ {_SAID[step]}")
 
-    with opened(load_settings(config)) as house:
+    with opened(load_settings(config), create=False) as house:
         controller, customer = find_subject(text, house.keystore)
         try:
             erased = house.erasures.erase(controller, customer, on_step=on_step)

@@ -56,7 +56,7 @@ def read(
     """
     form = form or (render.Format.JSON if as_json else render.Format.TABLE)
     render.judge(form, output)
-    with opened(load_settings(config)) as house:
+    with opened(load_settings(config), create=False) as house:
         first, last = _interval(start, end, house.clock.wall())
         controller, customer = find_subject(subject_text(subject), house.keystore)
         table = house.access.read(controller, customer, purpose=purpose, start=first, end=last)

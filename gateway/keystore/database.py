@@ -35,15 +35,16 @@ class KeyStore:
         self.path = path
 
     @classmethod
-    def open(cls, url: str, *, state: Path) -> KeyStore:
+    def open(cls, url: str, *, state: Path, create: bool = True) -> KeyStore:
         """Open, and bring the schema up to date.
 
         Args:
             url: `sqlite:///keys.db`, relative to `state`; four slashes for an absolute path.
             state: the state directory; created with mode 0700 when absent.
+            create: whether a key store that is not there is made.
 
         Raises:
-            ConfigurationFault: another scheme.
+            ConfigurationFault: another scheme, or nothing there.
             Unreachable: the file cannot be opened or written.
             IntegrityStop: the file is not a key store, or of a newer version.
         """
@@ -52,6 +53,9 @@ class KeyStore:
             message = "keys.url: only sqlite:///FILE is known"
             raise ConfigurationFault(message)
         path = state / rest
+        if not create and not path.exists():
+            message = f"there is no key store at {path}"
+            raise ConfigurationFault(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

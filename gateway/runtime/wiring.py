@@ -13,6 +13,7 @@ import resource as limits
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from gateway.clock import Clock, SystemClock
 from gateway.control.access import Access
@@ -20,7 +21,7 @@ from gateway.control.erasure import Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.role import Control
 from gateway.crypto import selftest
-from gateway.errors import ConfigurationFault
+from gateway.errors import ConfigurationFault, Unreachable
 from gateway.keys.custodian import Custodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
@@ -50,6 +51,7 @@ class House:
 
     settings: Settings
     clock: Clock
+    create: bool = True
 
     @cached_property
     def policy(self) -> Policy:
@@ -73,8 +75,8 @@ class House:
 
     @cached_property
     def keystore(self) -> KeyStore:
-        """Raises Unreachable, IntegrityStop."""
-        return KeyStore.open(self.settings.keys.url, state=self.settings.state)
+        """Raises ConfigurationFault, Unreachable, IntegrityStop."""
+        return KeyStore.open(self.settings.keys.url, state=self.settings.state, create=self.create)
 
     @cached_property
     def custodian(self) -> Custodian:
@@ -183,15 +185,29 @@ class House:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, *, clock: Clock | None = None) -> Iterator[House]:
-    """A house that is closed at the end. No core dumps from here on: they would hold keys."""
+def opened(settings: Settings, *, clock: Clock | None = None, create: bool = True) -> Iterator[House]:
+    """A house that is closed at the end. No core dumps from here on: they would hold keys.
+
+    Without `create`, a state directory that holds no key store is a fault, and is not made into one.
+    """
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    house = House(settings, clock or SystemClock())
+    house = House(settings, clock or SystemClock(), create)
+    if create:
+        _make_state(settings.state)
     try:
         yield house
     finally:
         house.close()
+
+
+def _make_state(directory: Path) -> None:
+    """For this user alone. Raises Unreachable."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as fault:
+        message = f"the state directory cannot be made: {fault.strerror}"
+        raise Unreachable(message, hint="check owner and mode of the directory above it") from None
 
 
 def _login(store: StoreSettings) -> Login | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -234,3 +235,16 @@ def test_on_a_full_disk_nothing_is_done(world: World, act: str, room: int) -> No
     assert path(world).read_bytes() == before
     assert len(world.read("anna")) == 0
     assert world.enrol("bo", "meter-2").enrolled == 1
+
+
+def test_a_lock_that_is_never_let_go_is_told_and_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped within an act holds it; whoever comes next must not hang without a word."""
+    ledger = world.ledger
+    monkeypatch.setattr("gateway.control.ledger.LOCK_S", 0.05)
+    with (ledger.path.parent / "lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unreachable, match=r"another process has held the ledger for 0 s"), ledger.locked():
+            pass
+        fcntl.flock(other, fcntl.LOCK_UN)
+    with ledger.locked():
+        assert ledger.append("enrol", "intent") == ledger.head.seq

@@ -202,3 +202,16 @@ def test_a_directory_is_relative_to_the_state(tmp_path: Path) -> None:
     open_custodian("file:kek", state=tmp_path).create(ONE, 1)
     open_custodian(f"file:{tmp_path}/abs", state=tmp_path / "state").create(ONE, 1)
     assert len(list((tmp_path / "kek").iterdir())) == len(list((tmp_path / "abs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever may write there can exchange a key, or destroy it."""
+    custodian = FileCustodian(tmp_path / "kek")
+    custodian.create(ONE, 1)
+    wrapped = custodian.wrap(ONE, 1, bytes(32))
+    (tmp_path / "kek").chmod(mode)
+    with pytest.raises(CustodianFault, match=rf"directory may be written by others \(mode {mode:04o}\)"):
+        custodian.unwrap(ONE, 1, wrapped)
+    (tmp_path / "kek").chmod(0o755)
+    assert custodian.unwrap(ONE, 1, wrapped) == bytes(32)
