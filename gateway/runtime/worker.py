@@ -106,6 +106,7 @@ class Worker:
         self._failure: BaseException | None = None
         self._said: dict[str, str] = {}
         self._alarmed: set[Incarnation] = set()
+        self._given_up = False
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
@@ -140,7 +141,13 @@ class Worker:
             self.stop()
 
     def _leave(self) -> None:
-        """Without the key store the lease just runs out, and that must not hide why the process ends."""
+        """Without the key store the lease just runs out, and that must not hide why the process ends.
+
+        It is left to run out, too, where a request was given up: the store may still carry it out, and whoever erases
+        counts with the deadlines of workers that are registered.
+        """
+        if self._given_up:
+            return
         try:
             self._ring.leave()
         except Unreachable as fault:
@@ -230,6 +237,7 @@ class Worker:
                 wait = max(wait, getattr(fault, "retry_after", None) or 0.0)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             if batch.points and self._stopping.wait(wait):
+                self._given_up = True
                 return False
         self.metrics.waiting = 0
         self._settle(batch)
