@@ -6,11 +6,27 @@ kept. After an erasure each of these is `erased`: counted, acknowledged, and not
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import sqlalchemy as sa
+from paho.mqtt import client as paho
+from paho.mqtt import publish as paho_publish
+
+from benchmarks.servers import Mosquitto
 from gateway.keystore import schema
 from gateway.model.sealed import Reason
-from tests.world import DAY, World, message
+from gateway.runtime.log import Log
+from gateway.runtime.metrics import Metrics
+from gateway.runtime.worker import Worker
+from gateway.transport.ingest import Delivery, Session
+from tests.world import DAY, Message, World, message
+
+PATIENCE_S = 60.0
 
 
 def counts(world: World) -> dict[str, int]:
@@ -70,3 +86,102 @@ def test_next_tenant_gets_only_what_is_theirs(world: World) -> None:
     assert world.publish("meter-1", before_moving, temperature=20).refusals.readings == {Reason.ERASED: 1}
     assert len(world.publish("meter-1", moved_in + 10**9, temperature=20).points) == 1
     assert len(world.read("bert")) == 1
+
+
+def session_at(broker: Mosquitto, world: World, client_id: str) -> Session:
+    return Session(
+        "127.0.0.1",
+        broker.port,
+        client_id,
+        ["glomska/+/+/readings"],
+        receive_maximum=1000,
+        keep_alive_s=30,
+        session_expiry_s=600,
+        max_packet_bytes=4096,
+        clock=world.clock,
+        on_state=lambda _: None,
+    )
+
+
+def waited_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.005)
+
+
+@contextmanager
+def gateway_at(broker: Mosquitto, directory: Path, client_id: str) -> Iterator[Metrics]:
+    """A new process of the gateway, as far as key store, store and broker can tell; drained at the end."""
+    world = World(directory)
+    session, log = session_at(broker, world, client_id), Log(stream=io.StringIO(), level="info")
+    worker = Worker(
+        session, world.ring, world.chain, world.store, world.clock, log, batch_points=500, batch_ms=20, poll_ms=20
+    )
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker.metrics
+    finally:
+        worker.stop()
+        thread.join(PATIENCE_S)
+        world.close()
+    assert not thread.is_alive()
+
+
+def publish(broker: Mosquitto, world: World, device: str, count: int, *, retain: bool = False) -> None:
+    """QoS 1; of retained messages the broker keeps the last."""
+    now = world.clock.wall()
+    sent = [message(device, now - n * 60 * 10**9, temperature=21.5) for n in range(count)]
+    paho_publish.multiple(
+        [(each.topic, each.payload, 1, retain) for each in sent], "127.0.0.1", broker.port, protocol=paho.MQTTv5
+    )
+
+
+def received(session: Session, count: int) -> list[Delivery]:
+    """That many messages, none of them acknowledged."""
+    deliveries: list[Delivery] = []
+
+    def have() -> bool:
+        delivery = session.receive(0.1)
+        deliveries.extend([delivery] if delivery else [])
+        return sum(len(d.arrivals) for d in deliveries) >= count
+
+    waited_for(have)
+    return deliveries
+
+
+def test_a_broker_delivers_again_and_retains_in_vain(world: World) -> None:
+    world.enrol("anna", "meter-1", "meter-2")
+    with Mosquitto() as broker:
+        first = session_at(broker, world, "gateway")
+        first.connect()
+        publish(broker, world, "meter-1", 30)
+        publish(broker, world, "meter-2", 1, retain=True)
+        for delivery in received(first, 31):  # it stores them and ends before it acknowledges
+            arrivals = [Message(arrival.topic, bytes(arrival.payload)) for arrival in delivery.arrivals]
+            world.store.write(world.process(*arrivals).points)
+        first.close()
+        assert len(world.points()) == 31
+        publish(broker, world, "meter-1", 5)  # which wait for it in the broker
+
+        world.erase("anna")
+        before = counts(world)
+
+        with gateway_at(broker, world.directory, "gateway") as again:
+            waited_for(lambda: sum(again.refused.values()) + again.stored >= 36)
+        assert (again.stored, again.refused, again.refused_readings) == (0, {Reason.ERASED: 36}, {Reason.ERASED: 36})
+        assert again.redelivered == 31
+
+        with gateway_at(broker, world.directory, "another") as new:
+            waited_for(lambda: sum(new.refused.values()) + new.stored >= 1)
+        assert (new.stored, new.refused) == (0, {Reason.ERASED: 1})  # what the broker retained
+
+        assert counts(world) == before
+        assert before["routes"] == before["records"] == 0
+        assert world.points() == []
+
+        with gateway_at(broker, world.directory, "gateway") as last:  # all of it was acknowledged
+            publish(broker, world, "meter-1", 1)
+            waited_for(lambda: sum(last.refused.values()) + last.stored >= 1)
+        assert last.refused == {Reason.ERASED: 1}
