@@ -26,7 +26,6 @@ RouteId = NewType("RouteId", bytes)
 
 IDENTIFIER_BYTES = 128
 ID_BYTES = 16
-EPOCH_MAX = 12 * (9999 - 1970) + 11
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/+#]")  # the control characters of Unicode, all 65, and MQTT's own signs
 
 
