@@ -13,7 +13,7 @@ from hashlib import blake2b, md5, sha1, sha256, sha512
 
 import sqlalchemy as sa
 
-from gateway.crypto.derive import Label, lp
+from gateway.crypto.derive import Label, expand, lp
 from gateway.keystore import schema
 from tests.world import CANARY, CONTROLLER, World
 
@@ -27,7 +27,7 @@ def haystack(world: World) -> bytes:
 
 
 def found_bytes(world: World) -> list[bytes]:
-    """Whatever could serve as a key: every blob of the key store, in whole and in parts of 32 bytes."""
+    """Whatever could serve as a key: every blob of the key store, in whole and in parts of 32 bytes, also expanded."""
     with world.keystore.snapshot() as tx:
         blobs = {
             value
@@ -36,7 +36,8 @@ def found_bytes(world: World) -> list[bytes]:
             for value in row
             if isinstance(value, bytes)
         }
-    return sorted({part for blob in blobs for part in (blob, blob[:32], blob[13:45], blob[-32:])})
+    parts = {part for blob in blobs for part in (blob, blob[:32], blob[1:33], blob[13:45], blob[-32:])}
+    return sorted(parts | {expand(part, label.value) for part in parts for label in (Label.ROUTE, Label.FENCE)})
 
 
 def spellings(kind: str, name: str) -> Iterator[bytes]:

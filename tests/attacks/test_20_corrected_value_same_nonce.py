@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 
+from gateway.crypto.derive import KEY_BYTES
+from gateway.keys.handle import SubjectKey
+from gateway.model.ids import Incarnation, KeyEpoch, KeyId, new_id, parse_controller, parse_device
 from gateway.model.sealed import SealedPoint
 from tests.world import World
 
@@ -35,6 +38,21 @@ def test_a_correction_is_another_field_under_another_nonce(world: World) -> None
     assert difference(sealed(first), sealed(again)) != bytes(4)  # the same value does not even look the same
     table = world.read("anna")
     assert (table.value.tolist(), table.revision.tolist()) == ([20.0], [1])
+
+
+def test_the_revision_alone_makes_another_ciphertext() -> None:
+    """Also where both would be written to one field."""
+    key = SubjectKey(
+        bytes(KEY_BYTES),
+        controller=parse_controller("one"),
+        incarnation=Incarnation(new_id()),
+        key_class="telemetry",
+        version=1,
+        base=600,
+        key_id=KeyId(new_id()),
+    ).series(parse_device("d"), KeyEpoch(676), area="SE3")
+    first, second = (key.seal("s_1", 1_780_000_000_000_000_000, revision, packed(20)) for revision in (0, 1))
+    assert first[:-16] != second[:-16]
 
 
 def test_a_redelivered_first_version_does_not_undo_a_correction(world: World) -> None:

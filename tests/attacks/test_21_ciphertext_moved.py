@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.crypto import envelope
 from gateway.crypto.derive import KEY_BYTES
 from gateway.errors import VerificationFailed
 from gateway.keys.handle import SeriesKey, SubjectKey, encode_values
-from gateway.model.ids import Incarnation, KeyEpoch, KeyId, new_id, parse_controller, parse_device
-from gateway.model.sealed import SealedPoint
+from gateway.model.ids import Incarnation, KeyEpoch, KeyId, Pseudonym, new_id, parse_controller, parse_device
+from gateway.model.sealed import SealedPoint, Series
 from tests.world import World
 
 TIME, EPOCH, FIELD = 1_780_000_000_000_000_000, KeyEpoch(676), "s_1d"
@@ -62,6 +63,41 @@ def test_it_does_not_open_elsewhere(move: str) -> None:
     (value,) = encode_values([series().seal(FIELD, TIME, 0, PLAIN)])
     with pytest.raises(VerificationFailed, match="a stored reading does not open"):
         MOVES[move](value)
+
+
+PLACE: dict[str, object] = {
+    "controller": parse_controller("one"),
+    "domain": "store",
+    "name": Pseudonym("p"),
+    "epoch": EPOCH,
+    "version": 1,
+    "measurement": "telemetry",
+    "schema": 1,
+}
+OTHER: dict[str, object] = {
+    "controller": parse_controller("two"),
+    "domain": "partner",
+    "name": Pseudonym("q"),
+    "epoch": EPOCH + 1,
+    "version": 2,
+    "measurement": "billing",
+    "schema": 2,
+}
+
+
+def placed(place: dict[str, object]) -> SeriesKey:
+    """One and the same key, said to stand elsewhere."""
+    prefix = envelope.series_aad(**place)  # type: ignore[arg-type]
+    return SeriesKey(Series("telemetry", Pseudonym("p"), "SE3", KeyId(b"")), SECRET, prefix, schema=1)
+
+
+@pytest.mark.parametrize("part", PLACE)
+def test_it_does_not_open_elsewhere_under_the_same_key(part: str) -> None:
+    """Most of a place is in the key as well: that alone would do, and so must what the seal is bound to."""
+    (value,) = encode_values([placed(PLACE).seal(FIELD, TIME, 0, PLAIN)])
+    assert placed(PLACE).open(FIELD, TIME, 0, value) == PLAIN
+    with pytest.raises(VerificationFailed, match="a stored reading does not open"):
+        placed(PLACE | {part: OTHER[part]}).open(FIELD, TIME, 0, value)
 
 
 def test_every_bit_counts() -> None:
