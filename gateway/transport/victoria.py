@@ -15,16 +15,13 @@ What differs from the other stores, by its nature:
   `/internal/force_flush` changes that, but making a snapshot writes all of it to disk first, index included. So every
   write and every delete ends with a snapshot, which is removed again. See ADR 0017.
 
-A metric is `MEASUREMENT_FIELD`; the label `measurement` keeps the two apart, since both may contain `_`. An answer
-cached for a series that was not there yet could be given for a second after it is: each selector is made unlike all
-others.
+A metric is `MEASUREMENT_FIELD`; the label `measurement` keeps the two apart, since both may contain `_`.
 
 Source: VictoriaMetrics documentation; behaviour seen on 1.79.5.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 import urllib.parse
@@ -58,7 +55,6 @@ _FLAG = re.compile(rb'^flag\{name="(dedup\.minScrapeInterval|retentionPeriod)", 
 _VERSION = re.compile(rb'^vm_app_version\{[^}]*short_version="([^"]*)"', re.MULTILINE)
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)([hdwy]?)")
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24, "": 31 * 24}
-_unlike = itertools.count()
 
 
 class _Exported(msgspec.Struct):
@@ -242,7 +238,7 @@ class VictoriaStore:
 
 
 def _selector(measurement: str, pseudonyms: Sequence[str]) -> str:
-    """Of these series; unlike any selector before it."""
+    """Of these series. Raises ValueError for what is no pseudonym."""
     names = "|".join(checked(pseudonyms))
     text = measurement.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'{{measurement="{text}",series=~"{names}",__name__!="{next(_unlike)}"}}'
+    return f'{{measurement="{text}",series=~"{names}"}}'
