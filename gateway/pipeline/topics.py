@@ -53,6 +53,14 @@ class TopicPattern:
             return Controller(controller), DeviceId(device)
         return None
 
+    def filter_of(self, controller: Controller) -> str | None:
+        """The filter of this controller's topics alone; None where the pattern is another's."""
+        if not isinstance(self._controller, int):
+            return self.filter if self._controller == controller else None
+        levels = ["+" if level is None else level for level in self._levels]
+        levels[self._controller] = controller
+        return "/".join(levels)
+
     def overlaps(self, other: TopicPattern) -> bool:
         """Whether one topic could match both patterns."""
         return len(self._levels) == len(other._levels) and all(
@@ -82,6 +90,11 @@ class Topics:
             raise ConfigurationFault("\n".join(faults))
         self._patterns += tuple(mapped)
         self.filters = tuple(pattern.filter for pattern in self._patterns)
+
+    def filters_of(self, controller: Controller) -> tuple[str, ...]:
+        """The filters of one controller's topics."""
+        filters = (pattern.filter_of(controller) for pattern in self._patterns)
+        return tuple(one for one in filters if one is not None)
 
     def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
         """Controller and device that `topic` names, or None: the message is refused as `topic`."""

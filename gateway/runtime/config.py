@@ -26,6 +26,7 @@ import platformdirs
 from pydantic import Field, field_validator
 
 from gateway.errors import ConfigurationFault
+from gateway.model.ids import is_identifier
 from gateway.pipeline.topics import Topics
 from gateway.policy.document import Faults, Table, read_toml, shown
 from gateway.runtime.environment import overlay
@@ -69,6 +70,14 @@ class MqttSettings(Table):
         (),
         description="Files that say how messages of foreign firmware are read; their topics are subscribed to as well. "
         "`mappings/zigbee2mqtt.toml` and `mappings/tasmota.toml` come with the gateway. See docs/formats.",
+    )
+    connection_per: Literal["gateway", "controller"] = Field(
+        "gateway",
+        description="`controller`: one connection and queue for each, named `client_id`-controller, so that none holds "
+        "up another; for those that are enrolled, also while it runs, and those in `controllers`.",
+    )
+    controllers: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (), description="Controllers that have their connection before their first customer is enrolled."
     )
     allow_plaintext: bool = Field(
         default=False,
@@ -345,6 +354,11 @@ def _judge_mqtt(faults: Faults, mqtt: MqttSettings) -> None:
         if trouble:
             faults.note("mqtt.password_file", trouble)
     _judge_tls(faults, mqtt)
+    if mqtt.controllers and mqtt.connection_per == "gateway":
+        faults.add("mqtt.controllers", found="a list", allowed='nothing, or connection_per = "controller"')
+    for name in mqtt.controllers:
+        if not is_identifier(name):
+            faults.add("mqtt.controllers", found="what is no identifier", allowed="names of controllers, as in topics")
 
 
 def _judge_tls(faults: Faults, mqtt: MqttSettings) -> None:

@@ -25,7 +25,9 @@ from gateway.errors import ConfigurationFault, Unreachable
 from gateway.keys.custodian import Custodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
+from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
+from gateway.model.ids import Controller
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
@@ -37,7 +39,7 @@ from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
 from gateway.runtime.secret import read_secret
 from gateway.runtime.worker import Worker
-from gateway.transport.ingest import Session
+from gateway.transport.ingest import Session, Sessions
 from gateway.transport.store import Installable, Login, Store, numbers_only, open_store
 
 _HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
@@ -134,16 +136,24 @@ class House:
         selftest.run()
 
     def session(
-        self, on_state: Callable[[str], None], *, client_id: str | None = None, session_expiry_s: int | None = None
+        self,
+        on_state: Callable[[str], None],
+        *,
+        client_id: str | None = None,
+        session_expiry_s: int | None = None,
+        controller: Controller | None = None,
     ) -> Session:
-        """The session that is configured, or another one on the same terms. Raises ConfigurationFault."""
+        """The session that is configured, one controller's part of it, or another on the same terms.
+
+        Raises ConfigurationFault.
+        """
         mqtt = self.settings.mqtt
         host, port = mqtt.address
         return Session(
             host,
             port,
-            client_id or mqtt.client_id,
-            self.topics.filters,
+            client_id or (mqtt.client_id if controller is None else f"{mqtt.client_id}-{controller}"),
+            self.topics.filters if controller is None else self.topics.filters_of(controller),
             receive_maximum=mqtt.receive_maximum,
             keep_alive_s=mqtt.keep_alive_s,
             session_expiry_s=session_expiry_s or mqtt.session_expiry_s,
@@ -156,12 +166,28 @@ class House:
             version=mqtt.version,
         )
 
+    def sessions(self, on_state: Callable[[str], None]) -> Session | Sessions:
+        """All that the gateway receives by. Raises ConfigurationFault."""
+        mqtt, parse = self.settings.mqtt, self.topics.parse
+        if mqtt.connection_per == "gateway":
+            return self.session(on_state)
+
+        def known() -> set[str]:
+            with self.keystore.snapshot() as tx:
+                return {*mqtt.controllers, *lineages.all_controllers(tx)}
+
+        def bound(controller: str, topic: str) -> bool:
+            named = parse(topic)
+            return named is None or named[0] == controller  # what names nobody is refused further on
+
+        return Sessions(lambda name: self.session(on_state, controller=Controller(name)), known=known, bound=bound)
+
     def worker(self, log: Log) -> Worker:
         """The ingesting process. Raises what its parts raise."""
         self.self_test()
         _calm_collector()
         mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
-        session = self.session(lambda state: log.event("broker", state=state))
+        session = self.sessions(lambda state: log.event("broker", state=state))
         lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
         ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
         return Worker(

@@ -48,7 +48,9 @@ _WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
 class Receives(Protocol):
     """Where deliveries come from, as the worker needs it: a session at a broker, or history. See `ingest.Session`."""
 
-    counters: Counters
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
 
     def connect(self) -> None:
         """Begin. Raises Unreachable."""

@@ -117,6 +117,11 @@ class Session:
         self._connected_at = self._retry_at = self._look_at = 0
         self._tls_version = 0
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
     def connect(self) -> None:
         """The first connection: dial, CONNECT, SUBSCRIBE. Raises Unreachable."""
         with self._reading:

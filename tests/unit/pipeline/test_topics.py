@@ -138,3 +138,11 @@ def test_patterns_of_mappings_are_subscribed_to_and_parsed_as_well() -> None:
     assert topics.filters == ("glomska/+/+/readings", "tele/+/SENSOR")
     assert topics.parse("tele/plug-1/SENSOR") == ("home", "plug-1")
     assert topics.parse("glomska/nordhem/plug-1/readings") == ("nordhem", "plug-1")
+
+
+def test_one_controllers_filters_hold_its_topics_alone() -> None:
+    own, other = Controller("nordhem"), Controller("sydvatt")
+    mapped = TopicPattern("zigbee2mqtt/{device}", controller=own)
+    topics = Topics(["glomska/{controller}/{device}/readings", "{device}/of/{controller}"], [mapped])
+    assert topics.filters_of(own) == ("glomska/nordhem/+/readings", "+/of/nordhem", "zigbee2mqtt/+")
+    assert topics.filters_of(other) == ("glomska/sydvatt/+/readings", "+/of/sydvatt")
