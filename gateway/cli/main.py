@@ -19,6 +19,7 @@ from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
 from gateway.cli.erase import erase
 from gateway.cli.failure import report
+from gateway.cli.hand_over import hand_over
 from gateway.cli.import_history import import_history
 from gateway.cli.init import init
 from gateway.cli.policy import app as policy_app
@@ -56,7 +57,7 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (demo, init, run, enrol, read, erase, doctor):
+for _command in (demo, init, run, enrol, hand_over, read, erase, doctor):
     app.command()(_command)
 app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")

@@ -14,6 +14,7 @@ import typer
 from gateway import errors
 from gateway.cli.failure import Interrupted
 from gateway.cli.main import app
+from gateway.control import handover
 from gateway.control.enrolment_file import COLUMNS, OPTIONAL, REASONS
 from gateway.errors import GlomskaError
 
@@ -36,14 +37,17 @@ their beginning and not their end.
 **The enrolment file** is CSV in UTF-8. Its first line names the columns, in any order:
 `{",".join(COLUMNS)}`, and `{OPTIONAL[0]}` if wanted: those that the customer
 consents to, separated by `;` or blanks. Cells are not trimmed. An empty `valid_from` means now. A line that cannot be
-taken is refused by number and reason, all others are enrolled, and the exit code is 5; a first line that names other
-columns is an error, exit code 2, and nothing is enrolled.
+taken is refused by number and reason, and all others are enrolled; when all are refused, the exit code is 5. A first
+line that names other columns is an error, exit code 2, and nothing is enrolled. `hand-over` takes the same file:
+`customer` is who has the device from `valid_from` on.
 """
 
 
 def reference() -> str:
     """The whole page."""
     parts = [_HEAD, _table("## Why a line is not enrolled", ("reason", "because"), REASONS.items())]
+    own = [(reason, means) for reason, means in handover.REASONS.items() if reason not in REASONS]
+    parts.append(_table("## Why a device is not handed over, besides", ("reason", "because"), own))
     parts.append(_table("## Exit codes", ("exit", "code", "again?", "meaning"), _codes()))
     parts += [
         f"## {path}\n\n```text\n{text}\n```\n" for path, text in _helps(typer.main.get_command(app), "glomska", None)

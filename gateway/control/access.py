@@ -4,30 +4,27 @@
 
 A purpose must be declared, and live for this customer; it sees its own quantities only, no finer than its resolution.
 Who reads holds a lease like any worker, so an erasure waits for a read that is under way, and nothing is handed out
-that was opened after the key was gone. The log is a hash chain in the key store; the ledger's intents carry its head.
-
-    entry hash = SHA-256(previous hash, RFC 8785 form of {"at", "purpose", "incarnation", "starts", "ends", "readings"})
+that was opened after the key was gone. Of a device that changed hands each owner sees their own event times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rfc8785
 
 from gateway.clock import Clock
 from gateway.control import customer as customers
+from gateway.control.access_log import log_access
 from gateway.errors import VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import SeriesKey, SubjectKey
 from gateway.keys.lease import Lease
 from gateway.keys.subject import Subject, find_choices, find_devices, open_subject
-from gateway.keystore import acts
+from gateway.keystore import subjects, workers
 from gateway.keystore.database import KeyStore
 from gateway.model.clear import Values, pack_plan, unpack
 from gateway.model.ids import Controller, CustomerId, DeviceId, Incarnation, KeyEpoch, epoch_of
@@ -51,10 +48,11 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """One customer, opened under a lease."""
+    """One customer, opened under a lease, as of one generation: devices, and the event times that each was theirs."""
 
     subject: Subject
-    devices: list[DeviceId]
+    owned: dict[DeviceId, list[tuple[int, int]]]
+    generation: int
 
 
 class Access:
@@ -86,65 +84,56 @@ class Access:
             VerificationFailed: a stored reading does not open.
             CustodianFault, LeaseOver, Unreachable: nothing was read.
         """
-        declared = self._policy.purpose(purpose)
         start, end = max(start, 0), min(end, _LAST)
         lease = Lease(self._keystore, self._clock, lease_s=self._lease_s, deadline_s=0)
-        generation = lease.register()
+        lease.register()
         try:
             opened = self._open(controller, customer, purpose)
-            table = _Reader(self._policy, declared, opened, self._store, lease).table(start, end)
+            table = self._table(opened, purpose, lease, start, end)
             lease.require()
-            if lease.look() != generation:
+            if lease.look() != opened.generation:
                 self._still_living(opened.subject.incarnation)
-            self._log(
-                purpose=purpose,
-                controller=controller,
-                incarnation=opened.subject.incarnation,
-                start=start,
-                end=end,
-                readings=len(table),
-            )
+            self._log(controller, opened, purpose, start, end, len(table))
         finally:
             lease.leave()
         return table
 
+    def _table(self, opened: _Opened, purpose: str, lease: Lease, start: int, end: int) -> Table:
+        return _Reader(self._policy, self._policy.purpose(purpose), opened, self._store, lease).table(start, end)
+
     def _open(self, controller: Controller, customer: CustomerId, purpose: str) -> _Opened:
+        self._policy.purpose(purpose)
         with self._keystore.snapshot() as tx:
+            generation = workers.generation(tx)
             lineage = customers.open_lineage(tx, self._custodian, controller)
             incarnation = customers.find_incarnation(tx, lineage, customer)
             subject = open_subject(lineage, incarnation, customers.living_keys(tx, incarnation))
             may_read(self._policy, purpose, in_force(find_choices(tx, subject), self._clock.wall()))
-            devices = list(dict.fromkeys(owned.device for owned in find_devices(tx, subject)))
-        return _Opened(subject, devices)
+            routes = {route.route_id: route for route in subjects.routes_of(tx, incarnation)}
+            owned: dict[DeviceId, list[tuple[int, int]]] = {}
+            for device in find_devices(tx, subject):
+                route = routes[device.route_id]
+                ends = _LAST if route.valid_to is None else route.valid_to
+                owned.setdefault(device.device, []).append((route.valid_from, ends))
+        return _Opened(subject, owned, generation)
 
     def _still_living(self, incarnation: Incarnation) -> None:
         with self._keystore.snapshot() as tx:
             customers.living_keys(tx, incarnation)
 
-    def _log(  # noqa: PLR0913 - the parts of an entry
-        self, *, purpose: str, controller: Controller, incarnation: Incarnation, start: int, end: int, readings: int
+    def _log(  # noqa: PLR0913, PLR0917 - the parts of an entry
+        self, controller: Controller, opened: _Opened, purpose: str, start: int, end: int, readings: int
     ) -> None:
-        now = self._clock.wall()
-        entry: dict[str, str | int] = {
-            "at": str(now),
-            "purpose": purpose,
-            "incarnation": incarnation.hex(),
-            "starts": str(start),
-            "ends": str(end),
-            "readings": readings,
-        }
         with self._keystore.act() as tx:
-            entry_hash = sha256(acts.access_head(tx) + rfc8785.dumps(entry)).digest()
-            acts.add_access(
+            log_access(
                 tx,
-                at=now,
+                at=self._clock.wall(),
                 purpose=purpose,
                 controller=controller,
-                incarnation=incarnation,
+                incarnation=opened.subject.incarnation,
                 starts=start,
                 ends=end,
                 readings=readings,
-                entry_hash=entry_hash,
             )
 
 
@@ -175,7 +164,7 @@ class _Reader:
                     self._take_clear(device, point)
             for mask, rows in sealed.items():
                 self._take_sealed(mask, rows)
-        return self._columns.table(self._policy, self._opened.devices, self._purpose.resolution)
+        return self._columns.table(self._policy, self._opened.owned, self._purpose.resolution)
 
     def _series(
         self, versions: Sequence[tuple[int, SubjectKey]], start: int, end: int
@@ -185,7 +174,7 @@ class _Reader:
             series.series.pseudonym: (number, series)
             for _valid_from, key in versions
             for epoch in range(max(key.base, epoch_of(max(start, 0))), epoch_of(max(end - 1, 0)) + 1)
-            for number, device in enumerate(self._opened.devices)
+            for number, device in enumerate(self._opened.owned)
             for series in (key.series(device, KeyEpoch(epoch), area="", schema=self._policy.schema),)
         }
 
@@ -232,8 +221,11 @@ class _Columns:
         self._places.append(np.concatenate((place, fixed)))
         self._values.append(value)
 
-    def table(self, policy: Policy, devices: list[DeviceId], resolution: int) -> Table:
-        """In order of time, device, quantity; the highest revision, then the larger mask, of what is there twice."""
+    def table(self, policy: Policy, owned: Mapping[DeviceId, Sequence[tuple[int, int]]], resolution: int) -> Table:
+        """In order of time, device, quantity; the highest revision, then the larger mask, of what is there twice.
+
+        Only what was measured while the device was theirs: what was stored before a hand-over may be of after it.
+        """
         names = {q.number: q for q in policy.quantities}
         if not self._values:
             return Table(np.empty(0, np.int64), [], [], [], np.empty(0), np.empty(0, np.int64), {})
@@ -241,7 +233,13 @@ class _Columns:
         value = np.concatenate(self._values)
         spelled = np.zeros(max(names) + 1, dtype=np.int64)
         spelled[sorted(names, key=lambda n: names[n].name)] = range(len(names))
-        rows = _last_of((mask, revision), (time, device, number))
+        devices = list(owned)
+        theirs = np.zeros(len(time), dtype=bool)
+        for index, name in enumerate(devices):
+            for starts, ends in owned[name]:
+                theirs |= (device == index) & (time >= starts) & (time < ends)
+        kept = np.flatnonzero(theirs)
+        rows = kept[_last_of((mask[kept], revision[kept]), (time[kept], device[kept], number[kept]))]
         if resolution:  # the last reading of each interval, dated to its start
             start = time // (resolution * _SECOND) * (resolution * _SECOND)
             rows = rows[_last_of((time[rows],), (start[rows], device[rows], number[rows]))]
@@ -264,5 +262,5 @@ def _last_of(rising: tuple[Integers, ...], same: tuple[Integers, ...]) -> Intege
     differs = np.zeros(len(order), dtype=bool)
     for column in same:
         differs[:-1] |= np.diff(column[order]) != 0
-    differs[-1] = True
+    differs[-1:] = True
     return order[differs]

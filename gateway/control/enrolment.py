@@ -11,6 +11,7 @@ declared, or not one that asks for consent).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ class Result:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-class _LineRefused(Exception):
+class LineRefused(Exception):
     """One line is not taken; the argument is its reason."""
 
 
@@ -77,15 +78,18 @@ def enrol(  # noqa: PLR0913 - what an act on keys needs
         CustodianFault, Unreachable, Refused, IntegrityStop: the group under way was not taken, earlier ones were.
     """
     result = Result()
-    for group in _groups(lines):
+    for group in in_groups(lines):
         with control.act("enrol") as act:
-            _Group(act, control.clock.wall(), custodian, policy, group, new_incarnation=new_incarnation).take(result)
+            Group(act, control.clock.wall(), custodian, policy, group, new_incarnation=new_incarnation).take(result)
         progress(len(group))
     return result
 
 
-class _Group:
-    """One transaction's worth of lines, with everything they may touch read beforehand."""
+class Group:
+    """One transaction's worth of lines, with everything they may touch read beforehand.
+
+    `control.handover` takes lines the same way and differs in `_has` and `_claim`: who may have an owned device.
+    """
 
     def __init__(  # noqa: PLR0913
         self,
@@ -104,6 +108,7 @@ class _Group:
         self._fences: dict[bytes, list[rows.Fence]] = {}
         self._subjects: dict[Incarnation, Subject] = {}
         self._new_routes: list[rows.Route] = []
+        self._ended: list[rows.Route] = []
         self._new_records: list[rows.Record] = []
         self._new_keys: list[rows.Key] = []
         self._new_incarnations: list[Incarnation] = []
@@ -117,11 +122,13 @@ class _Group:
                     result.enrolled += 1
                 else:
                     result.already += 1
-            except _LineRefused as refusal:
+            except LineRefused as refusal:
                 result.refused.append((line.line, str(refusal)))
         if self._new_keys:
             subjects.add_keys(self._tx, self._new_keys, now=self._now)
         subjects.add_routes(self._tx, self._new_routes)
+        for route in self._ended:
+            subjects.end_route(self._tx, route)
         subjects.add_records(self._tx, self._new_records)
         self._act.outcome["incarnations"] = [i.hex() for i in self._new_incarnations]
         self._act.outcome["routes"] = [r.route_id.hex() for r in self._new_routes if r.kind == Kind.DEVICE]
@@ -155,18 +162,20 @@ class _Group:
                 self._subjects[incarnation] = open_subject(self._lineages[owners[incarnation]], incarnation, found)
 
     def _taken(self, line: Enrolment) -> bool:
-        """True when enrolled, False when it was already. Raises _LineRefused."""
+        """True when enrolled, False when it was already. Raises LineRefused."""
         lineage = self._lineages[line.controller]
         owner = self._owner(lineage, line)
-        for route in self._found(lineage, Kind.DEVICE, line.device):
-            if route.valid_to is None or line.valid_from < route.valid_to:
-                if owner is not None and route.incarnation == owner.incarnation:
-                    return False
-                raise _LineRefused("taken")
+        found = self._found(lineage, Kind.DEVICE, line.device)
+        routes = sorted((r for r in found if reaches(r.valid_to, line.valid_from)), key=lambda r: r.valid_from)
+        if routes and owner is not None and self._has(owner, line, routes[0]):
+            return False
+        self._claim(lineage, line, routes)
         fences = self._open_fences(lineage, line)
         choices = self._choices(line)
         if owner is None:
             owner = self._begin_life(lineage, line)
+        for route in routes:
+            self._end(route, line.valid_from)
         for fence in fences:
             subjects.bound_fence(self._tx, fence.fence_id, ends=line.valid_from)
             workers.raise_generation(self._tx)  # workers hold the fence without its end
@@ -176,34 +185,52 @@ class _Group:
             workers.raise_generation(self._tx)  # workers hold what this customer allowed before
         return True
 
+    def _has(self, owner: Subject, _line: Enrolment, route: rows.Route) -> bool:
+        """Whether the device is its customer's already: `route` is the first that reaches beyond the line's time."""
+        return route.incarnation == owner.incarnation
+
+    def _claim(self, _lineage: Lineage, _line: Enrolment, routes: list[rows.Route]) -> None:
+        """Whether the device can be had, with `routes` ended at the line's time. Raises LineRefused."""
+        if routes:
+            raise LineRefused("taken")
+
+    def _end(self, route: rows.Route, at: int) -> None:
+        ended = dataclasses.replace(route, valid_to=at)
+        for held in (self._routes[route.hash], self._new_routes):
+            held[:] = [ended if other.route_id == route.route_id else other for other in held]
+        self._ended.append(ended)
+
     def _owner(self, lineage: Lineage, line: Enrolment) -> Subject | None:
         """The customer's present life, or None when one is to begin."""
         for route in self._found(lineage, Kind.CUSTOMER, line.customer):
             if route.incarnation not in self._subjects:
-                raise _LineRefused("erased")
+                raise LineRefused("erased")
             return self._subjects[route.incarnation]
         marks = lineage.fence_hashes(Kind.CUSTOMER, line.customer)
         if any(self._fences.get(mark) for mark in marks) and not self._returning:
-            raise _LineRefused("erased")
+            raise LineRefused("erased")
         return None
 
     def _open_fences(self, lineage: Lineage, line: Enrolment) -> list[rows.Fence]:
         """Fences that this line would end. A time before the erasure belonged to whoever was erased."""
-        marks = lineage.fence_hashes(Kind.DEVICE, line.device)
-        covering = [
-            f for mark in marks for f in self._fences.get(mark, ()) if f.ends is None or line.valid_from < f.ends
-        ]
+        covering = self._covering(lineage, line)
         for fence in covering:
             erasure = acts.find_erasure(self._tx, fence.erasure)
             if fence.ends is not None or erasure is None or line.valid_from < erasure.requested:
-                raise _LineRefused("erased")
+                raise LineRefused("erased")
         return covering
+
+    def _covering(self, lineage: Lineage, line: Enrolment) -> list[rows.Fence]:
+        """Fences that hold something of after the line's time; one that was ended before it began holds nothing."""
+        marks = lineage.fence_hashes(Kind.DEVICE, line.device)
+        found = [f for mark in marks for f in self._fences.get(mark, ()) if reaches(f.ends, f.starts)]
+        return [f for f in found if reaches(f.ends, line.valid_from)]
 
     def _choices(self, line: Enrolment) -> list[dict[str, object]]:
         try:
             granted = consents(self._policy, line.purposes)
         except Refused:
-            raise _LineRefused("purpose") from None
+            raise LineRefused("purpose") from None
         return [{"purpose": name, "granted": yes, "effective": self._now} for name, yes in granted.items()]
 
     def _begin_life(self, lineage: Lineage, line: Enrolment) -> Subject:
@@ -242,7 +269,13 @@ class _Group:
         return [route for mark in lineage.route_hashes(kind, name) for route in self._routes.get(mark, ())]
 
 
-def _groups(lines: Iterable[Enrolment]) -> Iterator[list[Enrolment]]:
+def reaches(until: int | None, time: int) -> bool:
+    """Whether an interval of event time that ends before `until` (None: never) goes beyond `time`."""
+    return until is None or time < until
+
+
+def in_groups(lines: Iterable[Enrolment]) -> Iterator[list[Enrolment]]:
+    """The lines, some for each transaction."""
     group: list[Enrolment] = []
     for line in lines:
         group.append(line)

@@ -11,6 +11,7 @@ from gateway.errors import IntegrityStop
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import fences, incarnations, keys, records, routes, transitions
+from gateway.keystore.workers import raise_generation
 from gateway.model.ids import Controller, Incarnation, KeyId
 
 T = TypeVar("T")
@@ -20,12 +21,6 @@ _GROUP = 500  # bound parameters a statement
 def add_incarnation(tx: Transaction, incarnation: Incarnation, *, controller: Controller, now: int) -> None:
     """A new life of a customer."""
     tx.execute(incarnations.insert().values(incarnation=incarnation, controller=controller, created=now))
-
-
-def incarnation_exists(tx: Transaction, incarnation: Incarnation) -> bool:
-    """Whether this life was ever begun in this key store."""
-    found = tx.execute(sa.select(incarnations.c.incarnation).where(incarnations.c.incarnation == incarnation))
-    return found.one_or_none() is not None
 
 
 def add_keys(tx: Transaction, minted: Sequence[rows.Key], *, now: int) -> None:
@@ -54,12 +49,6 @@ def key_states(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, str]:
         query = sa.select(keys.c.key_id, keys.c.state).where(keys.c.key_id.in_(part))
         found |= {KeyId(row.key_id): row.state for row in tx.execute(query)}
     return found
-
-
-def count_states(tx: Transaction, controller: Controller) -> dict[str, int]:
-    """Number of keys in each state."""
-    query = sa.select(keys.c.state, sa.func.count()).where(keys.c.controller == controller).group_by(keys.c.state)
-    return {row[0]: row[1] for row in tx.execute(query)}
 
 
 def move_key(tx: Transaction, key_id: KeyId, *, state: str, now: int) -> None:
@@ -98,6 +87,12 @@ def find_routes(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Route]:
 def routes_of(tx: Transaction, incarnation: Incarnation) -> list[rows.Route]:
     """All routes of one incarnation."""
     return rows.many(rows.Route, tx.execute(routes.select().where(routes.c.incarnation == incarnation)))
+
+
+def end_route(tx: Transaction, ended: rows.Route) -> None:
+    """From `valid_to` on the device is another's; workers must learn of it at once, so the generation rises."""
+    tx.execute(routes.update().where(routes.c.route_id == ended.route_id).values(valid_to=ended.valid_to))
+    raise_generation(tx)
 
 
 def add_records(tx: Transaction, new: Sequence[rows.Record]) -> None:
