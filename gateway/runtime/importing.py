@@ -1,7 +1,7 @@
 """Import: history through the worker of `run`, with a memory of how far it came, and a purge of the source at the end.
 
     history = MeterFiles(load_mapping(file, house.policy), paths)
-    books = Import(house, history, log, remembered=[…]).run(on_settled=print)
+    books = Import(house, history, log, beside=[…]).run(on_settled=print)
 
 A source gives pages of rows; the worker stores or refuses each row and counts it. After every page the position and the
 counts are written to `STATE/imports/….json`, whose name is a hash of inode numbers, sizes and times: neither name nor
@@ -38,7 +38,7 @@ from gateway.runtime.worker import Worker
 from gateway.transport.history.playback import Page, Playback, Position
 from gateway.transport.history.translate import TOPIC
 
-ACT = "import"
+ACT, PURGE = "import", "purge-source"
 VERSION = 1
 _PAYLOAD_BYTES = 1 << 20  # no row of numbers is that long
 
@@ -56,6 +56,13 @@ class History(Protocol):
 
     def pages(self, position: Position | None) -> Iterator[Page]:
         """Everything after `position`."""
+
+
+class Purgeable(History, Protocol):
+    """One that can be emptied of what `pages` gave."""
+
+    def purge(self) -> int:
+        """Delete all of it; how many values that were. Raises Refused, Unreachable."""
 
 
 class Memory(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -120,6 +127,18 @@ class Import:
         with house.control.act(ACT, run=run, state="complete", read=books.read, stored=books.stored, refused=refused):
             self._path.unlink(missing_ok=True)
         return books
+
+
+def purge_source(house: House, history: Purgeable) -> int:
+    """Delete from a source what a complete import has read of it; how many values that were. Raises what `purge` does.
+
+    To be called when every row was stored, or may go. In the ledger before and after, as the import itself.
+    """
+    with house.control.act(PURGE, source=history.kind, state="begun"):
+        pass
+    values = history.purge()
+    with house.control.act(PURGE, source=history.kind, state="complete", values=values):
+        return values
 
 
 def _worker(house: House, playback: Playback, log: Log) -> Worker:
