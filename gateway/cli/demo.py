@@ -106,19 +106,20 @@ class _Ears:
     """Signals that end the demo. They set a flag and nothing else.
 
     An exception out of a handler could strike anywhere: within a lock, or before a process that was just started is
-    known by its number.
+    known by its number. They stay set: after the demo the process ends, and a signal in its last moments must not end it
+    in another way.
     """
 
     def __init__(self) -> None:
         self.heard = False
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._hear) for number in _ENDING}
+        for number in _ENDING:
+            signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        """Nothing is put back."""
 
     def check(self) -> None:
         """Raises Interrupted."""
