@@ -78,7 +78,7 @@ def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Pa
     for secret in ("mqtt.password", "store.password", "store.token"):
         written(elsewhere / secret, "p").chmod(0o600)
     Authority(elsewhere).issue("gateway")
-    text = text.replace("mqtt://localhost", "mqtts://localhost")
+    text = text.replace("mqtt://localhost", "mqtts://localhost").replace('per = "gateway"', 'per = "controller"')
     switched = load_settings(written(elsewhere / "gateway.toml", text), environ={})
     assert switched.areas == elsewhere / "areas.csv"
     assert switched.state == Path("/var/lib/glomska")
