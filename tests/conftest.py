@@ -31,4 +31,4 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """See tests/attacks."""
-    parser.addoption("--without-defence", metavar="NN", help="run with the defence against attack NN taken out")
+    parser.addoption("--without-defence", metavar="NN:NAME", help="run with one defence against attack NN taken out")

@@ -1,17 +1,26 @@
-"""`--without-defence NN`: run attack NN's test with its defence taken out, to see that it bites."""
+"""`--without-defence NN:name`: run tests of attack NN with one defence taken out, to see that they bite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.attacks.mutations import MUTATIONS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever only wants to see a test fail does not wait for the smallest example."""
+    if config.getoption("--without-defence"):
+        settings.register_profile("mutated", phases=(Phase.explicit, Phase.generate), database=None)
+        settings.load_profile("mutated")
 
 
 @pytest.fixture(autouse=True)
 def _without_defence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wanted = request.config.getoption("--without-defence")
     if wanted:
-        MUTATIONS[wanted](monkeypatch)
+        case = getattr(request.node, "callspec", None)
+        MUTATIONS[wanted].take_out(monkeypatch, case.id if case else "")
     return iter([None])
