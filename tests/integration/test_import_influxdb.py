@@ -17,6 +17,7 @@ from gateway.runtime.config import resource
 from gateway.transport.history.influx import InfluxHistory, SourceUnreachable
 from gateway.transport.history.mapping import MappingFault, load_mapping
 from gateway.transport.history.playback import Page
+from gateway.transport.store import Login
 from tests.integration.test_import import CANARY, begun, ended_at, gateway, leaks, readings, remembered
 
 POLICY = load_policy(resource("policy.toml"))
@@ -240,6 +241,20 @@ def test_two_values_of_one_time_that_other_tags_tell_apart_are_not_both_read(
     history = InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), address(server, database))
     payloads = sorted(row.payload for page in read(history) for row in page.rows)
     assert payloads == [b"", b'{"time":10,"energy":1.0}', b'{"time":20,"energy":3.0}']
+    history.close()
+
+
+def test_an_influxdb_2_is_asked_the_same_and_not_purged(server: InfluxDB1, database: str, tmp_path: Path) -> None:
+    write(server, database, "meters,firm=demo,id=a kwh=1 10000000")
+    url = f"influxdb2+{server.http_url}/some organisation/{database}"
+    with pytest.raises(UsageFault):
+        InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url)
+    url = url.replace("some organisation", "organisation")
+    history = InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url, login=Login(token=b"token"))
+    assert [row.payload for page in read(history) for row in page.rows] == [b'{"time":10,"energy":1.0}']
+    with pytest.raises(Refused, match="an InfluxDB 2 is not purged by this command: nothing was deleted"):
+        history.purge()
+    assert count(server, database, "meters") == 1
     history.close()
 
 
