@@ -5,6 +5,8 @@ An interval without readings gives an empty table and exit code 0; a customer wh
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +18,12 @@ from gateway.cli.options import AsJson, Config
 from gateway.cli.subject import Argument, find_subject, subject_text
 from gateway.cli.times import moment
 from gateway.errors import GlomskaError, UsageFault
+from gateway.model.ids import Controller, CustomerId
 from gateway.policy.load import load_policy
 from gateway.runtime.config import load_settings
-from gateway.runtime.wiring import opened
+from gateway.runtime.wiring import House, opened
+
+_EVERY_S = 1.0  # between looks into the store while following
 
 
 def _purposes(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -47,20 +52,46 @@ def read(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there, mode 0600, instead of to stdout.")
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Go on as readings arrive, until Ctrl-C or the customer is erased."),
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Read a customer's readings for a purpose. Every read is logged.
 
-    The subject, controller/customer, is never an argument.
+    The subject, controller/customer, is never an argument. With --follow JSON is one object a line, and a reading that
+    comes more than an hour behind the newest is left to a later read.
     """
     form = form or (render.Format.JSON if as_json else render.Format.TABLE)
     render.judge(form, output)
+    if follow and (end != "now" or output is not None or form is render.Format.PARQUET):
+        raise UsageFault("--follow goes on, on stdout", hint="leave out --to, --output and parquet")
     with opened(load_settings(config), create=False) as house:
         first, last = _interval(start, end, house.clock.wall())
         controller, customer = find_subject(subject_text(subject), house.keystore)
+        if follow:
+            _follow(house, controller, customer, purpose=purpose, start=first, form=form)
+            return
         table = house.access.read(controller, customer, purpose=purpose, start=first, end=last)
     render.write(table, form, output)
+
+
+def _follow(
+    house: House, controller: Controller, customer: CustomerId, *, purpose: str, start: int, form: render.Format
+) -> None:
+    """Until it is ended. A terminal that closes and SIGTERM end it as Ctrl-C does, with the lease given up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    poll_s = house.settings.keys.poll_ms / 1000
+    tables = house.access.follow(
+        controller, customer, purpose=purpose, start=start, poll_s=poll_s, every_s=max(poll_s, _EVERY_S)
+    )
+    lines = render.Lines(form)
+    with contextlib.closing(tables):
+        for table in tables:
+            lines.write(table)
 
 
 def _interval(start: str, end: str, now: int) -> tuple[int, int]:

@@ -88,6 +88,37 @@ def spelled_values(table: Table) -> list[str]:
     return [f"{value:.{digits[name]}f}" for value, name in zip(table.value.tolist(), table.quantity, strict=True)]
 
 
+class Lines:
+    """Readings as they come, on stdout: CSV with its head once, one JSON object a line, or aligned text."""
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        self._widths = [len(name) for name in COLUMNS]
+        if form is Format.CSV:
+            sys.stdout.write(",".join(COLUMNS) + "\n")
+
+    def write(self, table: Table) -> None:
+        """All rows, and out with them. Raises BrokenPipeError when nobody reads on."""
+        text = io.StringIO()
+        if self._form is Format.CSV:
+            csv.writer(text, lineterminator="\n").writerows(_rows(table))
+        for row in () if self._form is Format.CSV else _rows(table):
+            text.write(self._aligned(row) if self._form is Format.TABLE else _json_of(row, table))
+            text.write("\n")
+        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+
+    def _aligned(self, row: tuple[str, str, str, str, str, int]) -> str:
+        cells = [*row[:5], str(row[5])]
+        self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)]
+        numbers = {4, 5}
+        padded = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, self._widths, strict=True))
+        ]
+        return "   ".join(padded)
+
+
 def _rows(table: Table) -> Iterator[tuple[str, str, str, str, str, int]]:
     columns = (spelled_times(table), table.device, table.quantity, table.unit, spelled_values(table))
     return zip(*columns, table.revision.tolist(), strict=True)
@@ -102,12 +133,17 @@ def _write_csv(table: Table, text: io.TextIOBase) -> None:
 def _write_json(table: Table, text: io.TextIOBase) -> None:
     """A list of objects, one a line; a quantity without decimals is an integer."""
     between = "["
-    for time, device, quantity, unit, value, revision in _rows(table):
-        number = float(value) if table.decimals[quantity] else int(value)
-        cells = dict(zip(COLUMNS, (time, device, quantity, unit, number, revision), strict=True))
-        text.write(between + "\n" + json.dumps(cells, ensure_ascii=False))
+    for row in _rows(table):
+        text.write(between + "\n" + _json_of(row, table))
         between = ","
     text.write("[]\n" if between == "[" else "\n]\n")
+
+
+def _json_of(row: tuple[str, str, str, str, str, int], table: Table) -> str:
+    time, device, quantity, unit, value, revision = row
+    number = float(value) if table.decimals[quantity] else int(value)
+    cells = dict(zip(COLUMNS, (time, device, quantity, unit, number, revision), strict=True))
+    return json.dumps(cells, ensure_ascii=False)
 
 
 def _write_table(table: Table, text: io.TextIOWrapper) -> None:

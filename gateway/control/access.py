@@ -5,11 +5,14 @@
 A purpose must be declared, and live for this customer; it sees its own quantities only, no finer than its resolution.
 Who reads holds a lease like any worker, so an erasure waits for a read that is under way, and nothing is handed out
 that was opened after the key was gone. Of a device that changed hands each owner sees their own event times.
+
+    for table in access.follow(…): …            # what is there, then what arrives; until the caller closes it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +22,7 @@ import numpy.typing as npt
 from gateway.clock import Clock
 from gateway.control import customer as customers
 from gateway.control.access_log import log_access
+from gateway.control.following import News
 from gateway.errors import VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import SeriesKey, SubjectKey
@@ -97,6 +101,63 @@ class Access:
         finally:
             lease.leave()
         return table
+
+    def follow(  # noqa: PLR0913 - what is read, and how often is looked
+        self, controller: Controller, customer: CustomerId, *, purpose: str, start: int, poll_s: float, every_s: float
+    ) -> Generator[Table]:
+        """A customer's readings from event time `start` (ns) on, each once, as they arrive; see `following`.
+
+        The store is looked at every `every_s` seconds, with purpose and keys asked for anew; between two looks no key
+        is held. The generation is looked at every `poll_s`, and when it has moved, all is asked for at once. The first
+        table may be empty. Close the generator to give the lease up.
+
+        Raises:
+            KeyDestroyed: the customer was erased meanwhile.
+            and what `read` raises.
+        """
+        news = News(self._policy.purpose(purpose).resolution, start=max(start, 0))
+        lease = Lease(self._keystore, self._clock, lease_s=self._lease_s, deadline_s=0)
+        acknowledged, due, begun = lease.register(), 0, False
+        try:
+            while True:
+                generation = lease.look()
+                if generation != acknowledged:
+                    lease.acknowledge(generation)
+                    acknowledged, due = generation, 0
+                lease.renew_if_due()
+                lease.require()
+                if self._clock.boottime() >= due:
+                    table = self._fresh(news, lease, controller, customer, purpose, even_nothing=not begun)
+                    if table is not None:
+                        begun = True
+                        yield table
+                    due = self._clock.boottime() + int(every_s * _SECOND)
+                time.sleep(poll_s)
+        finally:
+            lease.leave()
+
+    def _fresh(  # noqa: PLR0913
+        self,
+        news: News,
+        lease: Lease,
+        controller: Controller,
+        customer: CustomerId,
+        purpose: str,
+        *,
+        even_nothing: bool,
+    ) -> Table | None:
+        """What is new, logged; None for nothing, and when keys have moved, so that all must be asked again."""
+        opened, now = self._open(controller, customer, purpose), self._clock.wall()
+        until = now + (self._policy.future_window_s + 1) * _SECOND
+        table = self._table(opened, purpose, lease, news.since(now), until)
+        lease.require()
+        if lease.look() != opened.generation:
+            return None
+        fresh = news.of(table, now)
+        if not len(fresh) and not even_nothing:
+            return None
+        self._log(controller, opened, purpose, *news.span(fresh, now), len(fresh))
+        return fresh
 
     def _table(self, opened: _Opened, purpose: str, lease: Lease, start: int, end: int) -> Table:
         return _Reader(self._policy, self._policy.purpose(purpose), opened, self._store, lease).table(start, end)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import select
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -67,6 +69,32 @@ def test_who_stops_waiting_is_told_what_holds(home: Home) -> None:
     assert first == "glomska: interrupted; rows deleted from the store"
     assert second.startswith("next: `glomska run` carries on")
     assert running.end(signal.SIGTERM)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_follows_stops_and_leaves_nothing(home: Home, number: signal.Signals) -> None:
+    (home.directory / "subject").write_text("demo/anna")
+    process = home.popen("read", "@subject", "--purpose", "support", "--from", "-3d", "--follow", "--format", "csv")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert lines[0] == "time,device,quantity,unit,value,revision\n"
+    assert [line.split(",")[4] for line in lines[1:]] == ["1250", "21.50", "21.00"]
+    process.send_signal(number)
+    assert process.wait(PATIENCE_S) == 130
+    assert process.stdout.read() == ""
+    with contextlib.closing(sqlite3.connect(home.directory / "state" / "keys.db")) as keys:
+        assert keys.execute("SELECT count(*) FROM workers").fetchone() == (0,)
+
+
+def test_who_follows_is_told_of_an_erasure(home: Home) -> None:
+    (home.directory / "subject").write_text("demo/anna")
+    process = home.popen("read", "@subject", "--purpose", "support", "--from", "-3d", "--follow", "--json")
+    assert process.stdout is not None
+    assert [json.loads(process.stdout.readline())["value"] for _ in range(3)] == [1250, 21.5, 21.0]
+    said, code = home.shell("echo demo/anna | glomska erase - --yes --json")
+    assert (code, json.loads(said)["state"]) == (0, "effective")
+    assert process.wait(PATIENCE_S) == 7
+    assert json.loads(process.stdout.read())["error"]["code"] == "key_destroyed"
 
 
 class Terminal:

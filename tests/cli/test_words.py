@@ -52,6 +52,16 @@ def say(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtur
         (["read", "--purpose", "support"], b"", "no subject was given"),
         (["read", "-", "--purpose", "support", "--from", "tomorrow"], b"anna", "--from: this is no time"),
         (["read", "-", "--purpose", "support", "--to", "-1d"], b"anna", "--from is not before --to"),
+        (
+            ["read", "-", "--purpose", "support", "--follow", "--to", "2030-01-01"],
+            b"anna",
+            "--follow goes on",
+        ),
+        (
+            ["read", "-", "--purpose", "support", "--follow", "--format", "parquet"],
+            b"anna",
+            "--follow goes on",
+        ),
         (["read", "@nowhere", "--purpose", "support"], b"", "the file with the subject cannot be read: no such file"),
         (["read", "-", "--purpose", "support"], b"a/b/c", "this is not a subject"),
         (["read", "-", "--purpose", "support"], b"anna\nbo\n", "there is more than one subject"),
