@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from gateway.transport.history.influx import InfluxHistory, SourceUnreachable
 from gateway.transport.history.mapping import MappingFault, load_mapping
 from gateway.transport.history.playback import Page
 from gateway.transport.store import Login
+from tests.commands import PATIENCE_S
 from tests.integration.test_import import CANARY, begun, ended_at, gateway, leaks, readings, remembered
 
 POLICY = load_policy(resource("policy.toml"))
@@ -166,6 +169,29 @@ def test_nothing_is_purged_where_readings_were_refused_unless_told(
     assert (books["read"], books["stored"], books["refused"]) == (3, 2, {"unknown_device": 1})
     assert (books["purged"], count(server, database, "meters")) == (4, 0)
     assert leaks(of) == []
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 5, 1), ("y", 0, 0)])
+def test_on_a_terminal_it_asks_before_it_deletes(
+    server: InfluxDB1, database: str, tmp_path: Path, answer: str, code: int, left: int
+) -> None:
+    write(server, database, f"meters,firm=demo,id={CANARY}m1 kwh=1 {BEGIN}000000000")
+    of = gateway(tmp_path, months=240)
+    of.enrol(ENROLMENT)
+    words = f"import --influxdb {address(server, database)} --mapping {one_meter(tmp_path)} --purge-source"
+    done = subprocess.run(
+        ["script", "-qec", f"{Path(sys.executable).with_name('glomska')} {words}", "/dev/null"],
+        input=f"{answer}\n",
+        env=of.environment | {"TERM": "xterm"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert "Delete 1 values from the source for good? [y/N]: " in done.stdout
+    assert "1 rows" in done.stdout
+    assert (done.returncode, count(server, database, "meters"), of.points()) == (code, left, 1)
 
 
 def read(history: InfluxHistory) -> list[Page]:
