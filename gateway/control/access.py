@@ -295,12 +295,10 @@ class _Columns:
         spelled = np.zeros(max(names) + 1, dtype=np.int64)
         spelled[sorted(names, key=lambda n: names[n].name)] = range(len(names))
         devices = list(owned)
-        theirs = np.zeros(len(time), dtype=bool)
-        for index, name in enumerate(devices):
-            for starts, ends in owned[name]:
-                theirs |= (device == index) & (time >= starts) & (time < ends)
-        kept = np.flatnonzero(theirs)
-        rows = kept[_last_of((mask[kept], revision[kept]), (time[kept], device[kept], number[kept]))]
+        theirs = _owned(device, time, list(owned.values()))
+        device, time, revision, mask, number = (c[theirs] for c in (device, time, revision, mask, number))
+        value = value[theirs]
+        rows = _last_of((mask, revision), (time, device, number))
         if resolution:  # the last reading of each interval, dated to its start
             start = time // (resolution * _SECOND) * (resolution * _SECOND)
             rows = rows[_last_of((time[rows],), (start[rows], device[rows], number[rows]))]
@@ -315,6 +313,18 @@ class _Columns:
             revision=revision[rows],
             decimals={q.name: q.decimals for q in policy.quantities},
         )
+
+
+def _owned(device: Integers, time: Integers, owned: Sequence[Sequence[tuple[int, int]]]) -> Integers | slice:
+    """Rows whose event time lies within an interval in which their device was the customer's."""
+    first, last = int(time.min()), int(time.max())
+    if all(any(starts <= first and last < ends for starts, ends in spans) for spans in owned):
+        return slice(None)  # nothing changed hands, as nearly always
+    theirs = np.zeros(len(time), dtype=bool)
+    for index, spans in enumerate(owned):
+        for starts, ends in spans:
+            theirs |= (device == index) & (time >= starts) & (time < ends)
+    return np.flatnonzero(theirs)
 
 
 def _last_of(rising: tuple[Integers, ...], same: tuple[Integers, ...]) -> Integers:

@@ -18,7 +18,7 @@ from gateway.control.access import Access, Readable
 from gateway.control.erasure import Step
 from gateway.errors import CustodianFault, KeyDestroyed, LeaseOver, Refused, UnknownSubject, VerificationFailed
 from gateway.model.ids import parse_controller, parse_customer
-from gateway.model.sealed import SealedPoint
+from gateway.model.sealed import REVISION_TAKEN, SealedPoint
 from gateway.policy.load import parse_policy
 from gateway.policy.rules import Quantity
 from tests.unit.control.test_erasure import table
@@ -135,8 +135,8 @@ def test_a_correction_counts_and_a_redelivery_of_the_first_does_not_undo_it(worl
     world.publish("meter-1", at, temperature=20.7, rev=1)
     world.publish("meter-1", at, temperature=20.0, power=100)
     assert rows(world) == [(at, "meter-1", "power", 100.0, 0), (at, "meter-1", "temperature", 21.0, 2)]
-    world.publish("meter-1", at, temperature=22.0, rev=2**32 - 1)
-    assert rows(world)[-1] == (at, "meter-1", "temperature", 22.0, 2**32 - 1)
+    world.publish("meter-1", at, temperature=22.0, rev=REVISION_TAKEN)
+    assert rows(world)[-1] == (at, "meter-1", "temperature", 22.0, REVISION_TAKEN)
 
 
 def test_separate_messages_of_one_time_stand_beside_each_other(world: World) -> None:
@@ -207,12 +207,12 @@ def test_what_is_read_equals_what_was_published(home: World, data: st.DataObject
     at = now(home)
     text = ",".join(f'"{name}":{spelled(count, digits[name])}' for name, count in counts.items())
     sent = type(message("meter-1", at))(
-        message("meter-1", at).topic, f'{{"time":{at // MS},"rev":{at % 2**32},{text}}}'.encode()
+        message("meter-1", at).topic, f'{{"time":{at // MS},"rev":{at // MS % 100},{text}}}'.encode()
     )
     done = home.process(sent)
     assert home.store.write(done.points).rejected == {}
     read = {q: (v, r) for t, _, q, v, r in rows(home, start=at) if t == at}
-    assert {name: (float(spelled(count, digits[name])), at % 2**32) for name, count in counts.items()}.items() <= (
+    assert {name: (float(spelled(count, digits[name])), at // MS % 100) for name, count in counts.items()}.items() <= (
         read.items()
     )
 
