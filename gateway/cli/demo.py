@@ -106,8 +106,8 @@ class _Ears:
     """Signals that end the demo. They set a flag and nothing else.
 
     An exception out of a handler could strike anywhere: within a lock, or before a process that was just started is
-    known by its number. They stay set: after the demo the process ends, and a signal in its last moments must not end it
-    in another way.
+    known by its number. They stay set: after the demo the process ends, and a signal in its last moments must not end
+    it in another way.
     """
 
     def __init__(self) -> None:

@@ -37,6 +37,7 @@ from gateway.runtime.wiring import House
 from gateway.runtime.worker import Worker
 from gateway.transport.history.playback import Page, Playback, Position
 from gateway.transport.history.translate import TOPIC
+from gateway.transport.store import REQUEST_WAITS
 
 ACT, PURGE = "import", "purge-source"
 VERSION = 1
@@ -145,7 +146,7 @@ def _worker(house: House, playback: Playback, log: Log) -> Worker:
     """The worker of `run`, with history in place of a broker."""
     house.self_test()
     store, keys = house.settings.store, house.settings.keys
-    lease = Lease(house.keystore, house.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
+    lease = Lease(house.keystore, house.clock, lease_s=keys.lease_s, deadline_s=REQUEST_WAITS * store.timeout_s)
     parse = TopicPattern(TOPIC).parse
     return Worker(
         playback,

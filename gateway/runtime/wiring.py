@@ -40,7 +40,7 @@ from gateway.runtime.mappings import load_mappings
 from gateway.runtime.secret import read_secret
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session, Sessions
-from gateway.transport.store import Installable, Login, Store, numbers_only, open_store
+from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
 
 _HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
 
@@ -188,7 +188,7 @@ class House:
         _calm_collector()
         mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
         session = self.sessions(lambda state: log.event("broker", state=state))
-        lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=store.timeout_s)
+        lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=REQUEST_WAITS * store.timeout_s)
         ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
         return Worker(
             session,

@@ -227,10 +227,13 @@ class Worker:
         while batch.points:
             self.metrics.waiting = len(batch.points)
             wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            before = len(batch.points)
             try:
                 self._drop_erased(batch)
                 batch.settle(self._store.write(batch.points))
                 self._recovered("storing")
+                if len(batch.points) < before:
+                    continue  # a server that takes a batch in parts is asked for the next at once
             except LeaseOver as fault:
                 self._trouble("storing", fault)
                 wait = self._poll_s

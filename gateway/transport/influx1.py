@@ -18,7 +18,7 @@ from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, TOO_LARGE
 from gateway.transport.influxql import GROUP, InfluxQL, any_of, grouped, quoted
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
-from gateway.transport.store import TIMEOUT_S, Health, Login, StoreUnreachable, in_halves, write_rest
+from gateway.transport.store import TIMEOUT_S, Health, Login, Portion, StoreUnreachable, without
 
 _SERIES_LIMIT = "set max-values-per-tag = 0 and max-series-per-database = 0 in influxdb.conf, and restart it"
 _CONFLICT = ("a field exists there with another type", "write into a database of the gateway's own")
@@ -62,6 +62,7 @@ class Influx1Store:
         """
         self._server = Server(url, name="InfluxDB", speech=_SPEECH, timeout_s=timeout_s, login=login)
         self._influxql = InfluxQL(self._server, database=database, retention_policy=retention_policy)
+        self._portion = Portion()
         self._database = database
         self._policy = retention_policy
         self._keep_days = keep_days
@@ -69,22 +70,23 @@ class Influx1Store:
         self._write_path = f"/write?db={database}&precision=ns{policy}"
 
     def write(self, points: Sequence[SealedPoint]) -> Outcome:
-        """See `Store`. A batch that is too large for the server goes in halves, one that is too old without those."""
-        body, refused = render(points)
+        """See `Store`. Where the server finds a batch too large, or some of it too old, the rest is kept."""
+        sent, kept = self._portion.of(points)
+        body, refused = render(sent)
         if body:
             response = self._server.request("POST", self._write_path, body=body)
             if response.status == NOT_FOUND:
                 self._create_database()
-                response = self._server.request("POST", self._write_path, body=body)
+                return Outcome(kept=range(len(points)))
             if response.status == TOO_LARGE:
-                return in_halves(self.write, points)
+                return self._portion.too_large(points)
             if response.status == BAD_REQUEST and b"beyond retention policy" in response.data:
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
-                    return write_rest(self.write, points, too_old)
+                    return without(points, too_old)
             if response.status != NO_CONTENT:
                 self._server.failed(response)
-        return Outcome(rejected=refused) if refused else ACCEPTED
+        return Outcome(rejected=refused, kept=kept) if refused or kept else ACCEPTED
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """See `Store`. A piece of an answer is in memory at most."""

@@ -36,7 +36,7 @@ from gateway.transport.http import NOT_FOUND, TOO_LARGE, UNPROCESSABLE, Server, 
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
-from gateway.transport.store import TIMEOUT_S, Health, Login, StoreUnreachable, in_halves, write_rest
+from gateway.transport.store import TIMEOUT_S, Health, Login, Portion, StoreUnreachable, without
 
 _BEGIN, _END = "1677-09-21T00:12:43.145224194Z", "2262-04-11T23:47:16.854775806Z"  # all that it can hold
 _ONCE = {"redirect": False}
@@ -77,25 +77,27 @@ class Influx2Store:
         """
         token = "" if login is None else login.token.decode()
         self._server = Server(url, name="InfluxDB", speech=_SPEECH, timeout_s=timeout_s, login=login)
+        self._portion = Portion()
         self._influxql = InfluxQL(self._server, database=bucket)
         self._client = InfluxDBClient(url, token, org=organisation, timeout=round(timeout_s * 1000))
         self._organisation, self._bucket, self._keep_days = organisation, bucket, keep_days
 
     def write(self, points: Sequence[SealedPoint]) -> Outcome:
-        """See `Store`. A batch that is too large for the server goes in halves, one that is too old without those."""
-        body, refused = render(points)
+        """See `Store`. Where the server finds a batch too large, or some of it too old, the rest is kept."""
+        sent, kept = self._portion.of(points)
+        body, refused = render(sent)
         try:
             if body:
                 self._post(body)
         except ApiException as error:
             if error.status == TOO_LARGE:
-                return in_halves(self.write, points)
+                return self._portion.too_large(points)
             if error.status == UNPROCESSABLE and b"beyond retention policy" in _said(error):
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
-                    return write_rest(self.write, points, too_old)
+                    return without(points, too_old)
             self._failed(error)
-        return Outcome(rejected=refused) if refused else ACCEPTED
+        return Outcome(rejected=refused, kept=kept) if refused or kept else ACCEPTED
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """See `Store`. A piece of an answer is in memory at most."""

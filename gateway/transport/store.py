@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, TypedDict
@@ -107,23 +108,48 @@ class Installable(Store, Protocol):
         """
 
 
-def in_halves(write: Callable[[Sequence[SealedPoint]], Outcome], points: Sequence[SealedPoint]) -> Outcome:
-    """Write a batch that was too large in two; a point that is too large alone is refused."""
-    if len(points) == 1:
-        return Outcome(rejected={0: Reason.STORE})
-    middle = len(points) // 2
-    rejected = dict(write(points[:middle]).rejected)
-    rejected |= {middle + index: reason for index, reason in write(points[middle:]).rejected.items()}
+REQUEST_WAITS = 3
+"""How many times its time-out a request with points may take: to connect, to be sent, to be answered."""
+
+
+class Portion:
+    """How many points a server takes in one request, learned from its refusals.
+
+    A write is one request, so that whoever erases knows how long one may be under way, and a worker asks for its lease
+    before each: what does not fit is kept, and comes again with the next write.
+    """
+
+    def __init__(self) -> None:
+        self._most = sys.maxsize
+
+    def of(self, points: Sequence[SealedPoint]) -> tuple[Sequence[SealedPoint], range]:
+        """The points to send now, and the indices of those that are kept."""
+        sent = points[: self._most]
+        return sent, range(len(sent), len(points))
+
+    def too_large(self, points: Sequence[SealedPoint]) -> Outcome:
+        """The server has refused what `of` gave: half of it next time; a point that is too large alone is refused."""
+        sent, kept = self.of(points)
+        if len(sent) == 1:
+            return Outcome(rejected={0: Reason.STORE}, kept=kept)
+        self._most = len(sent) // 2
+        return Outcome(kept=range(len(points)))
+
+
+def without(points: Sequence[SealedPoint], refused: Mapping[int, Reason]) -> Outcome:
+    """Some points of a batch are refused, and nothing was written: the others are kept."""
+    return Outcome(rejected=refused, kept=[index for index in range(len(points)) if index not in refused])
+
+
+def write_all(store: Store, points: Sequence[SealedPoint]) -> Outcome:
+    """Write until nothing is kept: for whoever needs no lease between requests. Raises as `Store.write`."""
+    rejected: dict[int, Reason] = {}
+    left = list(range(len(points)))
+    while left:
+        outcome = store.write([points[index] for index in left])
+        rejected |= {left[index]: reason for index, reason in outcome.rejected.items()}
+        left = [left[index] for index in outcome.kept]
     return Outcome(rejected=rejected)
-
-
-def write_rest(
-    write: Callable[[Sequence[SealedPoint]], Outcome], points: Sequence[SealedPoint], refused: Mapping[int, Reason]
-) -> Outcome:
-    """Write a batch without the points of it that are refused."""
-    rest = [index for index in range(len(points)) if index not in refused]
-    outcome = write([points[index] for index in rest])
-    return Outcome(rejected={**refused, **{rest[index]: why for index, why in outcome.rejected.items()}})
 
 
 def numbers_only(url: str) -> bool:

@@ -26,7 +26,7 @@ import re
 import time
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -40,10 +40,10 @@ from gateway.transport.store import (
     TIMEOUT_S,
     Health,
     Login,
+    Portion,
     StoreRefused,
     StoreUnreachable,
-    in_halves,
-    write_rest,
+    without,
 )
 
 MS = 1_000_000
@@ -55,6 +55,10 @@ _FLAG = re.compile(rb'^flag\{name="(dedup\.minScrapeInterval|retentionPeriod)", 
 _VERSION = re.compile(rb'^vm_app_version\{[^}]*short_version="([^"]*)"', re.MULTILINE)
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)([hdwy]?)")
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24, "": 31 * 24}
+
+
+class _TooLarge(Exception):
+    """The server will not take so much in one request."""
 
 
 class _Exported(msgspec.Struct):
@@ -80,6 +84,7 @@ class VictoriaStore:
     ) -> None:
         """`url` is scheme, host and port. `keep_days` is how long it shall keep points; 0: that is not judged."""
         self._server = Server(url, name="VictoriaMetrics", speech=_SPEECH, timeout_s=timeout_s, login=login)
+        self._portion = Portion()
         self._keep_days = keep_days
         self._kept_hours = 0  # known and not 0 once it was asked how it is set up
 
@@ -94,11 +99,15 @@ class VictoriaStore:
         ahead = time.time_ns() + AHEAD_NS
         refused |= {index: Reason.FUTURE for index, point in enumerate(points) if point.time > ahead}
         if refused:
-            return write_rest(self.write, points, refused)
-        outcome = self._send(points)
-        if len(outcome.rejected) < len(points):
+            return without(points, refused)
+        sent, kept = self._portion.of(points)
+        try:
+            rejected = self._send(sent)
+        except _TooLarge:
+            return self._portion.too_large(points)
+        if len(rejected) < len(sent):
             self._make_durable()
-        return outcome
+        return Outcome(rejected=rejected, kept=kept) if rejected or kept else ACCEPTED
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """See `Store`. The numbers of `GROUP` series are in memory."""
@@ -159,27 +168,27 @@ class VictoriaStore:
         """Close the pooled connections."""
         self._server.close()
 
-    def _send(self, points: Sequence[SealedPoint]) -> Outcome:
+    def _send(self, points: Sequence[SealedPoint]) -> dict[int, Reason]:
         """One request a measurement, which has to be named beside the lines."""
         by_measurement: dict[str, list[int]] = defaultdict(list)
         for index, point in enumerate(points):
             by_measurement[point.series.measurement].append(index)
         rejected: dict[int, Reason] = {}
         for measurement, indexes in by_measurement.items():
-            outcome = self._send_one(measurement, [points[index] for index in indexes])
-            rejected |= {indexes[index]: reason for index, reason in outcome.rejected.items()}
-        return Outcome(rejected=rejected) if rejected else ACCEPTED
+            refused = self._send_one(measurement, [points[index] for index in indexes])
+            rejected |= {indexes[index]: reason for index, reason in refused.items()}
+        return rejected
 
-    def _send_one(self, measurement: str, points: Sequence[SealedPoint]) -> Outcome:
+    def _send_one(self, measurement: str, points: Sequence[SealedPoint]) -> Mapping[int, Reason]:
         body, refused = render(points)
         if body:
             label = urllib.parse.quote(f"measurement={measurement}", safe="")
             response = self._server.request("POST", f"/api/v2/write?precision=ns&extra_label={label}", body=body)
             if response.status == TOO_LARGE:
-                return in_halves(lambda half: self._send_one(measurement, half), points)
+                raise _TooLarge
             if response.status != NO_CONTENT:
                 self._server.failed(response)
-        return Outcome(rejected=refused)
+        return refused
 
     def _make_durable(self) -> None:
         """All that it holds in memory goes to disk before a snapshot is made, and the snapshot goes again."""

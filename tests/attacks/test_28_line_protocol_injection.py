@@ -22,6 +22,7 @@ from gateway.model.ids import KeyId, Pseudonym
 from gateway.model.sealed import SealedPoint, Series
 from gateway.transport.influx1 import Influx1Store
 from gateway.transport.lineprotocol import render
+from gateway.transport.store import write_all
 
 NASTY = [
     "", " ", ",", "=", '"', "\\", "'", "#", "\n", "\r", "\t", "\0", "\x7f", "\x85", "\u2028", "\ufeff", "\ud800",
@@ -177,7 +178,7 @@ def in_order(found: list[Parsed]) -> list[str]:
 def test_a_real_server_holds_what_was_accepted_and_nothing_else(influxdb: InfluxDB1) -> None:
     store = Influx1Store(influxdb.http_url, database="nasty")
     batch = list(nasty_points())
-    refused = store.write(batch).rejected
+    refused = write_all(store, batch).rejected
     accepted = [meant(p) for i, p in enumerate(batch) if i not in refused]
     assert len(accepted) > len(NASTY)
     found = held(influxdb, "nasty")
@@ -199,7 +200,7 @@ def test_a_real_server_holds_what_was_accepted_of_anything(influxdb: InfluxDB1, 
     database = next(_fuzzed)
     store = Influx1Store(influxdb.http_url, database=database)
     influxdb.create_database(database)
-    refused = store.write(distinct).rejected
+    refused = write_all(store, distinct).rejected
     accepted = [meant(p) for i, p in enumerate(distinct) if i not in refused]
     assert in_order(held(influxdb, database)) == in_order(accepted)
     store.close()

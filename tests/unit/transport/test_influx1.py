@@ -15,7 +15,7 @@ from benchmarks.servers import InfluxDB1, http
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Reason
 from gateway.transport.influx1 import Influx1Store
-from gateway.transport.store import Login, StoreRefused, StoreUnreachable
+from gateway.transport.store import Login, StoreRefused, StoreUnreachable, write_all
 from tests.unit.transport.answers import SENTINEL, answering, new_pseudonym, point
 
 EVER = (-(2**63), 2**63 - 1)
@@ -69,7 +69,7 @@ def store(influxdb: InfluxDB1) -> Iterator[Influx1Store]:
 def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
     with answering(status, SENTINEL.encode()) as url, closing(Influx1Store(url, database="d")) as store:
         with pytest.raises(StoreUnreachable, match=f"answers {status}") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert not isinstance(fault.value, StoreRefused)
         assert fault.value.retryable
         assert fault.value.hint
@@ -82,7 +82,7 @@ def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(statu
     said = f'{{"error":"unable to parse \'telemetry,series={SENTINEL} s_1d=1\'"}}'.encode()
     with answering(status, said, X_Influxdb_Error=SENTINEL) as url, closing(Influx1Store(url, database="d")) as store:
         with pytest.raises(StoreRefused, match=f"refuses the request \\({status}\\)") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert SENTINEL not in str(fault.value) + fault.value.hint
 
 
@@ -90,13 +90,13 @@ def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(statu
 def test_a_wish_to_be_left_alone_is_passed_on(said: str, seconds: float | None) -> None:
     with answering(503, Retry_After=said) as url, closing(Influx1Store(url, database="d")) as store:
         with pytest.raises(StoreUnreachable) as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert fault.value.retry_after == seconds
 
 
 def test_a_point_too_large_even_alone_is_refused() -> None:
     with answering(413) as url, closing(Influx1Store(url, database="d")) as store:
-        assert store.write([point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
+        assert write_all(store, [point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
 
 
 def test_a_redirection_is_not_followed(influxdb: InfluxDB1) -> None:
@@ -105,7 +105,7 @@ def test_a_redirection_is_not_followed(influxdb: InfluxDB1) -> None:
         closing(Influx1Store(url, database="d")) as store,
         pytest.raises(StoreUnreachable, match="answers 307"),
     ):
-        store.write([point()])
+        write_all(store, [point()])
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_a_port_where_nobody_listens_is_no_answer() -> None:
     with answering(204) as url:
         pass  # and now it is gone
     with closing(Influx1Store(url, database="d")) as store, pytest.raises(StoreUnreachable, match="does not answer"):
-        store.write([point()])
+        write_all(store, [point()])
 
 
 def test_a_server_that_hangs_is_given_up_after_the_deadline() -> None:
     with InfluxDB1() as server, closing(Influx1Store(server.http_url, database="d", timeout_s=0.3)) as store:
         with stopped(server), pytest.raises(StoreUnreachable, match="does not answer: ReadTimeoutError") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert SENTINEL not in str(fault.value)
 
 
@@ -153,14 +153,14 @@ def test_an_error_inside_an_answer_is_not_quoted() -> None:
 def test_a_batch_that_the_server_finds_too_large_goes_in_parts() -> None:
     with StrictInfluxDB(max_body_size="2000") as server, closing(Influx1Store(server.http_url, database="d")) as store:
         points = [point(k, size=6_000 if k == 37 else 40) for k in range(100)]
-        assert store.write(points).rejected == {37: Reason.STORE}
+        assert write_all(store, points).rejected == {37: Reason.STORE}
         assert [p.time for p in store.query("telemetry", [SENTINEL], *EVER)] == [k for k in range(100) if k != 37]
 
 
 def test_a_server_that_wants_a_login_is_told_apart() -> None:
     with StrictInfluxDB(auth_enabled="true") as server, closing(Influx1Store(server.http_url, database="d")) as store:
         with pytest.raises(StoreUnreachable, match=r"answers 40[13]") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert "store.password_file" in fault.value.hint
         assert not store.health().ok
 
@@ -172,9 +172,9 @@ def test_a_limit_on_series_is_seen_before_and_named_when_it_is_reached() -> None
         assert not health.ok
         assert "max-values-per-tag" in health.detail
         assert "max-values-per-tag = 0" in health.hint
-        store.write([point(pseudonym=new_pseudonym()) for _ in range(3)])
+        write_all(store, [point(pseudonym=new_pseudonym()) for _ in range(3)])
         with pytest.raises(StoreRefused, match="limit on values of a tag") as fault:
-            store.write([point(pseudonym=new_pseudonym())])
+            write_all(store, [point(pseudonym=new_pseudonym())])
         assert "influxdb.conf" in fault.value.hint
 
 
@@ -185,7 +185,7 @@ def test_a_field_of_another_type_is_named(influxdb: InfluxDB1) -> None:
         line = f"telemetry,area=SE3,series={SENTINEL} s_1d=1.0 1".encode()
         http(f"{influxdb.http_url}/write?db={database}", data=line)
         with pytest.raises(StoreRefused, match="another type"):
-            store.write([point(2)])
+            write_all(store, [point(2)])
 
 
 def test_the_first_write_creates_the_database(influxdb: InfluxDB1) -> None:
@@ -193,7 +193,7 @@ def test_the_first_write_creates_the_database(influxdb: InfluxDB1) -> None:
         assert "the first write creates it" in store.health().detail
         assert list(store.query("telemetry", [SENTINEL], *EVER)) == []
         assert store.delete(["telemetry"], [SENTINEL]) == 0
-        assert store.write([point()]) == ACCEPTED
+        assert write_all(store, [point()]) == ACCEPTED
         assert "creates it" not in store.health().detail
         assert len(list(store.query("telemetry", [SENTINEL], *EVER))) == 1
 
@@ -204,11 +204,11 @@ def test_a_retention_policy_is_written_to_read_from_and_deleted_from(influxdb: I
     with closing(Influx1Store(influxdb.http_url, database=database, retention_policy="years")) as store:
         assert not store.health().ok
         with pytest.raises(StoreUnreachable, match="no such retention policy") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert "?rp=" in fault.value.hint
         influxdb.query(f'CREATE RETENTION POLICY "years" ON "{database}" DURATION INF REPLICATION 1')
         assert store.health().ok
-        store.write([point(1), point(2)])
+        write_all(store, [point(1), point(2)])
         assert len(list(store.query("telemetry", [SENTINEL], *EVER))) == 2
         assert store.delete(["telemetry"], [SENTINEL]) == 2
         assert list(store.query("telemetry", [SENTINEL], *EVER)) == []
@@ -216,7 +216,7 @@ def test_a_retention_policy_is_written_to_read_from_and_deleted_from(influxdb: I
 
 @pytest.mark.parametrize("hostile", ["", "x' OR 'a'='a", SENTINEL + "'", SENTINEL.upper(), SENTINEL + "\n", "*"])
 def test_nothing_but_a_pseudonym_enters_a_statement(store: Influx1Store, hostile: str) -> None:
-    store.write([point()])
+    write_all(store, [point()])
     with pytest.raises(ValueError, match="26 characters of base32"):
         store.delete(["telemetry"], [hostile])
     with pytest.raises(ValueError, match="26 characters of base32"):
@@ -226,7 +226,7 @@ def test_nothing_but_a_pseudonym_enters_a_statement(store: Influx1Store, hostile
 
 @pytest.mark.parametrize("measurement", ['telemetry"', 'x" WHERE time > 0 --', "a\\", "a\nb", "", 'x","telemetry'])
 def test_a_measurement_cannot_leave_its_quotes(store: Influx1Store, measurement: str) -> None:
-    store.write([point()])
+    write_all(store, [point()])
     try:
         assert store.delete([measurement], [SENTINEL]) == 0
     except StoreUnreachable:
@@ -239,7 +239,7 @@ def test_a_chunked_answer_is_whole(store: Influx1Store, monkeypatch: pytest.Monk
     monkeypatch.setattr("gateway.transport.influxql.GROUP", 3)
     homes = sorted(new_pseudonym() for _ in range(8))
     points = [point(k, home) for home in homes for k in range(50)]
-    store.write(points)
+    write_all(store, points)
     back = list(store.query("telemetry", homes, *EVER))
     assert [(p.series.pseudonym, p.time, p.value) for p in back] == [
         (p.series.pseudonym, p.time, p.value) for p in points
@@ -252,7 +252,7 @@ def test_a_login_is_given_and_enough() -> None:
     with StrictInfluxDB(auth_enabled="true") as server:
         server.query("CREATE USER \"glomska\" WITH PASSWORD 'pass:word of the test' WITH ALL PRIVILEGES")
         with closing(Influx1Store(server.http_url, database="d", login=login)) as store:
-            assert store.write([point()]) == ACCEPTED
+            assert write_all(store, [point()]) == ACCEPTED
             assert len(list(store.query("telemetry", [SENTINEL], *EVER))) == 1
             assert store.delete(["telemetry"], [SENTINEL]) == 1
             assert store.health().ok
@@ -261,14 +261,14 @@ def test_a_login_is_given_and_enough() -> None:
             closing(Influx1Store(server.http_url, database="d", login=wrong)) as store,
             pytest.raises(StoreUnreachable, match="answers 401"),
         ):
-            store.write([point()])
+            write_all(store, [point()])
     assert "word" not in repr(login)
 
 
 def test_the_first_write_creates_the_database_with_its_retention(influxdb: InfluxDB1) -> None:
     now = time.time_ns()
     with closing(Influx1Store(influxdb.http_url, database=next(_names), keep_days=762)) as store:
-        assert store.write([point(now)]) == ACCEPTED
+        assert write_all(store, [point(now)]) == ACCEPTED
         assert store._kept_hours() == 762 * 24
         assert store.health().ok
 
@@ -277,7 +277,7 @@ def test_points_older_than_the_retention_are_refused_alone(influxdb: InfluxDB1) 
     now = time.time_ns()
     with closing(Influx1Store(influxdb.http_url, database=next(_names), keep_days=30)) as store:
         points = [point(now - days * DAY) for days in (1, 31, 29, 400)] + [point(now, size=40, field="")]
-        assert store.write(points).rejected == {1: Reason.TOO_OLD, 3: Reason.TOO_OLD, 4: Reason.STORE}
+        assert write_all(store, points).rejected == {1: Reason.TOO_OLD, 3: Reason.TOO_OLD, 4: Reason.STORE}
         assert [p.time for p in store.query("telemetry", [SENTINEL], *EVER)] == [now - 29 * DAY, now - 1 * DAY]
 
 
@@ -310,11 +310,11 @@ def test_setting_up_makes_database_and_retention_policy(influxdb: InfluxDB1) -> 
         assert store.prepare() == f"database {database} is there already, keeps points 30 days"
     with closing(Influx1Store(influxdb.http_url, database=database, retention_policy="long", keep_days=400)) as store:
         assert store.prepare() == f"retention policy long made in database {database}, keeps points 400 days"
-        assert store.write([point(time.time_ns() - 300 * DAY)]) == ACCEPTED
+        assert write_all(store, [point(time.time_ns() - 300 * DAY)]) == ACCEPTED
     with closing(
         Influx1Store(influxdb.http_url, database=next(_names), retention_policy="long", keep_days=400)
     ) as store:
-        store.write([point(time.time_ns() - 300 * DAY)])
+        write_all(store, [point(time.time_ns() - 300 * DAY)])
         assert store.health().ok
 
 

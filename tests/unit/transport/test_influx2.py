@@ -16,7 +16,7 @@ import pytest
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Reason
 from gateway.transport.influx2 import Influx2Store
-from gateway.transport.store import Login, StoreRefused, StoreUnreachable
+from gateway.transport.store import Login, StoreRefused, StoreUnreachable, write_all
 from tests.conformance.documented import ORGANISATION, TOKEN, Documented
 from tests.unit.transport.answers import SENTINEL, answering, point
 
@@ -48,7 +48,7 @@ def documented() -> Iterator[Documented]:
 def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
     with answering(status, said("internal error", SENTINEL)) as url, closing(opened(url)) as store:
         with pytest.raises(StoreUnreachable, match=f"answers {status}") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert not isinstance(fault.value, StoreRefused)
         assert fault.value.hint
         assert fault.value.retry_after is None
@@ -68,7 +68,7 @@ def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(
 ) -> None:
     with answering(status, said("invalid", message)) as url, closing(opened(url)) as store:
         with pytest.raises(StoreRefused, match=rf"refuses the request \({status}\): .*{what}") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert SENTINEL not in str(fault.value) + fault.value.hint
 
 
@@ -76,13 +76,13 @@ def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(
 def test_a_wish_to_be_left_alone_is_passed_on(header: str, seconds: float | None) -> None:
     with answering(429, Retry_After=header) as url, closing(opened(url)) as store:
         with pytest.raises(StoreUnreachable) as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert fault.value.retry_after == seconds
 
 
 def test_a_point_too_large_even_alone_is_refused() -> None:
     with answering(413, said("request too large", "cannot read data")) as url, closing(opened(url)) as store:
-        assert store.write([point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
+        assert write_all(store, [point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -94,7 +94,7 @@ def test_a_redirection_is_not_followed_with_our_token(documented: Documented, st
         closing(opened(url)) as store,
         pytest.raises(StoreUnreachable, match=f"answers {status}"),
     ):
-        store.write([point()])
+        write_all(store, [point()])
     with closing(opened(documented.http_url)) as store:
         assert list(store.query("telemetry", [SENTINEL], *EVER)) == []
 
@@ -113,7 +113,7 @@ def test_a_port_where_nobody_listens_is_no_answer() -> None:
     with answering(204) as url:
         pass  # and now it is gone
     with closing(opened(url)) as store, pytest.raises(StoreUnreachable, match="does not answer") as fault:
-        store.write([point()])
+        write_all(store, [point()])
     assert SENTINEL not in str(fault.value)
 
 
@@ -123,20 +123,20 @@ def test_a_server_that_hangs_is_given_up_after_the_deadline() -> None:
         closing(opened(url, timeout_s=0.3)) as store,
         pytest.raises(StoreUnreachable, match="does not answer"),
     ):
-        store.write([point()])
+        write_all(store, [point()])
 
 
 def test_a_server_without_tls_is_no_answer() -> None:
     with answering(204) as url, closing(opened(url.replace("http:", "https:"))) as store:
         with pytest.raises(StoreUnreachable) as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert not isinstance(fault.value, StoreRefused)
 
 
 def test_a_wrong_token_is_answered_with_where_it_belongs(documented: Documented) -> None:
     with closing(opened(documented.http_url, token="wrong")) as store:
         with pytest.raises(StoreUnreachable, match="answers 401") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert "store.token_file" in fault.value.hint
         assert "wrong" not in str(fault.value) + fault.value.hint
 
@@ -145,7 +145,7 @@ def test_a_bucket_that_is_not_there_is_made_by_setting_up(documented: Documented
     bucket = next(_names)
     with closing(opened(documented.http_url, bucket, keep_days=762)) as store:
         with pytest.raises(StoreUnreachable, match="answers 404") as fault:
-            store.write([point()])
+            write_all(store, [point()])
         assert "glomska init" in fault.value.hint
         health = store.health()
         assert not health.ok
@@ -153,7 +153,7 @@ def test_a_bucket_that_is_not_there_is_made_by_setting_up(documented: Documented
         assert store.prepare() == f"bucket {bucket} made, keeps points 762 days"
         assert store.prepare() == f"bucket {bucket} is there already, keeps points 762 days"
         assert store.health().ok
-        assert store.write([point(time.time_ns())]) == ACCEPTED
+        assert write_all(store, [point(time.time_ns())]) == ACCEPTED
 
 
 def test_a_bucket_with_another_retention_is_named_and_left_alone(documented: Documented) -> None:
@@ -174,7 +174,7 @@ def test_points_older_than_the_retention_are_refused_alone(documented: Documente
     with closing(opened(documented.http_url, next(_names), keep_days=30)) as store:
         store.prepare()
         points = [point(now - days * DAY) for days in (1, 31, 29, 400)]
-        assert store.write(points).rejected == {1: Reason.TOO_OLD, 3: Reason.TOO_OLD}
+        assert write_all(store, points).rejected == {1: Reason.TOO_OLD, 3: Reason.TOO_OLD}
         assert [p.time for p in store.query("telemetry", [SENTINEL], *EVER)] == [now - 29 * DAY, now - 1 * DAY]
 
 

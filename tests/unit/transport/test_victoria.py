@@ -12,7 +12,7 @@ from benchmarks.servers import VictoriaMetrics
 from gateway.errors import ConfigurationFault
 from gateway.model.ids import KeyId, Pseudonym
 from gateway.model.sealed import ACCEPTED, Reason, SealedPoint, Series
-from gateway.transport.store import StoreRefused, StoreUnreachable
+from gateway.transport.store import StoreRefused, StoreUnreachable, write_all
 from gateway.transport.victoria import VictoriaStore
 from tests.unit.transport.answers import SENTINEL, answering, new_pseudonym, number, point
 
@@ -51,7 +51,7 @@ def test_a_sealed_value_is_refused_and_not_dropped_without_a_word(store: Victori
     now, pseudonym = time.time_ns(), new_pseudonym()
     both = number(now, pseudonym)
     both = SealedPoint(both.series, now, "s_1d", "AQE", both.clear)
-    assert store.write([point(now, pseudonym), number(now, pseudonym), both]).rejected == {
+    assert write_all(store, [point(now, pseudonym), number(now, pseudonym), both]).rejected == {
         0: Reason.STORE,
         2: Reason.STORE,
     }
@@ -62,7 +62,7 @@ def test_times_it_would_drop_are_refused() -> None:
     now = time.time_ns()
     with Configured(retentionPeriod="31d") as server, closing(VictoriaStore(server.url)) as store:
         points = [number(now - days * DAY) for days in (1, 32, 400, -3)] + [number(0), number(-1)]
-        assert store.write(points).rejected == {
+        assert write_all(store, points).rejected == {
             1: Reason.TOO_OLD,
             2: Reason.TOO_OLD,
             3: Reason.FUTURE,
@@ -74,13 +74,13 @@ def test_times_it_would_drop_are_refused() -> None:
 
 def test_the_first_millisecond_means_now_to_it_and_is_refused(store: VictoriaStore) -> None:
     pseudonym = new_pseudonym()
-    assert store.write([number(10**6 - 1, pseudonym), number(10**6, pseudonym)]).rejected == {0: Reason.STORE}
+    assert write_all(store, [number(10**6 - 1, pseudonym), number(10**6, pseudonym)]).rejected == {0: Reason.STORE}
     assert [p.time for p in store.query("telemetry", [pseudonym], *EVER)] == [10**6]
 
 
 def test_within_a_millisecond_one_is_left(store: VictoriaStore) -> None:
     now, pseudonym = time.time_ns() // 10**6 * 10**6, new_pseudonym()
-    store.write([number(now + ns, pseudonym) for ns in (0, 1, 999_999, 1_000_000)])
+    write_all(store, [number(now + ns, pseudonym) for ns in (0, 1, 999_999, 1_000_000)])
     assert [p.time for p in store.query("telemetry", [pseudonym], *EVER)] == [now, now + 1_000_000]
     assert list(store.query("telemetry", [pseudonym], now + 1, now + 1_000_000)) == []
 
@@ -89,7 +89,7 @@ def test_names_with_the_separator_in_them_are_kept_apart(store: VictoriaStore) -
     now, pseudonym = time.time_ns(), Pseudonym(new_pseudonym())
     one = SealedPoint(Series("a", pseudonym, "", KeyId(b"")), now, "", "", (("b_c", 1.0),))
     other = SealedPoint(Series("a_b", pseudonym, "", KeyId(b"")), now, "", "", (("c", 2.0),))
-    assert store.write([one, other]) == ACCEPTED
+    assert write_all(store, [one, other]) == ACCEPTED
     assert [p.clear for p in store.query("a", [pseudonym], *EVER)] == [(("b_c", 1.0),)]
     assert [p.clear for p in store.query("a_b", [pseudonym], *EVER)] == [(("c", 2.0),)]
 
@@ -97,7 +97,7 @@ def test_names_with_the_separator_in_them_are_kept_apart(store: VictoriaStore) -
 def test_a_server_that_keeps_what_is_written_again_is_written_nothing() -> None:
     with Configured(dedup_minScrapeInterval="") as server, closing(VictoriaStore(server.url)) as store:
         with pytest.raises(StoreRefused, match="written again twice") as fault:
-            store.write([number(time.time_ns())])
+            write_all(store, [number(time.time_ns())])
         assert "-dedup.minScrapeInterval=1ms" in fault.value.hint
         health = store.health()
         assert not health.ok
@@ -129,7 +129,7 @@ def test_the_right_retention_is_found_right() -> None:
 def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
     with answering(status, SENTINEL.encode()) as url, closing(VictoriaStore(url)) as store:
         with pytest.raises(StoreUnreachable, match=f"answers {status}") as fault:
-            store.write([number(time.time_ns())])
+            write_all(store, [number(time.time_ns())])
         assert not isinstance(fault.value, StoreRefused)
         assert SENTINEL not in str(fault.value) + fault.value.hint
         assert not store.health().ok
@@ -139,7 +139,7 @@ def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
 def test_an_answer_of_another_server_is_called_that(body: bytes) -> None:
     with answering(200, body) as url, closing(VictoriaStore(url)) as store:
         with pytest.raises(StoreUnreachable):
-            store.write([number(time.time_ns())])
+            write_all(store, [number(time.time_ns())])
         if body:
             with pytest.raises(StoreUnreachable, match="answer is not VictoriaMetrics"):
                 list(store.query("telemetry", [SENTINEL], *EVER))
@@ -152,12 +152,12 @@ def test_a_write_that_could_not_be_made_durable_is_not_accepted() -> None:
         closing(VictoriaStore(url)) as store,
         pytest.raises(StoreUnreachable, match="could not make a snapshot"),
     ):
-        store.write([number(time.time_ns())])
+        write_all(store, [number(time.time_ns())])
 
 
 @pytest.mark.parametrize("hostile", ["", "x|y", ".*", SENTINEL + '"', SENTINEL.upper()])
 def test_nothing_but_a_pseudonym_enters_a_selector(store: VictoriaStore, hostile: str) -> None:
-    store.write([number(time.time_ns())])
+    write_all(store, [number(time.time_ns())])
     with pytest.raises(ValueError, match="26 characters of base32"):
         store.delete(["telemetry"], [hostile])
     with pytest.raises(ValueError, match="26 characters of base32"):
@@ -167,6 +167,6 @@ def test_nothing_but_a_pseudonym_enters_a_selector(store: VictoriaStore, hostile
 
 @pytest.mark.parametrize("measurement", ['telemetry"', 'x",series=~".*', "a\\", "a\nb", 'x"} or {series="'])
 def test_a_measurement_cannot_leave_its_quotes(store: VictoriaStore, measurement: str) -> None:
-    store.write([number(time.time_ns())])
+    write_all(store, [number(time.time_ns())])
     assert store.delete([measurement], [SENTINEL]) == 0
     assert list(store.query("telemetry", [SENTINEL], *EVER))
