@@ -347,6 +347,29 @@ def test_acknowledgements_of_a_batch_go_in_one_write_a_connection(world: World) 
     assert run.line.acknowledged == [(1, [1]), (1, [2, 3]), (2, [1, 2])]
 
 
+def test_what_a_store_kept_is_not_sent_again_after_an_erasure(world: World) -> None:
+    """A store that takes a batch in parts is asked with a fresh lease and generation for each part."""
+    world.enrol("anna", "meter-1")
+    sent: list[int] = []
+    with running(world) as run:
+        first_part, erased = threading.Event(), threading.Event()
+
+        def in_parts(points: Sequence[SealedPoint]) -> Outcome:
+            sent.append(len(points))
+            first_part.set()
+            assert erased.wait(PATIENCE)
+            return Outcome(kept=range(1, len(points)))
+
+        run.store.act = in_parts
+        run.put([1, 2, 3], *(reading(world, step=step) for step in range(3)))
+        assert first_part.wait(PATIENCE)
+        world.erase("anna")
+        erased.set()
+        run.line.wait(3)
+    assert sent == [3]
+    assert run.worker.metrics.books()["refused"] == {"erased": 2}
+
+
 def test_readings_of_a_customer_erased_while_they_wait_are_not_sent(world: World) -> None:
     world.enrol("anna", "meter-1")
     world.enrol("bo", "meter-2")
