@@ -230,6 +230,8 @@ class Worker:
             before = len(batch.points)
             try:
                 self._drop_erased(batch)
+                if not batch.points:
+                    break
                 batch.settle(self._store.write(batch.points))
                 self._recovered("storing")
                 if len(batch.points) < before:
