@@ -51,6 +51,7 @@ class Ring:
         self._policy = policy
         self._classes = tuple(c.name for c in policy.classes_of_readings)
         self._stored = sum(1 << q.number for q in policy.quantities if q.mode is not Mode.DROP)
+        self._unspoken = permitted(policy, {}) & self._stored  # of all who never chose anything
         self._lease = lease
         self._clock = clock
         self._parse = parse
@@ -195,6 +196,8 @@ class Ring:
         except (VerificationFailed, IntegrityStop, KeyError):  # their row is damaged, or older than a key class
             self.unusable.add(incarnation)
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
+        if not history:
+            return [Span(starts=0, ends=FOREVER, keys=keys, permitted=self._unspoken)]
         edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
         masks = [permitted(self._policy, in_force(history, edge, now)) & self._stored for edge in edges]
         return [

@@ -44,16 +44,28 @@ def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
     """(line protocol with ns times, refused points by index). Lines are in the order of the points."""
     lines: list[str] = []
     refused: dict[int, Reason] = {}
+    plain = _is_plain("".join([point.value for point in points]))  # a check of all together costs next to nothing
+    field: str | None = None
+    name = ""
     for index, point in enumerate(points):
         time, value = point.time, point.value
         try:
             if value and not point.clear and -TIME_MAX <= time <= TIME_MAX:  # nearly every point
-                lines.append(f'{_head(point.series)} {sealed_name(point.field)}="{escape_string(value)}" {time}')
+                if point.field is not field:
+                    name = sealed_name(point.field)
+                    field = point.field
+                text = value if plain else escape_string(value)
+                lines.append(f'{_head(point.series)} {name}="{text}" {time}')
             else:
                 lines.append(_line(point))
         except Unwritable as unwritable:
             refused[index] = unwritable.reason
     return "\n".join(lines).encode(), refused
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in it has to be escaped or refused in a string field."""
+    return text.isprintable() and '"' not in text and "\\" not in text
 
 
 @lru_cache(maxsize=4096)
