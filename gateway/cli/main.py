@@ -25,6 +25,7 @@ from gateway.cli.init import init
 from gateway.cli.policy import app as policy_app
 from gateway.cli.read import read
 from gateway.cli.run import run
+from gateway.cli.trace import trace
 
 app = typer.Typer(
     help="An MQTT gateway that can forget: readings are sealed under keys of their own customer, and erasing a "
@@ -57,7 +58,7 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (demo, init, run, enrol, hand_over, read, erase, doctor):
+for _command in (demo, init, run, enrol, hand_over, read, trace, erase, doctor):
     app.command()(_command)
 app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")

@@ -61,6 +61,15 @@ class TopicPattern:
         levels[self._controller] = controller
         return "/".join(levels)
 
+    def topic_of(self, controller: Controller, device: DeviceId) -> str | None:
+        """The topic of one device; None where the pattern is another controller's."""
+        filled = self.filter_of(controller)
+        if filled is None:
+            return None
+        levels = filled.split("/")
+        levels[self._device] = device
+        return "/".join(levels)
+
     def overlaps(self, other: TopicPattern) -> bool:
         """Whether one topic could match both patterns."""
         return len(self._levels) == len(other._levels) and all(
@@ -95,6 +104,11 @@ class Topics:
         """The filters of one controller's topics."""
         filters = (pattern.filter_of(controller) for pattern in self._patterns)
         return tuple(one for one in filters if one is not None)
+
+    def topics_of(self, controller: Controller, devices: Sequence[DeviceId]) -> tuple[str, ...]:
+        """Every topic on which these devices of one controller can publish."""
+        topics = (pattern.topic_of(controller, device) for pattern in self._patterns for device in devices)
+        return tuple(topic for topic in topics if topic is not None)
 
     def parse(self, topic: str) -> tuple[Controller, DeviceId] | None:
         """Controller and device that `topic` names, or None: the message is refused as `topic`."""

@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import gc
 import resource as limits
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,6 +142,7 @@ class House:
         client_id: str | None = None,
         session_expiry_s: int | None = None,
         controller: Controller | None = None,
+        filters: Sequence[str] | None = None,
     ) -> Session:
         """The session that is configured, one controller's part of it, or another on the same terms.
 
@@ -153,7 +154,7 @@ class House:
             host,
             port,
             client_id or (mqtt.client_id if controller is None else f"{mqtt.client_id}-{controller}"),
-            self.topics.filters if controller is None else self.topics.filters_of(controller),
+            filters or (self.topics.filters if controller is None else self.topics.filters_of(controller)),
             receive_maximum=mqtt.receive_maximum,
             keep_alive_s=mqtt.keep_alive_s,
             session_expiry_s=session_expiry_s or mqtt.session_expiry_s,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationFault
-from gateway.model.ids import Controller, is_identifier
+from gateway.model.ids import Controller, DeviceId, is_identifier
 from gateway.pipeline.topics import TopicPattern, Topics
 
 SHIPPED = "glomska/{controller}/{device}/readings"
@@ -146,3 +146,14 @@ def test_one_controllers_filters_hold_its_topics_alone() -> None:
     topics = Topics(["glomska/{controller}/{device}/readings", "{device}/of/{controller}"], [mapped])
     assert topics.filters_of(own) == ("glomska/nordhem/+/readings", "+/of/nordhem", "zigbee2mqtt/+")
     assert topics.filters_of(other) == ("glomska/sydvatt/+/readings", "+/of/sydvatt")
+
+
+def test_topics_of_devices() -> None:
+    own, other, devices = Controller("nordhem"), Controller("sydvatt"), [DeviceId("meter-1"), DeviceId("meter-2")]
+    mapped = TopicPattern("zigbee2mqtt/{device}", controller=own)
+    topics = Topics(["{device}/of/{controller}"], [mapped])
+    named = topics.topics_of(own, devices)
+    assert named == ("meter-1/of/nordhem", "meter-2/of/nordhem", "zigbee2mqtt/meter-1", "zigbee2mqtt/meter-2")
+    assert [topics.parse(topic) for topic in named] == [(own, device) for device in devices] * 2
+    assert topics.topics_of(other, devices[:1]) == ("meter-1/of/sydvatt",)
+    assert topics.topics_of(own, []) == ()
