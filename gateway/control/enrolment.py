@@ -19,10 +19,10 @@ from gateway.control.role import Act, Control
 from gateway.errors import KeyDestroyed, Refused
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
-from gateway.keys.subject import CHOICE, CUSTOMER, DEVICE, Subject, minted_subject, open_subject
+from gateway.keys.subject import CHOICE, CUSTOMER, DEVICE, Subject, find_choices, minted_subject, open_subject
 from gateway.keystore import acts, rows, subjects, workers
 from gateway.model.ids import Controller, CustomerId, DeviceId, Incarnation, RouteId, new_id
-from gateway.policy.consent import consents
+from gateway.policy.consent import consents, in_force
 from gateway.policy.rules import Policy, horizon_epoch
 
 GROUP = 500
@@ -167,11 +167,12 @@ class Group:
         owner = self._owner(lineage, line)
         found = self._found(lineage, Kind.DEVICE, line.device)
         routes = sorted((r for r in found if reaches(r.valid_to, line.valid_from)), key=lambda r: r.valid_from)
+        choices = self._choices(line)
         if routes and owner is not None and self._has(owner, line, routes[0]):
+            self._consent(owner, choices)
             return False
         self._claim(lineage, line, routes)
         fences = self._open_fences(lineage, line)
-        choices = self._choices(line)
         if owner is None:
             owner = self._begin_life(lineage, line)
         for route in routes:
@@ -180,10 +181,18 @@ class Group:
             subjects.bound_fence(self._tx, fence.fence_id, ends=line.valid_from)
             workers.raise_generation(self._tx)  # workers hold the fence without its end
         self._add_device(lineage, line, owner)
-        self._new_records += [owner.record(CHOICE, choice) for choice in choices]
-        if choices and owner.incarnation not in self._new_incarnations:
-            workers.raise_generation(self._tx)  # workers hold what this customer allowed before
+        self._consent(owner, choices)
         return True
+
+    def _consent(self, owner: Subject, choices: list[dict[str, object]]) -> None:
+        """Record the consents that are new, also those of a line whose device is enrolled already."""
+        if not choices:
+            return
+        spoken = in_force(find_choices(self._tx, owner), self._now)
+        new = [choice for choice in choices if not spoken.get(str(choice["purpose"]))]
+        self._new_records += [owner.record(CHOICE, choice) for choice in new]
+        if new and owner.incarnation not in self._new_incarnations:
+            workers.raise_generation(self._tx)  # workers hold what this customer allowed before
 
     def _has(self, owner: Subject, _line: Enrolment, route: rows.Route) -> bool:
         """Whether the device is its customer's already: `route` is the first that reaches beyond the line's time."""

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.control import enrolment
 from gateway.control.enrolment import Enrolment, enrol
-from gateway.errors import CustodianFault, KeyDestroyed
+from gateway.errors import CustodianFault, KeyDestroyed, Refused
 from gateway.model.ids import parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from gateway.policy.load import parse_policy
@@ -215,3 +215,20 @@ def test_no_key_lives_after_an_erasure_that_raced_enrolment(world: World) -> Non
     assert [ended(child) for child in children] == [0] * 2
     assert states(world) == {"destroyed": 3 * len(customers)}
     assert table(world, "routes") == 0
+
+
+def test_a_consent_on_a_line_that_is_enrolled_already_counts(world: World) -> None:
+    """The device is there, the consent is not: the file says both, and neither is dropped."""
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=20.0)
+    with pytest.raises(Refused, match="marketing: this customer has not consented"):
+        world.read("anna", purpose="marketing")
+    before = world.ring.generation
+    result = world.enrol("anna", "meter-1", purposes=["marketing"])
+    assert (result.enrolled, result.already, result.refused) == (0, 1, [])
+    assert world.lease.look() > before  # workers hold what was allowed before
+    world.read("anna", purpose="marketing")
+    again = world.lease.look()
+    world.enrol("anna", "meter-1", purposes=["marketing"])
+    assert world.lease.look() == again  # nothing new
+    assert world.enrol("anna", "meter-1", purposes=["whim"]).refused == [(2, "purpose")]
