@@ -9,6 +9,7 @@ Nothing is mocked and nothing of the machine's own instances is touched.
 
 from __future__ import annotations
 
+import abc
 import os
 import shutil
 import signal
@@ -57,7 +58,7 @@ def http(url: str, *, data: bytes | None = None, timeout: float = 60.0) -> bytes
         return bytes(answer.read())
 
 
-class Server:
+class Server(abc.ABC):
     """One process of one program. Subclasses say how it is configured, asked and reached."""
 
     program: ClassVar[str]
@@ -125,13 +126,13 @@ class Server:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
 
+    @abc.abstractmethod
     def arguments(self) -> list[str]:
         """Command line behind the program; writes the configuration file if there is one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def answers(self) -> bool:
         """Whether it takes requests now."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         """Start."""
