@@ -26,7 +26,8 @@ from gateway.runtime.reference import reference
 from gateway.runtime.secret import read_secret
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = ROOT / "config" / "gateway.toml"
+INSTALLED = Path(config.__file__).parents[1] / "config"  # where a wheel has it; a checkout has it at its root
+SHIPPED = (INSTALLED if INSTALLED.is_dir() else ROOT / "config") / "gateway.toml"
 
 
 @pytest.fixture(autouse=True)
