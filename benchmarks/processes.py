@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -14,11 +15,10 @@ def tree(pid: int) -> list[int]:
     """`pid` and all living descendants."""
     found = [pid]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, task.read_text().split())
-            except OSError:  # it ended while we looked
-                continue
+        with contextlib.suppress(OSError):  # it ended while we looked
+            for task in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - a Path would list it lazily, as glob does
+                with contextlib.suppress(OSError):
+                    found += map(int, Path(f"/proc/{parent}/task/{task}/children").read_text().split())
     return found
 
 
