@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationFault, CustodianFault
-from gateway.keys.custodian import FileCustodian, open_custodian
+from gateway.keys.custodian import FileCustodian, Mark, open_custodian
 from gateway.model.ids import Controller
 
 ONE, TWO = Controller("fjärrvärme-ett"), Controller("fjärrvärme-två")
@@ -162,8 +162,21 @@ def test_destroying(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) ->
     assert not held.exists()
     assert kept.read_bytes() != before, "the bytes themselves are overwritten"
     assert "No such file" in str(refusal(custodian, wrapped))
-    custodian.destroy(ONE, 1)  # absent counts as destroyed
-    FileCustodian(tmp_path / "never").destroy(ONE, 1)
+    assert custodian.destroy(ONE, 1).attested is False  # absent counts as destroyed
+    with pytest.raises(CustodianFault, match="the custodian's key file could not be destroyed: No such file"):
+        FileCustodian(tmp_path / "not mounted").destroy(ONE, 1)
+
+
+def test_a_mark_moves_forward_only(custodian: FileCustodian, tmp_path: Path) -> None:
+    ledger, other = b"l" * 16, b"m" * 16
+    assert custodian.mark(ledger) is None
+    for seq, now in ((3, 3), (7, 7), (5, 7), (7, 7), (8, 8)):
+        custodian.set_mark(ledger, Mark(seq, f"{seq:064x}"))
+        assert custodian.mark(ledger) == Mark(now, f"{now:064x}")
+    assert custodian.mark(other) is None
+    only_file(tmp_path).write_bytes(b"{")
+    with pytest.raises(CustodianFault, match=r"the custodian's mark .* cannot be read: DecodeError"):
+        custodian.set_mark(ledger, Mark(9, "0" * 64))
 
 
 def test_destroying_follows_no_link(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) -> None:
