@@ -63,8 +63,10 @@ class KeyStore:
             message = f"the key store cannot be opened for writing: {fault.strerror}"
             raise Unreachable(message, hint="check owner, mode and free space of the state directory") from None
         store = cls(_engine(path), path)
-        with _foreign_errors():
-            migrations.migrate(store._engine)
+        with store.act() as tx:
+            version = int(tx.exec_driver_sql("PRAGMA user_version").scalar_one())
+            newest = migrations.migrate(tx, version, found=set(sa.inspect(tx).get_table_names()))
+            tx.exec_driver_sql(f"PRAGMA user_version={newest}")
         return store
 
     @contextlib.contextmanager

@@ -1,40 +1,52 @@
-"""Numbered migrations: migration n brings version n - 1 to n. A key store of every past version is opened in the tests.
+"""Numbered migrations: migration n brings a key store of version n - 1 to n. Only older ones need them.
 
-A key store of a newer version than this program knows is refused, never guessed at.
+A new key store is made from `schema` as it is now; one of every past version is opened in the tests, and must come out
+with the same tables. A key store of a newer version than this program knows is refused, never guessed at.
+
+A migration is written in SQL that SQLite and PostgreSQL share, or with SQLAlchemy's `Table.create`; it is never changed
+once released. With a new one come the change in `schema`, and a key store of the version before in `tests/vectors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from gateway.errors import IntegrityStop
 from gateway.keystore import schema
 
-
-def _first(connection: Connection) -> None:
-    schema.metadata.create_all(connection)
-    connection.execute(schema.state.insert().values(one=1, generation=1, token=0, access_head=bytes(32)))
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({})
+"""By the version that it leads to."""
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
+def newest() -> int:
+    """The version that `schema` describes."""
+    return max(MIGRATIONS, default=1)
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version, in one transaction. Raises IntegrityStop for a newer one."""
-    with engine.connect() as raw:
-        connection = raw.execution_options(glomska_immediate=True)
-        with connection.begin():
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-            if version > len(MIGRATIONS):
-                message = f"the key store has schema version {version}, this program knows {len(MIGRATIONS)}"
-                raise IntegrityStop(message, hint="use the newer program that wrote it")
-            found = set(sa.inspect(connection).get_table_names())
-            if (found and not version) or (version and schema.state.name not in found):
-                message = "the key store's file holds another program's tables"
-                raise IntegrityStop(message, hint="name another file in keys.url")
-            for step in MIGRATIONS[version:]:
-                step(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version={len(MIGRATIONS)}")
+def migrate(connection: Connection, version: int, *, found: set[str]) -> int:
+    """Bring the schema to the newest version, within the caller's transaction; that version.
+
+    Args:
+        connection: inside a transaction that nobody else writes beside.
+        version: of the key store; 0 for none yet.
+        found: names of the tables that are there.
+
+    Raises:
+        IntegrityStop: it is of a newer version, or no key store.
+    """
+    if version > newest():
+        message = f"the key store has schema version {version}, this program knows {newest()}"
+        raise IntegrityStop(message, hint="use the newer program that wrote it")
+    if (found and not version) or (version and schema.state.name not in found):
+        message = "the key store's database holds another program's tables"
+        raise IntegrityStop(message, hint="name another one in keys.url")
+    if version == 0:
+        schema.metadata.create_all(connection)
+        connection.execute(sa.insert(schema.state).values(one=1, generation=1, token=0, access_head=bytes(32)))
+    for number in range(version + 1, newest() + 1) if version else ():
+        MIGRATIONS[number](connection)
+    return newest()

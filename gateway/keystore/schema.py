@@ -1,4 +1,4 @@
-"""Tables of the key store, version 1. Formats are for ever: a change is a new numbered migration.
+"""Tables of the key store at its newest version. Formats are for ever: a change is a new numbered migration.
 
 No column holds an identifier of a person: routes and fences are keyed hashes, everything else about a customer is a
 record sealed under the customer's own key. Times are UTC ns since 1970; event times where the name says so.

@@ -16,9 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
-from gateway.keystore import acts, database, migrations, rows, subjects, workers
+from gateway.keystore import acts, database, migrations, rows, schema, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
-from gateway.keystore.migrations import MIGRATIONS
 from gateway.keystore.schema import metadata
 from gateway.model.ids import Controller, Incarnation, KeyId
 
@@ -118,7 +117,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     before = (tmp_path / "keys.db").read_bytes()
     fault = refusal(tmp_path)
     assert isinstance(fault, IntegrityStop)
-    assert str(fault) == f"the key store has schema version 99, this program knows {len(MIGRATIONS)}"
+    assert str(fault) == f"the key store has schema version 99, this program knows {migrations.newest()}"
     assert fault.hint == "use the newer program that wrote it"
     assert (tmp_path / "keys.db").read_bytes() == before
 
@@ -128,8 +127,8 @@ def test_another_programs_file_is_refused(tmp_path: Path, version: int) -> None:
     foreign_file(tmp_path / "keys.db", "CREATE TABLE songs(title)", f"PRAGMA user_version={version}")
     fault = refusal(tmp_path)
     assert isinstance(fault, IntegrityStop)
-    assert str(fault) == "the key store's file holds another program's tables"
-    assert fault.hint == "name another file in keys.url"
+    assert str(fault) == "the key store's database holds another program's tables"
+    assert fault.hint == "name another one in keys.url"
     with sqlite3.connect(tmp_path / "keys.db") as db:
         assert [name for (name,) in db.execute("SELECT name FROM sqlite_master")] == ["songs"]
 
@@ -154,15 +153,19 @@ def test_a_spoilt_file_is_told(tmp_path: Path, spoil: Callable[[Path], None]) ->
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(connection: Transaction) -> None:
-        MIGRATIONS[0](connection)
+        connection.execute(schema.state.update().values(generation=7))
+        connection.exec_driver_sql("ALTER TABLE state ADD COLUMN half BIGINT")
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(migrations, "MIGRATIONS", (broken,))
+    KeyStore.open("sqlite:///keys.db", state=tmp_path).close()
+    monkeypatch.setattr(migrations, "MIGRATIONS", {migrations.newest() + 1: broken})
     with pytest.raises(RuntimeError):
         KeyStore.open("sqlite:///keys.db", state=tmp_path)
     monkeypatch.undo()
     opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
     assert generation(opened) == 1
+    with opened.snapshot() as tx:
+        assert "half" not in {column["name"] for column in sa.inspect(tx).get_columns("state")}
     opened.close()
 
 

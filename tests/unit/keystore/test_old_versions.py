@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.clock import FixedClock
 from gateway.errors import KeyDestroyed
 from gateway.keys.handle import Device, Window
 from gateway.keys.ring import Ring
 from gateway.keystore.database import KeyStore
-from gateway.keystore.migrations import MIGRATIONS
+from gateway.keystore.migrations import newest
 from gateway.model.sealed import Reason, SealedPoint
 from tests import vectors
 from tests.world import DAY, World, topic
 
-VERSIONS = [Path(path) / "keystore/v1" for path in vectors.__path__]
+VERSIONS = sorted(
+    (version for path in vectors.__path__ for version in (Path(path) / "keystore").glob("v*")),
+    key=lambda version: int(version.name[1:]),
+)
 
 
 def expected(version: Path) -> dict[str, Any]:
@@ -49,12 +53,34 @@ def restored(tmp_path: Path, version: Path) -> Iterator[World]:
 
 
 def test_there_is_one_of_every_version() -> None:
-    assert [path.name for path in VERSIONS] == [f"v{n}" for n in range(1, len(MIGRATIONS) + 1)]
+    assert [path.name for path in VERSIONS] == [f"v{n}" for n in range(1, newest() + 1)]
 
 
 def test_it_is_brought_up_to_date(restored: World) -> None:
     with restored.keystore.snapshot() as tx:
-        assert tx.exec_driver_sql("PRAGMA user_version").scalar_one() == len(MIGRATIONS)
+        assert tx.exec_driver_sql("PRAGMA user_version").scalar_one() == newest()
+
+
+def test_its_tables_are_those_of_a_new_one(restored: World, tmp_path: Path) -> None:
+    fresh = KeyStore.open("sqlite:///keys.db", state=tmp_path / "fresh")
+    assert tables(restored.keystore) == tables(fresh)
+    fresh.close()
+
+
+def tables(keystore: KeyStore) -> dict[str, object]:
+    """Columns, keys and indexes by table, as the database has them; the order of columns does not matter."""
+    with keystore.snapshot() as tx:
+        seen = sa.inspect(tx)
+        return {
+            name: (
+                sorted((c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(name)),
+                seen.get_pk_constraint(name)["constrained_columns"],
+                sorted((f["constrained_columns"], f["referred_table"]) for f in seen.get_foreign_keys(name)),
+                sorted((i["column_names"], bool(i["unique"])) for i in seen.get_indexes(name)),
+                sorted(u["column_names"] for u in seen.get_unique_constraints(name)),
+            )
+            for name in seen.get_table_names()
+        }
 
 
 def test_what_was_sealed_is_read(restored: World, version: Path) -> None:

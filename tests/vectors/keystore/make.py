@@ -1,4 +1,6 @@
-"""Makes `v1`: a key store of schema version 1 with its key file, and readings sealed under it. Run once, then kept.
+"""Makes `vN`: a key store of schema version N, the newest, with its key file, and readings sealed under it.
+
+Run once for each version, then kept.
 
 Formats are for ever, so the files are never made again: a later version of this program must open them as they are.
 Identifiers here are invented. The key file is public: it protects nothing.
@@ -14,17 +16,18 @@ import tempfile
 from pathlib import Path
 
 from gateway.clock import FixedClock
+from gateway.keystore.migrations import newest
 from gateway.model.ids import parse_controller, parse_customer, parse_device
 from gateway.model.sealed import SealedPoint
 from tests.world import CANARY, CONTROLLER, DAY, World, ns
 
-HERE = Path(__file__).parent / "v1"
+HERE = Path(__file__).parent / f"v{newest()}"
 NOW = ns("2026-03-01T00:00:00+00:00")
 
 
 def main() -> None:
     if HERE.exists():
-        raise SystemExit("v1 exists, and is never made again")
+        raise SystemExit(f"{HERE.name} exists, and is never made again")
     with tempfile.TemporaryDirectory() as directory:
         world = World(Path(directory) / "state", clock=FixedClock(NOW, 10**15))
         world.enrol("anna", "meter-1", "meter-2", purposes=["development"])
