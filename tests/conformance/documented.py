@@ -3,11 +3,14 @@
 It is not InfluxDB 2 and proves nothing about one. It is there so that our side of that interface runs at every test:
 requests, tokens, errors, predicates, buckets. `GLOMSKA_TEST_INFLUXDB2` runs the same suite against a real one.
 
-Source: InfluxDB 2 API reference: /api/v2/write, /api/v2/delete, /api/v2/buckets, /api/v2/orgs, /query, /ping.
+Source: InfluxDB 2 API reference: /api/v2/write, /api/v2/delete, /api/v2/buckets, /api/v2/dbrps, /api/v2/orgs, /query,
+/ping.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import json
 import re
 import threading
@@ -19,7 +22,10 @@ from typing import Any, Self
 from benchmarks.servers import InfluxDB1, free_port, http
 
 ORGANISATION, TOKEN = "home", "token-of-the-test"
-_PREDICATE = re.compile(r'_measurement="((?:[^"\\]|\\.)*)" AND "series"="([a-z2-7]{26})"')  # no OR
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_RULE = re.compile(rf"(?:{_QUOTED}|([A-Za-z_]\w*))={_QUOTED}")
+_PREDICATE = re.compile(rf"{_RULE.pattern}(?: AND {_RULE.pattern})*")  # no OR
+_ESCAPED = re.compile(r"\\(.)")
 _HOURS = re.compile(r"(\d+)h")
 
 
@@ -28,6 +34,7 @@ class Documented:
 
     def __init__(self) -> None:
         self.port = free_port()
+        self.mappings: list[dict[str, Any]] = []
         self._influxdb = InfluxDB1()
         self._http: ThreadingHTTPServer | None = None
 
@@ -37,7 +44,7 @@ class Documented:
 
     def start(self) -> None:
         self._influxdb.start()
-        handler = type("Handler", (_Handler,), {"influxdb": self._influxdb})
+        handler = type("Handler", (_Handler,), {"influxdb": self._influxdb, "mappings": self.mappings})
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -48,6 +55,11 @@ class Documented:
 
     def create_bucket(self, name: str) -> None:
         self._influxdb.create_database(name)
+
+    def map(self, database: str, policy: str, bucket: str, *, default: bool) -> None:
+        """A mapping that somebody made."""
+        leads = {"database": database, "retention_policy": policy, "bucketID": _id_of(bucket)}
+        self.mappings.append({**leads, "default": default})
 
     def __enter__(self) -> Self:
         self.start()
@@ -66,6 +78,7 @@ class Documented:
 
 class _Handler(BaseHTTPRequestHandler):
     influxdb: InfluxDB1
+    mappings: list[dict[str, Any]]
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -90,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/v2/delete": self._delete,
             "/api/v2/orgs": self._orgs,
             "/api/v2/buckets": self._buckets,
+            "/api/v2/dbrps": self._dbrps,
         }
         return routes[path](asked, body)
 
@@ -112,12 +126,25 @@ class _Handler(BaseHTTPRequestHandler):
         return self._give(204)
 
     def _delete(self, asked: dict[str, str], body: bytes) -> None:
-        match = _PREDICATE.fullmatch(json.loads(body)["predicate"])
-        if match is None or not self._has(asked):
+        wanted = json.loads(body)
+        if _PREDICATE.fullmatch(wanted["predicate"]) is None or (bucket := self._bucket_asked(asked)) is None:
             return self._refuse(400, "invalid", "invalid request; error parsing request json: bad logical expression")
-        statement = f'DROP SERIES FROM "{match[1]}" WHERE "series"=\'{match[2]}\''
-        self.influxdb.query(statement, asked["bucket"])
+        rules = {_plain(key or name): _plain(value) for key, name, value in _RULE.findall(wanted["predicate"])}
+        measurement = _as_name(rules.pop("_measurement"))
+        parts = [f"{_as_name(tag)} = {_as_text(value)}" for tag, value in rules.items()]
+        parts += [f"time >= {_ns(wanted['start'])}", f"time <= {_ns(wanted['stop'])}"]
+        self.influxdb.query(f"DELETE FROM {measurement} WHERE {' AND '.join(parts)}", bucket)  # noqa: S608 - quoted
         return self._give(204)
+
+    def _dbrps(self, asked: dict[str, str], _body: bytes) -> None:
+        """Those that a server makes up of the names of buckets, and those that the test adds."""
+        names = [name for name in self._names() if asked.get("db") in {None, name.partition("/")[0]}]
+        made_up = ((*name.split("/"), "autogen")[:2] for name in names)
+        content = [
+            {"database": database, "retention_policy": policy, "default": True, "bucketID": _id_of(name)}
+            for name, (database, policy) in zip(names, made_up, strict=True)
+        ]
+        self._give_json(200, {"content": [*self.mappings, *content]})
 
     def _orgs(self, _asked: dict[str, str], _body: bytes) -> None:
         self._give_json(200, {"orgs": [{"id": "0123456789abcdef", "name": ORGANISATION}]})
@@ -137,10 +164,18 @@ class _Handler(BaseHTTPRequestHandler):
         hours = _HOURS.match(str(row[1]))
         seconds = int(hours[1]) * 3600 if hours else 0
         rules = [{"type": "expire", "everySeconds": seconds}] if seconds else []
-        return {"id": "fedcba9876543210", "orgID": "0123456789abcdef", "name": name, "retentionRules": rules}
+        return {"id": _id_of(name), "orgID": "0123456789abcdef", "name": name, "retentionRules": rules}
 
     def _has(self, asked: dict[str, str]) -> bool:
-        return asked["org"] == ORGANISATION and [asked["bucket"]] in _rows(self.influxdb.query("SHOW DATABASES"))
+        return asked["org"] == ORGANISATION and asked["bucket"] in self._names()
+
+    def _bucket_asked(self, asked: dict[str, str]) -> str | None:
+        """The bucket that a delete names, by name or id."""
+        wanted = asked.get("bucketID") or _id_of(asked["bucket"])
+        return next((name for name in self._names() if _id_of(name) == wanted), None)
+
+    def _names(self) -> list[str]:
+        return [str(name) for (name,) in _rows(self.influxdb.query("SHOW DATABASES"))]
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         self._give_json(status, {"code": code, "message": message})
@@ -161,3 +196,26 @@ class _Handler(BaseHTTPRequestHandler):
 def _rows(answer: bytes) -> list[list[Any]]:
     series = json.loads(answer)["results"][0].get("series", [])
     return [row for one in series for row in one.get("values", [])]
+
+
+def _id_of(bucket: str) -> str:
+    return hashlib.sha256(bucket.encode()).hexdigest()[:16]
+
+
+def _plain(quoted: str) -> str:
+    return _ESCAPED.sub(lambda match: {"n": "\n"}.get(match[1], match[1]), quoted)
+
+
+def _as_name(plain: str) -> str:
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _as_text(plain: str) -> str:
+    return "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _ns(stamp: str) -> int:
+    """RFC 3339 with up to nine digits of a second."""
+    whole, _, part = stamp.removesuffix("Z").partition(".")
+    seconds = dt.datetime.fromisoformat(whole + "+00:00") - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return (seconds.days * 86_400 + seconds.seconds) * 10**9 + int(part.ljust(9, "0") or 0)

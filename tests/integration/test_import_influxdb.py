@@ -1,7 +1,11 @@
-"""History from a real plaintext InfluxDB 1.6: once in effect whenever it is killed, and purged only when it is safe."""
+"""History from a real plaintext InfluxDB 1.6: once in effect whenever it is killed, and purged only when it is safe.
+
+The same from an InfluxDB 2: a stand-in that answers as documented, and a real one if `GLOMSKA_TEST_INFLUXDB2` names it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import signal
@@ -11,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from benchmarks.servers import InfluxDB1, free_port, http
 from gateway.errors import Refused, UsageFault
@@ -21,6 +26,8 @@ from gateway.transport.history.mapping import MappingFault, load_mapping
 from gateway.transport.history.playback import Page
 from gateway.transport.store import Login
 from tests.commands import PATIENCE_S
+from tests.conformance.documented import ORGANISATION, TOKEN, Documented
+from tests.conformance.influxdb2 import PROGRAM, InfluxDB2
 from tests.integration.test_import import CANARY, begun, ended_at, gateway, leaks, readings, remembered
 
 POLICY = load_policy(resource("policy.toml"))
@@ -270,18 +277,115 @@ def test_two_values_of_one_time_that_other_tags_tell_apart_are_not_both_read(
     history.close()
 
 
-def test_an_influxdb_2_is_asked_the_same_and_not_purged(server: InfluxDB1, database: str, tmp_path: Path) -> None:
-    write(server, database, "meters,firm=demo,id=a kwh=1 10000000")
-    url = f"influxdb2+{server.http_url}/some organisation/{database}"
+Second = Documented | InfluxDB2
+
+
+@pytest.fixture(scope="module", params=["influxdb2-as-documented", *(["influxdb2"] if PROGRAM else [])])
+def second(request: pytest.FixtureRequest) -> Iterator[Second]:
+    with Documented() if request.param.endswith("documented") else InfluxDB2() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(second: Second) -> str:
+    """A new one."""
+    name = f"plain{next(_NUMBERS)}"
+    second.create_bucket(name)
+    return name
+
+
+def write2(second: Second, bucket: str, *lines: str) -> None:
+    """Line protocol, times in ns."""
+    url = f"{second.http_url}/api/v2/write?org={ORGANISATION}&bucket={bucket}&precision=ns"
+    answer = urllib3.request("POST", url, body="\n".join(lines).encode(), headers={"Authorization": f"Token {TOKEN}"})
+    assert answer.status == 204, answer.data
+
+
+def opened2(second: Second, bucket: str, mapping: Path, policy: str = "") -> InfluxHistory:
+    url = f"influxdb2+{second.http_url}/{ORGANISATION}/{bucket}{policy}"
+    return InfluxHistory(load_mapping(mapping, POLICY), url, login=Login(token=TOKEN.encode()))
+
+
+def left2(second: Second, bucket: str, mapping: Path) -> int:
+    """Values that are there of what the mapping names."""
+    with contextlib.closing(opened2(second, bucket, mapping)) as history:
+        for _ in history.pages(None):
+            pass
+        return history.values
+
+
+def test_an_influxdb_2_is_imported_in_pieces_and_purged_at_the_end(
+    second: Second, bucket: str, mapping: Path, tmp_path: Path
+) -> None:
+    for first in range(0, COUNT, 10_000):
+        write2(second, bucket, *(thermostat(f"{CANARY}t1", step) for step in range(first, first + 10_000)))
+    write2(second, bucket, f'meters,firm=demo,id={CANARY}m1 kwh=1,note="n" {BEGIN}000000000')
+    write2(second, bucket, "thermo\\ stats,id=other,kind=rest temp=1i,watts=1i 1", "weather temp=1 1")
+    of = gateway(tmp_path, months=240)
+    of.enrol(ENROLMENT)
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o600)
+    address = f"influxdb2+{second.http_url}/{ORGANISATION}/{bucket}"
+    words = ("--influxdb", address, "--mapping", str(mapping), "--token-file", str(tmp_path / "token"), "--json")
+    assert ended_at(of, 0, signal.SIGKILL, *words) == -signal.SIGKILL
+    books = json.loads(of.call("import", *words, "--purge-source", "--yes"))
+    assert 0 < books["resumed"] < COUNT
+    assert (books["stored"], books["purged"]) == (COUNT + 1, 2 * COUNT + 1)
+    assert len(readings(of, "anna")) == 2 * COUNT + 1
+    assert left2(second, bucket, mapping) == 0
+    mapping.write_text(MAPPING.replace("it's", "rest"))
+    assert left2(second, bucket, mapping) == 2, "the part with other tags stays"
+    assert leaks(of) == []
+
+
+def test_of_an_influxdb_2_nothing_goes_that_was_not_read(second: Second, bucket: str, tmp_path: Path) -> None:
+    write2(second, bucket, "meters,firm=demo,id=a kwh=1 10", "meters,firm=demo,id=a kwh=2 20")
+    with contextlib.closing(opened2(second, bucket, one_meter(tmp_path))) as history:
+        read(history)
+        write2(second, bucket, "meters,firm=demo,id=a kwh=3 15")
+        with pytest.raises(Refused, match="has 3 values where 2 were read: nothing was deleted"):
+            history.purge()
+        read(history)
+        write2(second, bucket, "meters,firm=demo,id=a volts=230 12")
+        with pytest.raises(Refused, match="would take fields that were not read: volts"):
+            history.purge()
+        assert left2(second, bucket, one_meter(tmp_path)) == 3
+
+
+def test_what_comes_after_the_beginning_stays_in_an_influxdb_2(second: Second, bucket: str, tmp_path: Path) -> None:
+    write2(second, bucket, "meters,firm=demo,id=a kwh=1 1577836800000000001")
+    with contextlib.closing(opened2(second, bucket, one_meter(tmp_path))) as history:
+        pages = history.pages(None)
+        first = next(pages)
+        write2(second, bucket, "meters,firm=demo,id=a kwh=2 1577836800000000002")
+        assert [len(page.rows) for page in (first, *pages)] == [1]
+        assert history.purge() == 1
+    assert left2(second, bucket, one_meter(tmp_path)) == 1
+
+
+def test_where_a_name_may_mean_several_buckets_nothing_is_deleted(tmp_path: Path) -> None:
+    with Documented() as second:
+        for name in ("plain", "other"):
+            second.create_bucket(name)
+        write2(second, "plain", "meters,firm=demo,id=a kwh=1 10000000")
+        with contextlib.closing(opened2(second, "plain", one_meter(tmp_path))) as history:
+            assert [row.payload for page in read(history) for row in page.rows] == [b'{"time":10,"energy":1.0}']
+            second.map("plain", "long", "other", default=True)
+            with pytest.raises(Refused, match="may mean several buckets: nothing was deleted"):
+                history.purge()
+            second.mappings.clear()
+            assert history.purge() == 1
+
+
+def test_a_login_that_may_not_delete_is_told_so(second: Second, bucket: str, tmp_path: Path) -> None:
+    write2(second, bucket, "meters,firm=demo,id=a kwh=1 10000000")
+    url = f"influxdb2+{second.http_url}/{ORGANISATION}/{bucket}"
+    history = InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url, login=Login(token=b"wrong"))
+    with contextlib.closing(history), pytest.raises(SourceUnreachable, match="answers 401") as caught:
+        read(history)
+    assert "--token-file" in caught.value.hint
     with pytest.raises(UsageFault):
-        InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url)
-    url = url.replace("some organisation", "organisation")
-    history = InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url, login=Login(token=b"token"))
-    assert [row.payload for page in read(history) for row in page.rows] == [b'{"time":10,"energy":1.0}']
-    with pytest.raises(Refused, match="an InfluxDB 2 is not purged by this command: nothing was deleted"):
-        history.purge()
-    assert count(server, database, "meters") == 1
-    history.close()
+        InfluxHistory(load_mapping(one_meter(tmp_path), POLICY), url.replace(ORGANISATION, "some organisation"))
 
 
 def test_every_fault_of_a_source_is_told_at_once(server: InfluxDB1, database: str, mapping: Path) -> None:

@@ -10,7 +10,8 @@ is handed on as a row that is none, so that it is refused. `where` or a finer `d
 
 A purge deletes what was read and proves it: it counts before, and stops when the source holds more or less than was
 read, and counts again afterwards. It stops too where deleting would take what was not read: fields that the mapping
-does not know, and other retention policies, since InfluxQL deletes by measurement, tags and time alone.
+does not know, and in 1.x other retention policies, since servers delete by measurement, tags and time alone. In 2.x it
+deletes in the one bucket that was read, see `bucket`.
 
 Source: InfluxQL reference; behaviour seen on InfluxDB 1.6.7. Reading 2.x is the same request, which the conformance
 suite of stores makes too where it is given an InfluxDB 2.
@@ -18,10 +19,12 @@ suite of stores makes too where it is given an InfluxDB 2.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
 from gateway.errors import Refused, Unreachable, UsageFault
+from gateway.transport.history.bucket import Bucket
 from gateway.transport.history.mapping import HistoryMapping, InfluxKind, MappingFault
 from gateway.transport.history.playback import Page, Position
 from gateway.transport.history.translate import Row, influx_row
@@ -61,7 +64,7 @@ class InfluxHistory:
         self, mapping: HistoryMapping, url: str, *, login: Login | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
         """Raises UsageFault, MappingFault."""
-        version, server, self._database, self._policy = _parsed(url)
+        version, server, self._organisation, self._database, self._policy = _parsed(url)
         self.kind = f"influxdb{version}"
         self.values = 0
         self._url = url
@@ -115,12 +118,8 @@ class InfluxHistory:
             Refused: something would be deleted that was not read, or something was not deleted. The message says what.
             SourceUnreachable: part of it may be deleted.
         """
-        if self.kind != "influxdb1":
-            raise Refused(
-                "an InfluxDB 2 is not purged by this command: nothing was deleted",
-                hint="everything was imported: delete the bucket yourself, `influx bucket delete`",
-            )
-        self._require_read_alone()
+        bucket = self._bucket() if self.kind == "influxdb2" else None
+        self._require_read_alone(others=self._other_policies() if bucket is None else [])
         found = self._count()
         if found != self.values:
             raise Refused(
@@ -128,8 +127,12 @@ class InfluxHistory:
                 hint="see that nothing writes there any more, then import again",
             )
         for kind, last in zip(self._kinds, self._lasts, strict=True):
-            where = _condition(kind, None, last)
-            list(self._ask(f"DELETE FROM {quoted(kind.measurement)} WHERE {where}"))  # noqa: S608 - quoted
+            if bucket is None:
+                where = _condition(kind, None, last)
+                list(self._ask(f"DELETE FROM {quoted(kind.measurement)} WHERE {where}"))  # noqa: S608 - quoted
+            else:
+                with _told():
+                    bucket.delete(kind.measurement, kind.where, last)
         left = self._count()
         if left:
             raise Refused(
@@ -188,14 +191,22 @@ class InfluxHistory:
             total += sum(int(count or 0) for rows in answer for row in rows.values for count in row[1:])
         return total
 
-    def _require_read_alone(self) -> None:
-        """Raises Refused where a delete would take what was not read."""
+    def _bucket(self) -> Bucket:
+        """What of an InfluxDB 2 was read. Raises Refused, SourceUnreachable."""
+        with _told():
+            return Bucket.read_as(self._server, self._organisation, self._database, self._policy)
+
+    def _other_policies(self) -> list[str]:
+        """Retention policies that were not read."""
         policies = [
             row for rows in self._ask(f"SHOW RETENTION POLICIES ON {quoted(self._database)}") for row in rows.named()
         ]
-        others = [
+        return [
             str(row["name"]) for row in policies if row["name"] != self._policy and (self._policy or not row["default"])
         ]
+
+    def _require_read_alone(self, *, others: Sequence[str]) -> None:
+        """Raises Refused where a delete would take what was not read."""
         for number, (kind, last) in enumerate(zip(self._kinds, self._lasts, strict=True)):
             where = _condition(kind, None, last)
             alike = [k for k in self._kinds if (k.measurement, k.where) == (kind.measurement, kind.where)]
@@ -250,10 +261,17 @@ class InfluxHistory:
         return f"{quoted(self._policy)}.{quoted(kind.measurement)}" if self._policy else quoted(kind.measurement)
 
     def _ask(self, statement: str) -> Iterator[Rows]:
-        try:
+        with _told():
             yield from self._influxql.ask(statement)
-        except StoreUnreachable as fault:
-            raise SourceUnreachable(str(fault), hint=fault.hint if fault.hint == _LOGIN else None) from None
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A server's fault as one of the source, whose hint is another one than a store's."""
+    try:
+        yield
+    except StoreUnreachable as fault:
+        raise SourceUnreachable(str(fault), hint=fault.hint if fault.hint == _LOGIN else None) from None
 
 
 def _condition(kind: InfluxKind, start: int | None, end: int | None) -> str:
@@ -270,10 +288,10 @@ def _text(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _parsed(url: str) -> tuple[str, str, str, str]:
-    """Version, address, database and retention policy. Raises UsageFault."""
+def _parsed(url: str) -> tuple[str, str, str, str, str]:
+    """Version, address, organisation, database and retention policy. Raises UsageFault."""
     found = _URL.fullmatch(url)
     names = found["names"].split("/") if found else []
     if found is None or len(names) != int(found[1]) or not all(names) or not 0 < int(found["port"] or 1) <= _PORT_MAX:
         raise UsageFault("--influxdb: this is no address of an InfluxDB", hint=f"write {_ADDRESS}, without a login")
-    return found[1], found[2], names[-1], found["policy"] or ""
+    return found[1], found[2], names[0], names[-1], found["policy"] or ""
