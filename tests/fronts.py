@@ -1,4 +1,5 @@
-"""What stands before a server and misbehaves when told to: a line that is cut, a store that refuses or falls silent.
+"""What stands before a server and misbehaves when told to: a line that is cut, a store that refuses or falls silent,
+a broker that forbids.
 
 with Relay(broker.port) as relay, StoreFront(influxdb.port) as front:
     relay.cut()
@@ -10,10 +11,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import json
 import socket
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from benchmarks.servers import Mosquitto
 
 _SECONDS = 120.0
 
@@ -145,3 +151,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if status != http.HTTPStatus.NO_CONTENT:
             self.wfile.write(body)
+
+
+class Guarded(Mosquitto):
+    """Lets everyone in and forbids every subscription, but those that are named."""
+
+    def __init__(self, *, allowed: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._allowed = allowed
+
+    def arguments(self) -> list[str]:
+        arguments = super().arguments()
+        access = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+        rules = [{"acltype": "subscribeLiteral", "topic": topic, "allow": True} for topic in self._allowed]
+        everybody = {"groupname": "all", "roles": [{"rolename": "reader"}]}
+        document = {
+            "defaultACLAccess": access,
+            "roles": [{"rolename": "reader", "acls": rules}],
+            "groups": [everybody],
+            "anonymousGroup": "all",
+        }
+        (self.directory / "acl.json").write_text(json.dumps(document))
+        (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+        with (self.directory / "mosquitto.conf").open("a") as configuration:
+            configuration.write(f"plugin {plugin}\nplugin_opt_config_file {self.directory}/acl.json\n")
+        return arguments

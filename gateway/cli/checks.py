@@ -20,6 +20,7 @@ from gateway.control.ledger import Ledger
 from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, Unreachable
 from gateway.keys.lineage import Lineage
 from gateway.keystore import acts, lineages, workers
+from gateway.model.ids import Controller
 from gateway.policy.load import check as findings_of
 from gateway.runtime.wiring import House
 
@@ -109,14 +110,26 @@ def _store(house: House) -> str:
 
 
 def _broker(house: House) -> str:
-    """Under a name and with a session of its own, which ends with it: the gateway's is not disturbed."""
-    session = house.session(lambda _state: None, client_id=f"doctor-{secrets.token_hex(8)}", session_expiry_s=1)
+    """Under a name and with a session of its own, which ends with it: the gateway's is not disturbed.
+
+    Asks for what the gateway asks for, neither more nor less, since a broker's access list may know the difference.
+    """
+    host, port = house.settings.mqtt.address
+    filters, whose = house.topics.filters, ""
+    if house.settings.mqtt.connection_per == "controller":
+        names = sorted(house.connected() if _has_keys(house) else house.settings.mqtt.controllers)
+        if not names:
+            return f"nothing is subscribed to at {host}:{port} yet: `glomska enrol` makes the first controller"
+        filters = tuple(dict.fromkeys(one for name in names for one in house.topics.filters_of(Controller(name))))
+        whose = f" of {len(names)} controller(s)"
+    session = house.session(
+        lambda _state: None, client_id=f"doctor-{secrets.token_hex(8)}", session_expiry_s=1, filters=filters
+    )
     try:
         session.connect()
     finally:
         session.close()
-    host, port = house.settings.mqtt.address
-    return f"{host}:{port} takes the subscription with QoS 1"
+    return f"{host}:{port} takes the subscription{whose} with QoS 1"
 
 
 def _clock(house: House) -> str:

@@ -173,15 +173,18 @@ class House:
         if mqtt.connection_per == "gateway":
             return self.session(on_state)
 
-        def known() -> set[str]:
-            with self.keystore.snapshot() as tx:
-                return {*mqtt.controllers, *lineages.all_controllers(tx)}
-
         def bound(controller: str, topic: str) -> bool:
             named = parse(topic)
             return named is None or named[0] == controller  # what names nobody is refused further on
 
-        return Sessions(lambda name: self.session(on_state, controller=Controller(name)), known=known, bound=bound)
+        return Sessions(
+            lambda name: self.session(on_state, controller=Controller(name)), known=self.connected, bound=bound
+        )
+
+    def connected(self) -> set[str]:
+        """Controllers that have, or get, a connection of their own where each has one. Raises Unreachable."""
+        with self.keystore.snapshot() as tx:
+            return {*self.settings.mqtt.controllers, *lineages.all_controllers(tx)}
 
     def worker(self, log: Log) -> Worker:
         """The ingesting process. Raises what its parts raise."""

@@ -17,6 +17,7 @@ from gateway.clock import SystemClock
 from gateway.errors import Unreachable
 from gateway.transport.ingest import Delivery, Session, Sessions
 from tests.commands import Gateway, Stack, await_, flat
+from tests.fronts import Guarded
 from tests.integration.test_fleet import COLUMNS, NOW
 
 PATIENCE_S = 60.0
@@ -184,3 +185,16 @@ def test_a_controller_enrolled_while_the_gateway_runs_is_received(broker: Mosqui
         gateway.await_points(2)
         books = running.stop()
     assert books["stored"] == 2
+
+
+def test_the_doctor_asks_for_what_each_controller_is_asked_for_and_no_more(tmp_path: Path) -> None:
+    """A broker whose access list knows controllers refuses the wildcard over all of them."""
+    with Guarded(allowed=["glomska/one/+/readings"]) as broker:
+        gateway = Gateway(tmp_path, Stack(broker, "sqlite:///readings.db"), mqtt__connection_per="controller")
+        assert "nothing is subscribed to" in gateway.call("doctor")
+        gateway.enrol(f"{COLUMNS}\none,c-1,d-1,11122,2000-01-01\n")
+        assert "takes the subscription of 1 controller(s) with QoS 1" in gateway.call("doctor")
+        with gateway.run():
+            pass
+        gateway.enrol(f"{COLUMNS}\ntwo,c-1,d-1,11122,2000-01-01\n")
+        assert "refuses the subscription with QoS 1" in gateway.call("doctor", code=4).replace("\n", " ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from gateway.clock import SystemClock
 from gateway.errors import Unreachable
 from gateway.transport.ingest import Session, Tls
 from gateway.transport.ingest import session as session_module
+from tests.fronts import Guarded
 
 PATIENCE_S = 60.0
 TOPIC = "glomska/demo/thermostat-1/readings"
@@ -285,19 +285,6 @@ def test_the_fleet_trusts_no_broker_of_another_authority_and_can_log_in_by_certi
         made.connect()
         fleet_publish([Message(topic=TOPIC, payload=b"1", time=0)], Fleet.at(broker.mtls_url, login=login))
         assert received(made, 1) == [b"1"]
-
-
-class Guarded(Mosquitto):
-    """Lets everyone in and forbids every subscription."""
-
-    def arguments(self) -> list[str]:
-        arguments = super().arguments()
-        access = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
-        (self.directory / "acl.json").write_text(json.dumps({"defaultACLAccess": access}))
-        (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
-        with (self.directory / "mosquitto.conf").open("a") as configuration:
-            configuration.write(f"plugin {plugin}\nplugin_opt_config_file {self.directory}/acl.json\n")
-        return arguments
 
 
 def test_a_subscription_that_the_broker_forbids_is_a_clear_error(session: Opening) -> None:
