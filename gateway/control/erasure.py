@@ -22,10 +22,11 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gateway.control import customer as customers
 from gateway.control.ledger import Line
-from gateway.control.purge import Eraser, Purging, Step, find, note
+from gateway.control.purge import Eraser, Purging, Queue, Step, find, note
 from gateway.control.role import ERASE, Act, Control
 from gateway.errors import KeyDestroyed, Unreachable
 from gateway.keys import lease
@@ -39,7 +40,7 @@ from gateway.keystore import acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, CustomerId, Incarnation, new_id
 
-__all__ = ["Erased", "Eraser", "Erasures", "Step", "open_count"]
+__all__ = ["Erased", "Eraser", "Erasures", "Queue", "Step", "open_count"]
 
 _PAUSE = 0.01  # seconds between looks at the workers
 _MARGIN = lease.SECOND  # between the last request's deadline and the second purge
@@ -61,12 +62,18 @@ class Erasures:
     """The erasure protocol over one key store, its ledger, and an inventory of stores."""
 
     def __init__(
-        self, control: Control, custodian: Custodian, inventory: Mapping[str, Eraser], *, future_window_s: int
+        self,
+        control: Control,
+        custodian: Custodian,
+        inventory: Mapping[str, Eraser],
+        queues: Mapping[str, Queue] = MappingProxyType({}),
+        *,
+        future_window_s: int,
     ) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self.purging = Purging(control, custodian, inventory)
+        self.purging = Purging(control, custodian, inventory, queues)
         self._newest = future_window_s * lease.SECOND + _SEALED_UNTIL
         self._asked: dict[bytes, int] = {}  # boot time from which this process waits for workers, by erasure
 

@@ -11,7 +11,8 @@ deleted in one transaction, and the key store's files are scanned for what is le
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from gateway.control import customer as customers
@@ -21,6 +22,7 @@ from gateway.keys import lease
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
 from gateway.keystore import acts, lineages, rows, workers
+from gateway.model.ids import KeyId
 
 PURGE = "purge"
 
@@ -43,14 +45,28 @@ class Eraser(Protocol):
         """Remove all rows of these series; how many. Raises Unreachable."""
 
 
-class Purging:
-    """Step 5 over one key store, its ledger, and an inventory of stores. Any number of processes may do it at once."""
+class Queue(Protocol):
+    """What keeps sealed points or messages until they can go on: a spool, dead letters."""
 
-    def __init__(self, control: Control, custodian: Custodian, inventory: Mapping[str, Eraser]) -> None:
+    def purge(self, key_ids: Collection[KeyId], dead_hashes: Collection[bytes]) -> int:
+        """Delete what is under these keys, or of these devices by their hash `dead`; how many. Raises Unreachable."""
+
+
+class Purging:
+    """Step 5 over one key store, its ledger, and an inventory of stores and queues. Several processes may at once."""
+
+    def __init__(
+        self,
+        control: Control,
+        custodian: Custodian,
+        inventory: Mapping[str, Eraser],
+        queues: Mapping[str, Queue] = MappingProxyType({}),
+    ) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
         self._inventory = inventory
+        self._queues = queues
 
     def run(self, erasure: bytes, on_step: Callable[[Step], None] = lambda _step: None) -> Step:
         """As far as it can be done now. Raises Unreachable: the rest stays open."""
@@ -107,6 +123,10 @@ class Purging:
         capture = self.capture(erasure)
         if capture is None:
             return 0
+        key_ids = [KeyId(bytes.fromhex(one)) for one in capture.key_ids]
+        dead = [bytes.fromhex(one) for one in capture.dead]
+        for queue in self._queues.values():  # before the stores: a queue may still fill one
+            queue.purge(key_ids, dead)
         return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
 
 

@@ -53,7 +53,7 @@ FROM series JOIN point ON point.series = series.id JOIN field ON field.id = poin
 WHERE series.measurement = ? AND series.pseudonym = ? AND point.time BETWEEN ? AND ?
 ORDER BY point.time, field.name, series.area
 """
-_FAULTS = {
+FAULTS = {
     sqlite3.SQLITE_BUSY: (
         "is locked by another process",
         "see which other process writes to it; only one may for long",
@@ -85,7 +85,7 @@ class SqliteStore:
         self._fields: dict[str, int] = {}
         self._seen_version = -1
         with self._faults():
-            _create(path)
+            create(path)
             self._writer = self._connect()
         try:
             with self._faults():
@@ -265,14 +265,14 @@ class SqliteStore:
             yield
         except sqlite3.Error as error:
             primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            what, hint = _FAULTS.get(primary, ("does not work", "`glomska doctor` tells more"))
+            what, hint = FAULTS.get(primary, ("does not work", "`glomska doctor` tells more"))
             raise StoreUnreachable(f"{self._path} {what}", hint=hint) from error
         except OSError as error:
-            what, hint = _FAULTS[sqlite3.SQLITE_CANTOPEN]
+            what, hint = FAULTS[sqlite3.SQLITE_CANTOPEN]
             raise StoreUnreachable(f"{self._path} {what}: {error.strerror}", hint=hint) from error
 
 
-def _create(path: Path) -> None:
+def create(path: Path) -> None:
     """An empty file with mode 0600, which SQLite passes on to -wal and -shm. One that exists is not touched:
 
     closing a file drops every lock that this process holds on it, those of SQLite's other connections included.
