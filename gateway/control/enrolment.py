@@ -136,6 +136,7 @@ class Group:
     def _lineage(self, custodian: Custodian, controller: Controller) -> Lineage:
         found = Lineage.load(self._tx, custodian, controller)
         if found is not None:
+            found.hold(self._tx)
             return found
         classes = {name: horizon_epoch(self._policy, name, self._now) for name in self._policy.key_classes}
         return Lineage.create(self._tx, custodian, controller, classes=classes, now=self._now)

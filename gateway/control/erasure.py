@@ -154,9 +154,9 @@ class Erasures:
 
     def _fence_within(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
         tx, now = act.tx, self._clock.wall()
-        lineage.refresh(tx)
+        lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
-        subject = open_subject(lineage, incarnation, key_rows)
+        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
         capture = collect(tx, subject, key_rows, newest=now + self._newest)
         fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
         subjects.add_fences(tx, fences)

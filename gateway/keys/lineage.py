@@ -1,7 +1,11 @@
 """One controller's keys, opened once: KEK_e, route and fence secrets, horizons. Mints, unwraps, and hashes identifiers.
 
 A lineage is loaded by whoever has the custodian's W_e; without it there is no lineage, and nothing can be read, written
-or looked up. Enrolment is the only caller of `mint`: the data path never makes a key.
+or looked up. Enrolment and rekey are the only callers of `mint`: the data path never makes a key.
+
+While a turnover is under way there are two KEKs and two route secrets: rows open under the one they are wrapped under,
+look-ups ask for the hashes under both, and everything new goes under the newest. A transaction that writes calls `hold`
+first, so that the newest cannot change before it ends.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from gateway.crypto import derive, envelope
 from gateway.crypto.derive import KEY_BYTES, Kind
 from gateway.crypto.envelope import RowKind, RowPlace
-from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyMissing, Refused
+from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyMissing, Refused, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
@@ -28,13 +32,15 @@ IDENTITY = "identity"
 class Lineage(Redacted):
     """The unwrapped keys of one controller at its current e; lives as long as the process."""
 
-    def __init__(self, controller: Controller, e: int, kek: bytes) -> None:
+    def __init__(self, controller: Controller, custodian: Custodian) -> None:
         self.controller = controller
-        self.e = e
-        self._kek = kek
+        self.e = 0
+        self.suspended = False
+        self.horizons: dict[str, KeyEpoch] = {}
+        self._custodian = custodian
+        self._keks: dict[int, bytes] = {}
         self._routes: list[bytes] = []
         self._fences: dict[int, bytes] = {}
-        self.horizons: dict[str, KeyEpoch] = {}
 
     @classmethod
     def create(
@@ -42,30 +48,61 @@ class Lineage(Redacted):
     ) -> Lineage:
         """A new controller at e = 1. `classes` gives each key class its horizon. Raises CustodianFault."""
         custodian.create(controller, 1)
-        kek = secrets.token_bytes(KEY_BYTES)
-        wrapped = custodian.wrap(controller, 1, kek)
+        wrapped = custodian.wrap(controller, 1, secrets.token_bytes(KEY_BYTES))
         lineages.add_controller(tx, controller, wrapped_kek=wrapped, classes=classes, now=now)
-        lineage = cls(controller, 1, kek)
+        lineage = cls(controller, custodian)
+        lineage.refresh(tx)
         lineage._add_secret(tx, RowKind.ROUTE, version=1, now=now)
         lineage.refresh(tx)
         return lineage
 
     @classmethod
     def load(cls, tx: Transaction, custodian: Custodian, controller: Controller) -> Lineage | None:
-        """The lineage as the key store has it, or None for an unknown controller. Raises CustodianFault."""
-        found = lineages.current_kek(tx, controller)
-        if found is None:
+        """The lineage as the key store has it, or None for an unknown controller.
+
+        Raises:
+            CustodianFault: W_e is missing or wrong.
+            KeyDestroyed: this controller has left, and its lineage is destroyed.
+        """
+        if lineages.current_e(tx, controller) is None:
             return None
-        e, wrapped = found
-        lineage = cls(controller, e, custodian.unwrap(controller, e, wrapped))
+        lineage = cls(controller, custodian)
         lineage.refresh(tx)
         return lineage
 
+    def hold(self, tx: Transaction) -> None:
+        """What this transaction writes is under an e that stays current until it ends. Raises as `load`."""
+        lineages.pin_e(tx, self.controller)
+        self.refresh(tx)
+
     def refresh(self, tx: Transaction) -> None:
-        """Read again what can change within one e: fence secrets and horizons. Raises VerificationFailed."""
+        """Read again what can change: e, KEKs, route and fence secrets, horizons, suspension.
+
+        Raises:
+            CustodianFault: a new W cannot be used.
+            KeyDestroyed: this controller has left.
+            VerificationFailed: a row was moved or changed.
+        """
+        if lineages.has_left(tx, self.controller):
+            message = "this controller has left: its keys were destroyed"
+            raise KeyDestroyed(message, hint="nothing that was sealed for it can be read by anyone")
+        wrapped = lineages.find_keks(tx, self.controller)
+        known = self._keks
+        self.e = lineages.current_e(tx, self.controller) or 0
+        self._keks = {e: known.get(e) or self._custodian.unwrap(self.controller, e, row) for e, row in wrapped.items()}
         self._routes = [self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
         self._fences = {s.version: self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.FENCE)}
         self.horizons = lineages.find_horizons(tx, self.controller)
+        self.suspended = lineages.is_suspended(tx, self.controller)
+
+    def turn(self, tx: Transaction, *, now: int) -> None:
+        """Begin a pass: KEK_e+1 and R_e+1, under which everything new goes from here on. W_e+1 exists already."""
+        following = self.e + 1
+        wrapped = self._custodian.wrap(self.controller, following, secrets.token_bytes(KEY_BYTES))
+        lineages.move_e(tx, self.controller, e=following, wrapped_kek=wrapped, now=now)
+        self.refresh(tx)
+        self._add_secret(tx, RowKind.ROUTE, version=following, now=now)
+        self.refresh(tx)
 
     def require(self, classes: Iterable[str]) -> None:
         """Whether this lineage has a horizon for each of these key classes. Raises ConfigurationFault."""
@@ -91,7 +128,7 @@ class Lineage(Redacted):
         return month
 
     def fence_hash(self, kind: Kind, name: str, *, month: int) -> bytes:
-        """The hash of a fence under one month's secret."""
+        """The hash of a fence under one month's secret. Raises KeyError for a month without one."""
         return derive.fence_hash(self._fences[month], controller=self.controller, kind=kind, name=name)
 
     def fence_rows(self, tx: Transaction) -> list[rows.Secret]:
@@ -99,55 +136,64 @@ class Lineage(Redacted):
         return lineages.find_secrets(tx, self.controller, RowKind.FENCE)
 
     def mint(self, incarnation: Incarnation, classes: Iterable[str]) -> tuple[list[rows.Key], dict[str, SubjectKey]]:
-        """New CSKs, one for each class, at the class's horizon: rows to store, and handles by class.
+        """New CSKs, one for each class, at the class's horizon: rows to store, and handles by class. After `hold`.
 
         Raises:
             ConfigurationFault: a class that this lineage has no horizon for.
         """
         classes = list(classes)
         self.require(classes)
-        minted: list[rows.Key] = []
-        handles: dict[str, SubjectKey] = {}
-        for name in classes:
-            csk, key_id, base = secrets.token_bytes(KEY_BYTES), KeyId(new_id()), self.horizons[name]
-            place = self._csk_place(key_id, incarnation, name, version=1, base=base)
-            row = rows.Key(
-                key_id=key_id,
-                incarnation=incarnation,
-                controller=self.controller,
-                key_class=name,
-                version=1,
-                base=base,
-                e=self.e,
-                wrapped=envelope.wrap(self._kek, csk, place),
-                commitment=derive.commitment(csk, key_id=key_id, version=1, base=base),
-                state=KeyState.ACTIVE,
-                valid_from=0,
-            )
-            minted.append(row)
-            handles[name] = self._handle(row, csk)
-        return minted, handles
+        minted = {name: self.mint_version(incarnation, name, version=1, valid_from=0) for name in classes}
+        return [row for row, _key in minted.values()], {name: key for name, (_row, key) in minted.items()}
+
+    def mint_version(
+        self, incarnation: Incarnation, name: str, *, version: int, valid_from: int, state: KeyState = KeyState.ACTIVE
+    ) -> tuple[rows.Key, SubjectKey]:
+        """One new CSK of a class, valid from an event time (ns) on. After `hold`."""
+        csk, key_id, base = secrets.token_bytes(KEY_BYTES), KeyId(new_id()), self.horizons[name]
+        place = self._csk_place(key_id, incarnation, name, version=version, base=base)
+        row = rows.Key(
+            key_id=key_id,
+            incarnation=incarnation,
+            controller=self.controller,
+            key_class=name,
+            version=version,
+            base=base,
+            e=self.e,
+            wrapped=envelope.wrap(self._keks[self.e], csk, place),
+            commitment=derive.commitment(csk, key_id=key_id, version=version, base=base),
+            state=state,
+            valid_from=valid_from,
+        )
+        return row, self._handle(row, csk)
 
     def open(self, row: rows.Key) -> SubjectKey:
-        """A handle of a stored key.
+        """A handle of a stored key, not reaching back beyond its class's horizon.
 
         Raises:
             KeyDestroyed: it was erased, or is being erased.
-            Refused: its state does not let it open anything now.
+            Refused: its state, or its controller's, does not let it open anything now.
             KeyMissing: it should be there and is not.
             VerificationFailed: the row was moved or changed.
         """
         if row.state in (KeyState.ERASING, KeyState.DESTROYED):
             message = "this customer's key was destroyed"
             raise KeyDestroyed(message)
+        if self.suspended:
+            message = "this controller, or the whole gateway, is suspended: its keys open nothing now"
+            raise Refused(message, hint="`glomska keys status` tells since when; `glomska keys resume` ends it")
         if KeyState(row.state) not in OPENS:
             message = f"this customer's key is {row.state} and opens nothing now"
             raise Refused(message, hint="an operator can tell when it is resumed")
+        return self.open_to_end(row)
+
+    def open_to_end(self, row: rows.Key) -> SubjectKey:
+        """The same for an erasure, which a suspension or a hold must not stop. Raises as `open`, but not Refused."""
         if row.wrapped is None:
             message = f"a key of class {row.key_class} is {row.state} but has no material"
             raise KeyMissing(message)
         place = self._csk_place(row.key_id, row.incarnation, row.key_class, version=row.version, base=row.base)
-        csk = envelope.unwrap(self._kek, row.wrapped, place)
+        csk = envelope.unwrap(self._kek_of(row.e), row.wrapped, place)
         if derive.commitment(csk, key_id=row.key_id, version=row.version, base=row.base) != row.commitment:
             message = "a key does not match its commitment"
             raise IntegrityStop(message, hint="the key store was changed by something else; stop and investigate")
@@ -168,13 +214,15 @@ class Lineage(Redacted):
         return envelope.open_capture(key, sealed, controller=self.controller, erasure=erasure)
 
     def _handle(self, row: rows.Key, csk: bytes) -> SubjectKey:
+        """Between a turnover's first step and its ratchet the stored base lies behind the horizon; no handle does."""
+        base = row.base if row.state == KeyState.DEACTIVATED else max(row.base, self.horizons[row.key_class])
         return SubjectKey(
-            csk,
+            derive.ratchet(csk, base - row.base),
             controller=self.controller,
             incarnation=row.incarnation,
             key_class=row.key_class,
             version=row.version,
-            base=row.base,
+            base=base,
             key_id=row.key_id,
         )
 
@@ -190,9 +238,10 @@ class Lineage(Redacted):
         )
 
     def _add_secret(self, tx: Transaction, kind: RowKind, *, version: int, now: int) -> KeyId:
+        self.hold(tx)
         key_id = KeyId(new_id())
         place = RowPlace(controller=self.controller, kind=kind, key_id=key_id, version=version)
-        wrapped = envelope.wrap(self._kek, secrets.token_bytes(KEY_BYTES), place)
+        wrapped = envelope.wrap(self._keks[self.e], secrets.token_bytes(KEY_BYTES), place)
         secret = rows.Secret(
             key_id=key_id,
             controller=self.controller,
@@ -214,4 +263,13 @@ class Lineage(Redacted):
 
     def _unwrap(self, row: rows.Secret) -> bytes:
         place = RowPlace(controller=self.controller, kind=RowKind(row.kind), key_id=row.key_id, version=row.version)
-        return envelope.unwrap(self._kek, row.wrapped, place)
+        return envelope.unwrap(self._kek_of(row.e), row.wrapped, place)
+
+    def _kek_of(self, e: int) -> bytes:
+        try:
+            return self._keks[e]
+        except KeyError:
+            message = "a row is under a key-encryption key that was destroyed"
+            raise VerificationFailed(
+                message, hint="it was brought back from an older copy; it cannot be opened"
+            ) from None

@@ -78,11 +78,18 @@ class Subject:
         return decoded
 
 
-def open_subject(lineage: Lineage, incarnation: Incarnation, key_rows: Sequence[rows.Key]) -> Subject:
-    """Handles of all keys of one incarnation. Raises KeyDestroyed, KeyMissing, VerificationFailed."""
+def open_subject(
+    lineage: Lineage, incarnation: Incarnation, key_rows: Sequence[rows.Key], *, to_end: bool = False
+) -> Subject:
+    """Handles of all keys of one incarnation; `to_end` also of those that are suspended or held, for an erasure.
+
+    Raises KeyDestroyed, KeyMissing, Refused, VerificationFailed.
+    """
+    open_key = lineage.open_to_end if to_end else lineage.open
     keys: dict[str, tuple[tuple[int, SubjectKey], ...]] = {}
     for row in key_rows:
-        keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, lineage.open(row)))
+        if row.state != KeyState.DESTROYED or not to_end:
+            keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, open_key(row)))
     return Subject(incarnation=incarnation, keys=keys)
 
 

@@ -18,7 +18,28 @@ from sqlalchemy.engine import Connection
 from gateway.errors import IntegrityStop
 from gateway.keystore import schema
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({})
+
+def _turnover(connection: Connection) -> None:
+    """Passes, what custodians reported, what did not open; suspensions and departures of controllers."""
+    for table in (
+        schema.turnovers,
+        schema.captures,
+        schema.wrappings,
+        schema.quarantine,
+        schema.suspensions,
+        schema.departures,
+    ):
+        table.create(connection)
+    for text in (
+        "CREATE INDEX keys_by_e ON keys (controller, e) WHERE wrapped IS NOT NULL",
+        "CREATE INDEX keys_coming ON keys (valid_from) WHERE state = 'pre-activation'",
+        "CREATE INDEX routes_by_e ON routes (controller, e)",
+        "CREATE INDEX secrets_by_e ON secrets (controller, e)",
+    ):
+        connection.exec_driver_sql(text)
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover})
 """By the version that it leads to."""
 
 

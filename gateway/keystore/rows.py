@@ -119,6 +119,38 @@ class Worker:
     renewed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turnover:
+    """How far one pass has come: everything of a controller from under older e to under `e`. See control.turnover."""
+
+    controller: Controller
+    e: int
+    seq: int
+    step: str
+    generation: int
+    started: int
+    finished: int | None
+    cursor: Incarnation | None
+    purge_key: KeyId | None
+    purge_due: int | None
+    purge_boot: str | None
+    expired: int
+    ratcheted: int
+    rewrapped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapping:
+    """What the custodian reported when W_e was destroyed."""
+
+    controller: Controller
+    e: int
+    custodian: str
+    attested: int
+    residue: str
+    destroyed: int
+
+
 def one(kind: type[R], row: SqlRow[Any] | None) -> R | None:
     """A database row as `kind`, or None."""
     return None if row is None else kind(**row._mapping)  # noqa: SLF001 - the documented name

@@ -17,11 +17,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 _id = LargeBinary(16)
 _hash = LargeBinary(32)
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
 
 state = Table(
     "state",  # one row: what every process of this key store must agree on
@@ -70,6 +76,7 @@ secrets = Table(
     Column("wrapped", LargeBinary, nullable=False),
     Column("created", BigInteger, nullable=False),
     Index("secrets_by_kind", "controller", "kind", "version"),
+    Index("secrets_by_e", "controller", "e"),
 )
 
 incarnations = Table(
@@ -95,6 +102,8 @@ keys = Table(
     Column("state", Text, nullable=False),
     Column("valid_from", BigInteger, nullable=False),  # event time from which this version seals
     UniqueConstraint("incarnation", "key_class", "version"),
+    _partial("keys_by_e", "controller", "e", where="wrapped IS NOT NULL"),  # destroyed rows are never asked for
+    _partial("keys_coming", "valid_from", where="state = 'pre-activation'"),
 )
 
 transitions = Table(
@@ -118,6 +127,7 @@ routes = Table(
     Column("area", Text, nullable=False),
     Column("valid_from", BigInteger, nullable=False),  # event time
     Column("valid_to", BigInteger),  # event time, exclusive; null: open
+    Index("routes_by_e", "controller", "e"),
 )
 
 records = Table(
@@ -196,4 +206,71 @@ accesses = Table(
     Column("ends", BigInteger, nullable=False),
     Column("readings", BigInteger, nullable=False),
     Column("hash", _hash, nullable=False),
+)
+
+turnovers = Table(
+    "turnovers",  # one pass: from e - 1 to e
+    metadata,
+    Column("controller", Text, ForeignKey("controllers.controller"), primary_key=True),
+    Column("e", Integer, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # of its intent
+    Column("step", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),  # that workers must have acknowledged before the next step
+    Column("started", BigInteger, nullable=False),
+    Column("finished", BigInteger),
+    Column("cursor", _id),  # the last incarnation whose expiring series are captured
+    Column("purge_key", _id),
+    Column("purge_due", BigInteger),  # CLOCK_BOOTTIME ns of the second purge, on the boot named beside it
+    Column("purge_boot", Text),
+    Column("expired", BigInteger, nullable=False),  # rows deleted from the stores
+    Column("ratcheted", BigInteger, nullable=False),
+    Column("rewrapped", BigInteger, nullable=False),
+)
+
+captures = Table(
+    "captures",  # series that have expired and are still to be deleted from the stores, sealed under the purge key
+    metadata,
+    Column("capture", _id, primary_key=True),
+    Column("controller", Text, nullable=False),
+    Column("e", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+wrappings = Table(
+    "wrappings",  # what the custodian reported of each destroyed W_e
+    metadata,
+    Column("controller", Text, ForeignKey("controllers.controller"), primary_key=True),
+    Column("e", Integer, primary_key=True),
+    Column("custodian", Text, nullable=False),
+    Column("attested", Integer, nullable=False),  # 0 or 1: whether it speaks for every copy
+    Column("residue", Text, nullable=False),
+    Column("destroyed", BigInteger, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",  # what did not open in a pass: a key, a route or a secret, by its id
+    metadata,
+    Column("item", _id, primary_key=True),
+    Column("controller", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("found", BigInteger, nullable=False),
+)
+
+suspensions = Table(
+    "suspensions",  # of a controller by its name, of everything by the empty name
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+)
+
+departures = Table(
+    "departures",  # controllers whose lineage is destroyed, or on its way out
+    metadata,
+    Column("controller", Text, ForeignKey("controllers.controller"), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("requested", BigInteger, nullable=False),
+    Column("effective", BigInteger),
+    Column("keys", BigInteger, nullable=False),
 )

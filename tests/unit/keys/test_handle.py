@@ -8,6 +8,7 @@ import pickle
 import traceback
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.crypto import derive
 from gateway.errors import KeyDestroyed, VerificationFailed
+from gateway.keys.custodian import FileCustodian
 from gateway.keys.handle import Device, SeriesKey, Span, SubjectKey, Window, encode_values
 from gateway.keys.lineage import Lineage
 from gateway.model.ids import (
@@ -133,7 +135,14 @@ def capabilities() -> list[object]:
     known = device(span)
     window = known.at(epoch_start(600))
     assert isinstance(window, Window)
-    return [subject_key(), series_key(), known, window, span, Lineage(Controller("controller"), 1, CSK)]
+    return [
+        subject_key(),
+        series_key(),
+        known,
+        window,
+        span,
+        Lineage(Controller("controller"), FileCustodian(Path("kek"))),
+    ]
 
 
 @pytest.mark.parametrize("thing", capabilities(), ids=lambda thing: type(thing).__name__)

@@ -410,7 +410,7 @@ def test_no_key_bytes_come_out_of_a_lineage(fixed: World, tmp_path: Path) -> Non
     with pytest.raises(IntegrityStop) as caught:
         lineage.open(dataclasses.replace(keys_of(fixed)[0], commitment=b""))
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    for secret in (lineage._kek, key_file):
+    for secret in (lineage._keks[1], key_file):
         assert len(secret) == 32
         assert secret.hex() not in told
         assert repr(secret)[2:-1] not in told
