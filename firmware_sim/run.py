@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
 import signal
 import sys
 import threading
@@ -68,10 +69,16 @@ def run(request: Request, name: str, homes: Sequence[Home], messages: Iterable[M
             error = caught
     devices = len({home.device for home in homes})
     seconds = round(time.monotonic() - start, 3)
-    _report(tally.summary() | {"homes": len(homes), "devices": devices, "seconds": seconds}, error, request.as_json)
+    took = {"homes": len(homes), "devices": devices, "seconds": seconds, "memory_mib": _memory_mib()}
+    _report(tally.summary() | took, error, request.as_json)
     if error is not None:
         return explained(error).exit_code
     return INTERRUPTED if stop.is_set() else 0
+
+
+def _memory_mib() -> float:
+    """The most that this process has held in memory, interpreter and libraries included. Source: getrusage(2)."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def explained(error: FleetError | OSError) -> FleetError:

@@ -179,3 +179,12 @@ def test_live_homes_report_what_they_measure_now(broker: Mosquitto, witness: Wit
 def test_live_begins_now_and_at_no_other_time() -> None:
     done = call("simulate", "--live", "--start", START, "--json")
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "usage")
+
+
+def test_a_hundred_thousand_homes_fit_into_the_memory_that_is_stated(tmp_path: Path) -> None:
+    """The whole process, as docs/fleet.md states it, with some room for another Python or numpy."""
+    files = ("--enrolment", str(tmp_path / "fleet.csv"), "--messages", os.devnull)
+    done = call("simulate", "--homes", "100000", "--hours", "0.25", "--dry-run", "--json", *files)
+    books = json.loads(done.stdout)
+    assert (books["homes"], len((tmp_path / "fleet.csv").read_text().splitlines())) == (100_000, 100_001)
+    assert 0 < books["memory_mib"] < 170
