@@ -29,6 +29,7 @@ from gateway.control.role import Control
 from gateway.keys.custodian import FileCustodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import GenerationMoved, Ring
+from gateway.keys.signing import SigningKey
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import parse_controller, parse_customer, parse_device
 from gateway.model.sealed import SealedPoint
@@ -81,8 +82,9 @@ class World:
         self.policy = policy or load_policy(resource("policy.toml"))
         self.keystore = KeyStore.open("sqlite:///keys.db", state=directory)
         self.custodian = FileCustodian(directory / "kek")
-        self.ledger = Ledger(directory / "ledger", self.clock)
-        self.control = Control(self.keystore, self.ledger, self.clock)
+        self.signing_key = SigningKey(directory / "signing.key")
+        self.ledger = Ledger(directory / "ledger", self.clock, self.signing_key)
+        self.control = Control(self.keystore, self.ledger, self.clock, self.custodian)
         self.store: Store = open_store("sqlite:///readings.db", state=directory)
         self.chain = Chain(self.policy, max_payload_bytes=262_144)
         self.lease = Lease(self.keystore, self.clock, lease_s=30, deadline_s=0)

@@ -22,10 +22,12 @@ from gateway.cli.failure import report
 from gateway.cli.hand_over import hand_over
 from gateway.cli.import_history import import_history
 from gateway.cli.init import init
+from gateway.cli.ledger import app as ledger_app
 from gateway.cli.policy import app as policy_app
 from gateway.cli.read import read
 from gateway.cli.run import run
 from gateway.cli.trace import trace
+from gateway.cli.verify import verify
 
 app = typer.Typer(
     help="An MQTT gateway that can forget: readings are sealed under keys of their own customer, and erasing a "
@@ -58,10 +60,11 @@ def _glomska(
         os.environ["GLOMSKA_CONFIG"] = str(config)  # it comes first, and what we start ourselves shall read the same
 
 
-for _command in (demo, init, run, enrol, hand_over, read, trace, erase, doctor):
+for _command in (demo, init, run, enrol, hand_over, read, trace, erase, verify, doctor):
     app.command()(_command)
 app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")
+app.add_typer(ledger_app, name="ledger")
 
 
 def call(argv: list[str]) -> int:

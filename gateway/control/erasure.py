@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.control import customer as customers
-from gateway.control.ledger import Line
+from gateway.control.chain import Line
 from gateway.control.purge import Eraser, Purging, Queue, Step, find, note
 from gateway.control.role import ERASE, Act, Control
 from gateway.errors import KeyDestroyed, Unreachable

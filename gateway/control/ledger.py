@@ -1,13 +1,10 @@
-"""The ledger: an append-only, hash-chained file, outside the key store and its backups, of what was done to keys.
+"""The ledger: an append-only, signed file, outside the key store and its backups, of what was done to keys.
 
-    line = RFC 8785 form of one object, newline
-    object = {"seq", "time", "act", "phase": "intent" | "outcome", …, "prev", "hash"}
-    hash = lower-case hex SHA-256 of the form without "hash"; the first "prev" is 64 zeros
-
-Line 0 is the act "ledger" and carries the ledger's random id. An intent is durable before what it announces; its
-outcome follows. No line holds an identifier or a hash of one: incarnations and route ids are random. Beside it,
-`fences.jsonl` holds each fence and the wrapped secret it was made under, so that a restored key store can be told of
-them again.
+What a line is, and how its hash and signature are made, stands in `control.chain`. Line 0 is the act "ledger" and
+carries the ledger's random id and its public key. An intent is durable before what it announces; its outcome follows,
+and is signed: each outcome is a checkpoint of everything before it. A ledger of before signatures gets its key with the
+next act. No line holds an identifier or a hash of one: incarnations and route ids are random. Beside it, `fences.jsonl`
+holds each fence and the wrapped secret it was made under, so that a restored key store can be told of them again.
 
 Appends are made under `locked()`, by whoever holds the control role (see `control.role`).
 """
@@ -21,50 +18,47 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import rfc8785
 
 from gateway.clock import Clock
+from gateway.control.chain import ZERO, Chain, Line, Value, chained, parse
 from gateway.errors import IntegrityStop, Unreachable
 from gateway.model.ids import new_id
 
-Value = str | int | None | list[str]
-ZERO = "0" * 64
 LOCK_S = 10.0
 _PAUSE_S = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the ledger: `body` is the whole object."""
+class Signer(Protocol):
+    """The key that outcomes are signed with. Every method raises CustodianFault when it is not as it must be."""
 
-    seq: int
-    act: str
-    phase: str
-    hash: str
-    body: dict[str, Value]
+    def begin(self) -> str:
+        """The public key of a ledger that has none yet."""
 
-    @property
-    def intent(self) -> int:
-        """The sequence of the intent that this outcome belongs to."""
-        found = self.body.get("intent")
-        return found if isinstance(found, int) else -1
+    def require(self, public: str) -> None:
+        """Whether its private half is at hand."""
+
+    def sign(self, public: str, data: bytes) -> str:
+        """A signature that `public` verifies."""
 
 
 class Ledger:
     """An open ledger. Several processes of one machine may have it open; they take turns by a file lock."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, signer: Signer | None = None) -> None:
+        """Without a signer it is read, and written only while it is not signed yet."""
         self._clock = clock
+        self._signer = signer
         self.path = directory / "ledger.jsonl"
         self.fences_path = directory / "fences.jsonl"
         self._lock_path = directory / "lock"
         self._offset = 0
         self._last: Line | None = None
+        self.key: str | None = None
         self.newest_outcome: Line | None = None
         self.open_intents: dict[int, Line] = {}
         self.torn = 0
@@ -110,11 +104,21 @@ class Ledger:
                 raise Unreachable(message, hint="check owner and mode of ledger.path") from None
             if self._last is None:
                 self._id = new_id()
-                self.append("ledger", "outcome", ledger=self._id.hex())
+                self.append("ledger", "outcome", ledger=self._id.hex(), **self._first_key())
             yield
 
     def append(self, act: str, phase: str, **body: Value) -> int:
-        """Write one line, durable when this returns; its sequence. Within `locked`. Raises Unreachable."""
+        """Write one line, durable when this returns; its sequence. Within `locked`.
+
+        Raises:
+            CustodianFault: the key that it is to be signed with is not at hand; an intent is refused for it already.
+            Unreachable: it cannot be written.
+        """
+        if self.key is None and self._last is not None and (first := self._first_key()):
+            self._append("ledger-key", "outcome", first)
+        return self._append(act, phase, body).seq
+
+    def _append(self, act: str, phase: str, body: dict[str, Value]) -> Line:
         line = self._chained(act, phase, body)
         data = rfc8785.dumps(line.body) + b"\n"
         try:
@@ -125,7 +129,7 @@ class Ledger:
             raise Unreachable(message, hint="without a ledger nothing is done to keys; free some space") from None
         self._offset += len(data)
         self._note(line)
-        return line.seq
+        return line
 
     def append_fences(self, lines: list[dict[str, Value]]) -> None:
         """Fences of an erasure, durable when this returns. Raises Unreachable."""
@@ -141,14 +145,28 @@ class Ledger:
             os.truncate(self.path, self._offset)
             self.torn = 0
 
-    def verify(self) -> int:
-        """Read the whole chain again; the number of lines. Raises IntegrityStop naming the first bad line."""
-        last: Line | None = None
-        count = 0
-        with self.locked(), self.path.open("rb") as stream:
-            for count, raw in enumerate(stream, start=1):
-                last = _parse(raw, last, number=count)
-        return count
+    def verify(self, progress: Callable[[int], None] = lambda _lines: None) -> int:
+        """Read the whole chain again, signatures too; the number of lines. Raises IntegrityStop, VerificationFailed."""
+        with self.locked():
+            chain = Chain()
+            for raw in self.lines():
+                chain.follow(raw)
+                progress(chain.lines)
+        return chain.lines
+
+    def lines(self) -> Iterator[bytes]:
+        """All lines as they stand, oldest first. Within `locked`."""
+        with self.path.open("rb") as stream:
+            yield from stream
+
+    def hash_at(self, seq: int) -> str | None:
+        """The hash of a line, or None beyond the end. Within `locked`. The newest is at hand, others are looked for."""
+        if self._last is not None and self._last.seq == seq:
+            return self._last.hash
+        for number, raw in enumerate(self.lines()):
+            if number == seq:
+                return str(json.loads(raw)["hash"])
+        return None
 
     def _catch_up(self) -> None:
         if not self.path.exists():
@@ -166,7 +184,7 @@ class Ledger:
                 if not raw.endswith(b"\n"):
                     self.torn = len(raw)
                     break
-                self._note(_parse(raw, self._last, number=0 if self._last is None else self._last.seq + 2))
+                self._note(parse(raw, self._last, number=0 if self._last is None else self._last.seq + 2))
                 self._offset += len(raw)
 
     def _note(self, line: Line) -> None:
@@ -176,15 +194,25 @@ class Ledger:
             self.open_intents[line.seq] = line
         else:
             self.open_intents.pop(line.intent, None)
-            if line.body.get("result") != "abandoned":  # the key store has never heard of those
+            if line.body.get("result") != "abandoned" and line.intent >= 0:  # the key store has never heard of those
                 self.newest_outcome = line
+        self.key = line.next_key or self.key
         self._last = line
+
+    def _first_key(self) -> dict[str, Value]:
+        return {} if self._signer is None else {"key": self._signer.begin()}
 
     def _chained(self, act: str, phase: str, body: dict[str, Value]) -> Line:
         seq, prev = (0, ZERO) if self._last is None else (self._last.seq + 1, self._last.hash)
         full: dict[str, Value] = {**body, "seq": seq, "time": self._now(), "act": act, "phase": phase, "prev": prev}
-        full["hash"] = sha256(rfc8785.dumps(full)).hexdigest()
-        return Line(seq, act, phase, str(full["hash"]), full)
+        signer = self._signer
+        key = self.key if self.key is not None and "lost" not in body else body.get("key")
+        if signer is None or key is None:
+            return chained(full)
+        if phase == "intent":
+            signer.require(str(self.key))
+            return chained(full)
+        return chained(full, lambda data: signer.sign(str(key), data))
 
     def _now(self) -> str:
         return dt.datetime.fromtimestamp(self._clock.wall() // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -231,21 +259,3 @@ def _lock(descriptor: int) -> None:
             time.sleep(_PAUSE_S)
         else:
             return
-
-
-def _parse(raw: bytes, last: Line | None, *, number: int) -> Line:
-    try:
-        body = json.loads(raw)
-        claimed = body["hash"]
-        rest = {name: value for name, value in body.items() if name != "hash"}
-        line = Line(body["seq"], body["act"], body["phase"], claimed, body)
-        whole = sha256(rfc8785.dumps(rest)).hexdigest() == claimed
-    except (ValueError, KeyError, TypeError):
-        line, whole = None, False
-    if line is None or not whole:
-        message = f"the ledger is damaged at line {max(number, 1)}"
-        raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
-    if (line.seq, line.body["prev"]) != ((0, ZERO) if last is None else (last.seq + 1, last.hash)):
-        message = f"the ledger's chain is broken at line {max(number, 1)}: lines were removed, added or exchanged"
-        raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
-    return line

@@ -10,6 +10,7 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 - the key store's acts are in another ledger: refuse the role.
 - the key store knows a sequence that the ledger lacks: the ledger was cut; stop.
 - the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; stop.
+- the custodian's mark is ahead of the key store: it was restored, and its ledger with it; stop.
 
 Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
 the key store knows it, `abandoned` when not. Only an erasure is carried on with instead (see `control.erasure`).
@@ -20,10 +21,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.control.ledger import Ledger, Value
-from gateway.errors import IntegrityStop, Refused
+from gateway.control.chain import Value
+from gateway.control.ledger import Ledger
+from gateway.errors import CustodianFault, IntegrityStop, Refused, Unreachable
+from gateway.keys.custody import Mark
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 
@@ -40,13 +44,24 @@ class Act:
     outcome: dict[str, Value] = field(default_factory=dict)
 
 
+class Marks(Protocol):
+    """The custodian's memory of how far the key store had come. Both raise CustodianFault, Unreachable."""
+
+    def mark(self, ledger: bytes) -> Mark | None:
+        """The newest mark; None before the first."""
+
+    def set_mark(self, ledger: bytes, mark: Mark) -> None:
+        """Move it forward."""
+
+
 class Control:
     """Key store and ledger together. Command line and `run` take the role the same way."""
 
-    def __init__(self, keystore: KeyStore, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, keystore: KeyStore, ledger: Ledger, clock: Clock, marks: Marks | None = None) -> None:
         self.keystore = keystore
         self.ledger = ledger
         self.clock = clock
+        self._marks = marks
 
     @contextlib.contextmanager
     def act(self, name: str, **body: Value) -> Iterator[Act]:
@@ -91,11 +106,13 @@ class Control:
         with self.keystore.snapshot() as tx:
             anchor = acts.access_head(tx).hex()
         seq = self.ledger.append(name, "intent", access=anchor, **body)
+        mark = Mark(seq, self.ledger.head.hash)
         try:
             with self.keystore.act() as tx:
                 acts.take_role(tx, self.ledger.id)
                 acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
                 yield Act(tx=tx, seq=seq)
+            self._mark(mark)
         except BaseException:
             with self.keystore.act() as tx:
                 acts.record_intent(tx, seq=seq, act=name + _FAILED, now=self.clock.wall())
@@ -107,6 +124,8 @@ class Control:
             owner, newest = acts.known_ledger(tx), acts.newest_known(tx)
             outcome = self.ledger.newest_outcome
             restored = outcome is not None and acts.find_act(tx, outcome.intent) is None
+            mark = self._marks.mark(self.ledger.id) if self._marks else None
+            restored = restored or (mark is not None and (mark.seq > newest or self._forked(mark)))
             left_open = [(line, acts.find_act(tx, line.seq)) for line in self.ledger.open_intents.values()]
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
@@ -115,12 +134,21 @@ class Control:
             message = "the ledger was cut: the key store knows acts that are not in it"
             raise IntegrityStop(message, hint="bring back the whole ledger from its copy")
         if restored:
-            message = "the key store is older than its ledger: it was restored from a copy"
-            raise IntegrityStop(
-                message, hint="erasures since that copy are not in it; do not serve from this key store"
-            )
+            message = "the key store is older than its ledger or its custodian: it was restored from a copy"
+            hint = "nothing is served from it before `glomska keys recover` has told it what was done since"
+            raise IntegrityStop(message, hint=hint)
         self.ledger.cut_torn()
         for line, known in left_open:
             result = "abandoned" if known is None else "failed" if known.endswith(_FAILED) else "done"
             if line.act != ERASE or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
+
+    def _forked(self, mark: Mark) -> bool:
+        """Whether this ledger went another way than the one that the custodian has seen."""
+        return self.ledger.hash_at(mark.seq) != mark.hash
+
+    def _mark(self, mark: Mark) -> None:
+        """Where the custodian is away, the mark stays behind: it refuses nothing, and moves with the next act."""
+        if self._marks is not None:
+            with contextlib.suppress(CustodianFault, Unreachable):
+                self._marks.set_mark(self.ledger.id, mark)

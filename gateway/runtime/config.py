@@ -116,6 +116,11 @@ class LedgerSettings(Table):
     """The log of what was done to keys and data."""
 
     path: Text = Field("ledger", description="Its directory, relative to `state`. Back it up apart from the key store.")
+    signing_key: Text = Field(
+        "signing.key",
+        description="File with the key that ledger and certificates are signed with, mode 0600, made at first use; "
+        "relative to `state`. Whoever has it can forge both: better on another medium.",
+    )
 
 
 class LogSettings(Table):

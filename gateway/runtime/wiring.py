@@ -25,6 +25,7 @@ from gateway.errors import ConfigurationFault, Unreachable
 from gateway.keys.custodian import Custodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
+from gateway.keys.signing import SigningKey
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller
@@ -110,10 +111,15 @@ class House:
         )
 
     @cached_property
+    def signing_key(self) -> SigningKey:
+        """What ledger and certificates are signed with; read when it is used."""
+        return SigningKey(self.settings.state / self.settings.ledger.signing_key)
+
+    @cached_property
     def control(self) -> Control:
         """Key store and ledger, known to agree. Raises IntegrityStop, Refused, Unreachable."""
-        ledger = Ledger(self.settings.state / self.settings.ledger.path, self.clock)
-        control = Control(self.keystore, ledger, self.clock)
+        ledger = Ledger(self.settings.state / self.settings.ledger.path, self.clock, self.signing_key)
+        control = Control(self.keystore, ledger, self.clock, self.custodian)
         control.check()
         return control
 

@@ -15,7 +15,8 @@ import pytest
 import rfc8785
 
 from gateway.clock import SystemClock
-from gateway.control.ledger import ZERO, Ledger
+from gateway.control.chain import ZERO
+from gateway.control.ledger import Ledger
 from gateway.errors import IntegrityStop, Refused, Unreachable
 from gateway.keystore import acts
 from tests.unit.control import processes

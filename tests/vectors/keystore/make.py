@@ -50,7 +50,7 @@ def _save(world: World, points: list[SealedPoint]) -> None:
     with sqlite3.connect(world.directory / "keys.db") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.execute("VACUUM INTO ?", (str(HERE / "keys.db"),))
-    (key_file,) = (world.directory / "kek").iterdir()
+    (key_file,) = (world.directory / "kek").glob("*.key")
     (HERE / key_file.name).write_bytes(key_file.read_bytes())
     expected = {
         "controller": parse_controller(CONTROLLER),

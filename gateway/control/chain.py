@@ -1,0 +1,155 @@
+"""What a line of the ledger is, and when a chain of them holds. Pure: lines in, verdict out.
+
+    line      = RFC 8785 form of one object, newline
+    object    = {"seq", "time", "act", "phase": "intent" | "outcome", …, "prev", "hash"}, outcomes with "signature"
+    hash      = lower-case hex SHA-256 of the form without "hash"; the first "prev" is 64 zeros
+    signature = base64url of Ed25519 over "glomska/1|ledger" ‖ SHA-256 of the form without "hash" and "signature"
+
+A line that carries `key` in a done outcome names the public key of what follows. The line itself is signed by the key
+before it, which so vouches for the next; the first by its own, and one that is `lost`, since nobody else can.
+
+    chain = Chain(public)               # None: whatever key the ledger names
+    for raw in file: chain.follow(raw)
+    chain.settle()                      # VerificationFailed unless `public` answers for all of it
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+import rfc8785
+
+from gateway.errors import IntegrityStop, VerificationFailed
+from gateway.keys import signing
+
+Value = str | int | None | list[str]
+ZERO = "0" * 64
+_CONTEXT = b"glomska/1|ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ledger: `body` is the whole object."""
+
+    seq: int
+    act: str
+    phase: str
+    hash: str
+    body: dict[str, Value]
+
+    @property
+    def intent(self) -> int:
+        """The sequence of the intent that this outcome belongs to."""
+        found = self.body.get("intent")
+        return found if isinstance(found, int) else -1
+
+    @property
+    def next_key(self) -> str | None:
+        """The public key of what follows, where this line changes it."""
+        if self.phase != "outcome" or self.body.get("result", "done") != "done" or "key" not in self.body:
+            return None
+        return str(self.body["key"])
+
+
+def chained(body: dict[str, Value], sign: Callable[[bytes], str] | None = None) -> Line:
+    """A line of `body`, which has everything but signature and hash."""
+    full = dict(body)
+    if sign is not None:
+        full["signature"] = sign(_signed(full))
+    full["hash"] = sha256(rfc8785.dumps(full)).hexdigest()
+    return _line(full)
+
+
+def parse(raw: bytes, last: Line | None, *, number: int) -> Line:
+    """The line that follows `last`; `number` names it, from 1. Raises IntegrityStop."""
+    try:
+        body = json.loads(raw)
+        line: Line | None = _line(body)
+        rest = {name: value for name, value in body.items() if name != "hash"}
+        whole = sha256(rfc8785.dumps(rest)).hexdigest() == body["hash"]
+    except (ValueError, KeyError, TypeError):
+        line, whole = None, False
+    if line is None or not whole:
+        message = f"the ledger is damaged at line {max(number, 1)}"
+        raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
+    if (line.seq, line.body["prev"]) != ((0, ZERO) if last is None else (last.seq + 1, last.hash)):
+        message = f"the ledger's chain is broken at line {max(number, 1)}: lines were removed, added or exchanged"
+        raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
+    return line
+
+
+class Chain:
+    """A ledger as it is read from its first line: its head, its key, and how far signatures reach."""
+
+    def __init__(self, public: str | None = None) -> None:
+        self.lines = 0
+        self.head: Line | None = None
+        self.id = ""
+        self.signed = 0  # lines, from the first, that a signature answers for
+        self._wanted = public
+        self._vouched = public is None  # whether the key in use is `public`, or one it has vouched for
+        self._key: str | None = None
+
+    def follow(self, raw: bytes) -> Line:
+        """Take the next line. Raises IntegrityStop, VerificationFailed: it, or its signature, does not hold."""
+        line = parse(raw, self.head, number=self.lines + 1)
+        if line.seq == 0:
+            self.id = str(line.body.get("ledger"))
+        self._judge(line)
+        self.head, self.lines = line, self.lines + 1
+        return line
+
+    def settle(self) -> None:
+        """Raises VerificationFailed when `public` has signed nothing here, or not the newest."""
+        if self._wanted is not None and not (self._vouched and self.signed):
+            raise VerificationFailed(
+                "nothing in this ledger is signed with that key",
+                hint="give the ledger's public key: `glomska ledger public-key`",
+            )
+
+    def _judge(self, line: Line) -> None:
+        lost = "lost" in line.body
+        key = line.next_key if self._key is None or lost else self._key
+        if line.phase == "outcome" and key is not None:
+            self._verify(line, key)
+            self.signed = self.lines + 1
+        elif "signature" in line.body:
+            raise VerificationFailed(f"line {self.lines + 1} of the ledger is signed and may not be")
+        if line.next_key is not None:
+            if lost and self._wanted is not None and self._vouched:
+                self._unvouched()
+            self._key = line.next_key
+            self._vouched = self._vouched or self._key == self._wanted
+
+    def _verify(self, line: Line, key: str) -> None:
+        body = {name: value for name, value in line.body.items() if name not in {"hash", "signature"}}
+        try:
+            signing.verify(key, str(line.body.get("signature")), _signed(body))
+        except VerificationFailed:
+            hint = "keep the file: lines were forged, or it was signed by something else"
+            raise VerificationFailed(
+                f"the signature of line {self.lines + 1} of the ledger does not hold", hint=hint
+            ) from None
+
+    def _unvouched(self) -> None:
+        raise VerificationFailed(
+            f"from line {self.lines + 1} on the ledger is signed with a key that the one given never vouched for",
+            hint="its owner says that the key was lost; ask them why, and for the new public key",
+        )
+
+
+def _signed(body: dict[str, Value]) -> bytes:
+    return _CONTEXT + sha256(rfc8785.dumps(body)).digest()
+
+
+def _line(body: dict[str, Value]) -> Line:
+    return Line(_int(body["seq"]), str(body["act"]), str(body["phase"]), str(body["hash"]), body)
+
+
+def _int(value: Value) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a sequence is a number")
+    return value

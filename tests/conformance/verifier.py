@@ -1,0 +1,63 @@
+"""A verifier that somebody else could have written from docs/formats/certificates.md: nothing of ours is imported.
+
+    python verifier.py FILE PUB.pem     # a certificate or a ledger; prints what it says, or fails
+"""
+
+import base64
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+
+def canonical(value):
+    """RFC 8785, for what stands in these files: text, whole numbers, lists, objects with ASCII names."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def unbase64(text):
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    assert base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text
+    return data
+
+
+def certificate(text, public):
+    head, body, signature = text.strip().split(".")
+    raw = public.public_bytes_raw()
+    x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    thumbprint = hashlib.sha256(canonical({"crv": "Ed25519", "kty": "OKP", "x": x})).digest()
+    header = json.loads(unbase64(head))
+    assert (header["alg"], header["typ"]) == ("EdDSA", "glomska-erasure+jws")
+    assert unbase64(header["kid"]) == thumbprint, "another key"
+    public.verify(unbase64(signature), f"{head}.{body}".encode())
+    return json.loads(unbase64(body))
+
+
+def ledger(lines, public):
+    prev, key, vouched, claims = "0" * 64, None, False, {}
+    for number, raw in enumerate(lines):
+        line = json.loads(raw)
+        assert raw == canonical(line) + b"\n", f"line {number + 1} is not canonical"
+        claimed = line.pop("hash")
+        assert hashlib.sha256(canonical(line)).hexdigest() == claimed, f"line {number + 1} was changed"
+        assert (line["seq"], line["prev"]) == (number, prev), f"line {number + 1} does not follow"
+        following = line.get("key") if line["phase"] == "outcome" and line.get("result", "done") == "done" else None
+        signer = following if key is None or "lost" in line else key
+        assert not ("lost" in line and following and vouched), "the owner lost the key that you have"
+        if line["phase"] == "outcome" and signer:
+            body = {name: value for name, value in line.items() if name != "signature"}
+            signed = b"glomska/1|ledger" + hashlib.sha256(canonical(body)).digest()
+            Ed25519PublicKey.from_public_bytes(unbase64(signer)).verify(unbase64(line["signature"]), signed)
+        key = following or key
+        vouched = vouched or (key is not None and unbase64(key) == public.public_bytes_raw())
+        prev, claims = claimed, {"lines": number + 1, "head": claimed}
+    assert vouched, "not signed with this key"
+    return claims
+
+
+if __name__ == "__main__":
+    file, pub = Path(sys.argv[1]).read_bytes(), load_pem_public_key(Path(sys.argv[2]).read_bytes())
+    print(ledger(file.splitlines(keepends=True), pub) if file[:1] == b"{" else certificate(file.decode(), pub))

@@ -1,0 +1,162 @@
+"""The ledger's signatures: who answers for which line, rotation, and what a forger can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+
+from gateway.clock import SystemClock
+from gateway.control.ledger import Ledger
+from gateway.control.rotation import public_keys, rotate
+from gateway.control.verification import pem, read_public, verify
+from gateway.errors import CustodianFault, UsageFault, VerificationFailed
+from gateway.keys.signing import SigningKey
+from tests.unit.control.test_erasure import ledger_lines
+from tests.world import World
+
+
+def path(world: World) -> Path:
+    return world.directory / "ledger" / "ledger.jsonl"
+
+
+def do_nothing(world: World) -> None:
+    with world.control.act("enrol"):
+        pass
+
+
+def rechained(lines: list[dict[str, Any]]) -> bytes:
+    """What a forger writes who can count hashes and cannot sign."""
+    written, prev = b"", "0" * 64
+    for line in lines:
+        body = {name: value for name, value in line.items() if name != "hash"} | {"prev": prev}
+        prev = sha256(rfc8785.dumps(body)).hexdigest()
+        written += rfc8785.dumps(body | {"hash": prev}) + b"\n"
+    return written
+
+
+def test_every_outcome_is_signed_and_the_public_key_verifies_them(world: World) -> None:
+    do_nothing(world)
+    lines = ledger_lines(world.directory)
+    assert ["signature" in line for line in lines] == [True, False, True]
+    assert public_keys(world.ledger) == [lines[0]["key"]]
+    verdict = verify(path(world), str(lines[0]["key"]))
+    assert (verdict.kind, verdict.claims["lines"], verdict.claims["signed_lines"]) == ("ledger", 3, 3)
+    assert verdict.claims["head"] == lines[-1]["hash"]
+    assert world.signing_key.file.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_key_verifies_nothing(world: World, tmp_path: Path) -> None:
+    do_nothing(world)
+    other = SigningKey(tmp_path / "other").begin()
+    with pytest.raises(VerificationFailed, match="nothing in this ledger is signed with that key"):
+        verify(path(world), other)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda lines: lines[2].update(result="failed"),
+        lambda lines: lines[2].pop("signature"),
+        lambda lines: lines[0].pop("signature"),
+        lambda lines: lines.pop(1),
+        lambda lines: lines.append(lines[2] | {"seq": 5}),
+        lambda lines: lines[1].update(signature=lines[2]["signature"]),
+    ],
+    ids=["changed", "stripped", "first stripped", "removed", "copied", "moved"],
+)
+def test_a_forger_who_counts_hashes_anew_is_found_out(world: World, forge: Callable[[Any], object]) -> None:
+    do_nothing(world)
+    do_nothing(world)
+    whole, key = path(world).read_bytes(), str(ledger_lines(world.directory)[0]["key"])
+    lines: Any = ledger_lines(world.directory)
+    forge(lines)
+    for number, line in enumerate(lines):
+        line["seq"] = number
+    path(world).write_bytes(rechained(lines))
+    with pytest.raises(VerificationFailed, match="signature of line|signed and may not be"):
+        verify(path(world), key)
+    path(world).write_bytes(whole)
+
+
+def test_a_ledger_of_before_signatures_opens_and_is_signed_from_its_next_act_on(tmp_path: Path) -> None:
+    old = Ledger(tmp_path, SystemClock())
+    with old.locked():
+        intent = old.append("enrol", "intent", access="0" * 64)
+        old.append("enrol", "outcome", intent=intent, result="done")
+    before = old.path.read_bytes()
+    signer = SigningKey(tmp_path / "signing.key")
+    new = Ledger(tmp_path, SystemClock(), signer)
+    with new.locked():
+        new.append("enrol", "intent", access="0" * 64)
+    assert new.path.read_bytes().startswith(before)
+    assert new.newest_outcome is not None
+    assert new.newest_outcome.intent == intent
+    assert [line.get("act") for line in map(json.loads, new.path.read_text().splitlines())][3:] == [
+        "ledger-key",
+        "enrol",
+    ]
+    assert new.verify() == 5
+    assert verify(new.path, str(new.key)).claims["signed_lines"] == 4
+
+
+def test_the_key_before_vouches_for_the_next(world: World) -> None:
+    do_nothing(world)
+    first = str(world.ledger.key)
+    second = rotate(world.control, world.signing_key)
+    do_nothing(world)
+    assert public_keys(world.ledger) == [first, second]
+    assert [verify(path(world), key).claims["lines"] for key in (first, second)] == [7, 7]
+    world.ledger.verify()
+    assert not world.signing_key.file.with_name("signing.key.next").exists()
+
+
+def test_a_rotation_that_was_ended_before_its_outcome_signs_on_with_the_key_before(world: World) -> None:
+    do_nothing(world)
+    first = world.ledger.key
+    world.signing_key.prepare()
+    do_nothing(world)
+    assert world.ledger.key == first
+    assert rotate(world.control, world.signing_key) != first
+
+
+def test_a_lost_key_is_told_and_nothing_is_done_without_one(world: World) -> None:
+    do_nothing(world)
+    first = str(world.ledger.key)
+    world.signing_key.file.unlink()
+    before = path(world).read_bytes()
+    with pytest.raises(CustodianFault, match="signing key signing.key is missing") as fault:
+        world.enrol("anna", "meter-1")
+    assert "--lost" in fault.value.hint
+    assert path(world).read_bytes() == before
+    second = rotate(world.control, world.signing_key, lost=True)
+    assert world.enrol("anna", "meter-1").enrolled == 1
+    assert verify(path(world), second).kind == "ledger"
+    with pytest.raises(VerificationFailed, match="never vouched for"):
+        verify(path(world), first)
+
+
+def test_a_key_that_others_may_read_is_refused(world: World) -> None:
+    do_nothing(world)
+    world.signing_key.file.chmod(0o644)
+    with pytest.raises(CustodianFault, match=r"readable by others \(mode 0644\)"):
+        do_nothing(world)
+    world.signing_key.file.chmod(0o600)
+
+
+def test_a_public_key_is_read_as_pem_and_nothing_else(world: World, tmp_path: Path) -> None:
+    do_nothing(world)
+    file = tmp_path / "pub.pem"
+    file.write_text(pem(str(world.ledger.key)))
+    assert read_public(file) == world.ledger.key
+    for wrong in (b"", b"-----BEGIN PUBLIC KEY-----", world.signing_key.file.read_bytes()):
+        file.write_bytes(wrong)
+        with pytest.raises(UsageFault, match="not an Ed25519 public key"):
+            read_public(file)
+    with pytest.raises(UsageFault, match="cannot be read: no such file"):
+        read_public(tmp_path / "none")
