@@ -59,6 +59,7 @@ class Ledger:
         self._offset = 0
         self._last: Line | None = None
         self.key: str | None = None
+        self.newest_intent: Line | None = None
         self.newest_outcome: Line | None = None
         self.open_intents: dict[int, Line] = {}
         self.torn = 0
@@ -160,9 +161,9 @@ class Ledger:
             yield from stream
 
     def hash_at(self, seq: int) -> str | None:
-        """The hash of a line, or None beyond the end. Within `locked`. The newest is at hand, others are looked for."""
-        if self._last is not None and self._last.seq == seq:
-            return self._last.hash
+        """The hash of a line, None beyond the end. Within `locked`. The newest intent is at hand, others are sought."""
+        if self.newest_intent is not None and self.newest_intent.seq == seq:
+            return self.newest_intent.hash
         for number, raw in enumerate(self.lines()):
             if number == seq:
                 return str(json.loads(raw)["hash"])
@@ -191,7 +192,7 @@ class Ledger:
         if line.seq == 0:
             self._id = bytes.fromhex(str(line.body["ledger"]))
         elif line.phase == "intent":
-            self.open_intents[line.seq] = line
+            self.open_intents[line.seq] = self.newest_intent = line
         else:
             self.open_intents.pop(line.intent, None)
             if line.body.get("result") != "abandoned" and line.intent >= 0:  # the key store has never heard of those

@@ -11,6 +11,7 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 - the key store knows a sequence that the ledger lacks: the ledger was cut; stop.
 - the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; stop.
 - the custodian's mark is ahead of the key store: it was restored, and its ledger with it; stop.
+- the line that the custodian's mark names is another one here: the ledger was forked; stop.
 
 Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
 the key store knows it, `abandoned` when not. Only an erasure is carried on with instead (see `control.erasure`).
@@ -112,12 +113,12 @@ class Control:
                 acts.take_role(tx, self.ledger.id)
                 acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
                 yield Act(tx=tx, seq=seq)
-            self._mark(mark)
         except BaseException:
             with self.keystore.act() as tx:
                 acts.record_intent(tx, seq=seq, act=name + _FAILED, now=self.clock.wall())
             self.ledger.append(name, "outcome", intent=seq, result="failed")
             raise
+        self._mark(mark)
 
     def _agree(self) -> None:
         with self.keystore.snapshot() as tx:
@@ -125,7 +126,7 @@ class Control:
             outcome = self.ledger.newest_outcome
             restored = outcome is not None and acts.find_act(tx, outcome.intent) is None
             mark = self._marks.mark(self.ledger.id) if self._marks else None
-            restored = restored or (mark is not None and (mark.seq > newest or self._forked(mark)))
+            restored = restored or (mark is not None and mark.seq > newest)
             left_open = [(line, acts.find_act(tx, line.seq)) for line in self.ledger.open_intents.values()]
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
@@ -137,15 +138,14 @@ class Control:
             message = "the key store is older than its ledger or its custodian: it was restored from a copy"
             hint = "nothing is served from it before `glomska keys recover` has told it what was done since"
             raise IntegrityStop(message, hint=hint)
+        if mark is not None and self.ledger.hash_at(mark.seq) != mark.hash:
+            message = "the ledger was forked: the custodian has seen it go another way"
+            raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
         self.ledger.cut_torn()
         for line, known in left_open:
             result = "abandoned" if known is None else "failed" if known.endswith(_FAILED) else "done"
             if line.act != ERASE or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
-
-    def _forked(self, mark: Mark) -> bool:
-        """Whether this ledger went another way than the one that the custodian has seen."""
-        return self.ledger.hash_at(mark.seq) != mark.hash
 
     def _mark(self, mark: Mark) -> None:
         """Where the custodian is away, the mark stays behind: it refuses nothing, and moves with the next act."""

@@ -1,6 +1,6 @@
 """A verifier that somebody else could have written from docs/formats/certificates.md: nothing of ours is imported.
 
-    python verifier.py FILE PUB.pem     # a certificate or a ledger; prints what it says, or fails
+python verifier.py FILE PUB.pem     # a certificate or a ledger; prints what it says, or fails
 """
 
 import base64
@@ -8,23 +8,24 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 
-def canonical(value):
+def canonical(value: dict[str, Any]) -> bytes:
     """RFC 8785, for what stands in these files: text, whole numbers, lists, objects with ASCII names."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def unbase64(text):
+def unbase64(text: str) -> bytes:
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     assert base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text
     return data
 
 
-def certificate(text, public):
+def certificate(text: str, public: Ed25519PublicKey) -> dict[str, Any]:
     head, body, signature = text.strip().split(".")
     raw = public.public_bytes_raw()
     x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -33,11 +34,12 @@ def certificate(text, public):
     assert (header["alg"], header["typ"]) == ("EdDSA", "glomska-erasure+jws")
     assert unbase64(header["kid"]) == thumbprint, "another key"
     public.verify(unbase64(signature), f"{head}.{body}".encode())
-    return json.loads(unbase64(body))
+    claims: dict[str, Any] = json.loads(unbase64(body))
+    return claims
 
 
-def ledger(lines, public):
-    prev, key, vouched, claims = "0" * 64, None, False, {}
+def ledger(lines: list[bytes], public: Ed25519PublicKey) -> dict[str, Any]:
+    prev, key, vouched, claims = "0" * 64, "", False, dict[str, Any]()
     for number, raw in enumerate(lines):
         line = json.loads(raw)
         assert raw == canonical(line) + b"\n", f"line {number + 1} is not canonical"
@@ -45,14 +47,14 @@ def ledger(lines, public):
         assert hashlib.sha256(canonical(line)).hexdigest() == claimed, f"line {number + 1} was changed"
         assert (line["seq"], line["prev"]) == (number, prev), f"line {number + 1} does not follow"
         following = line.get("key") if line["phase"] == "outcome" and line.get("result", "done") == "done" else None
-        signer = following if key is None or "lost" in line else key
+        signer = following if not key or "lost" in line else key
         assert not ("lost" in line and following and vouched), "the owner lost the key that you have"
         if line["phase"] == "outcome" and signer:
             body = {name: value for name, value in line.items() if name != "signature"}
             signed = b"glomska/1|ledger" + hashlib.sha256(canonical(body)).digest()
             Ed25519PublicKey.from_public_bytes(unbase64(signer)).verify(unbase64(line["signature"]), signed)
         key = following or key
-        vouched = vouched or (key is not None and unbase64(key) == public.public_bytes_raw())
+        vouched = vouched or (key != "" and unbase64(key) == public.public_bytes_raw())
         prev, claims = claimed, {"lines": number + 1, "head": claimed}
     assert vouched, "not signed with this key"
     return claims
@@ -60,4 +62,6 @@ def ledger(lines, public):
 
 if __name__ == "__main__":
     file, pub = Path(sys.argv[1]).read_bytes(), load_pem_public_key(Path(sys.argv[2]).read_bytes())
-    print(ledger(file.splitlines(keepends=True), pub) if file[:1] == b"{" else certificate(file.decode(), pub))
+    assert isinstance(pub, Ed25519PublicKey)
+    said = ledger(file.splitlines(keepends=True), pub) if file[:1] == b"{" else certificate(file.decode(), pub)
+    sys.stdout.write(json.dumps(said))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import IntegrityStop, KeyDestroyed, Refused, Unreachable
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, Unreachable
+from gateway.keys.keyfile import FileCustodian
 from gateway.keystore import acts
 from tests.unit.control.processes import open_erasures
 from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases
@@ -130,19 +131,6 @@ def test_a_new_key_store_beside_an_old_ledger_is_refused(world: World) -> None:
     fresh.close()
 
 
-def test_a_ledger_restored_with_its_key_store_goes_on(world: World, tmp_path: Path) -> None:
-    """Nothing on this machine can tell: that takes a custodian with a memory."""
-    world.enrol("anna", "meter-1")
-    copy_key_store(world, tmp_path / "copy.db")
-    shutil.copytree(world.directory / "ledger", tmp_path / "ledger")
-    world.enrol("bo", "meter-2")
-    shutil.rmtree(world.directory / "ledger")
-    shutil.copytree(tmp_path / "ledger", world.directory / "ledger")
-    restored = put_back(tmp_path / "copy.db", world)
-    restored.control.check()
-    restored.close()
-
-
 def test_the_role_is_refused_in_the_transaction_too(world: World) -> None:
     world.enrol("anna", "meter-1")
     with pytest.raises(Refused, match="another ledger"), world.keystore.act() as tx:
@@ -167,3 +155,48 @@ def test_intents_anchor_the_access_log(world: World) -> None:
         world.read("anna")
     intents = [line for line in ledger_lines(world.directory) if line["phase"] == "intent"]
     assert [line["access"] for line in intents][:2] == ["0" * 64, head.hex()]
+
+
+def test_key_store_and_ledger_restored_together_are_behind_the_custodians_mark(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    copy = world.directory.parent / "copy"
+    shutil.copytree(world.directory, copy, ignore=shutil.ignore_patterns("kek"))
+    world.enrol("bo", "meter-2")
+    shutil.copytree(world.directory / "kek", copy / "kek")
+    restored = World(copy)
+    with pytest.raises(IntegrityStop, match="was restored from a copy") as stop:
+        restored.control.check()
+    assert stop.value.exit_code == 9
+    assert "keys recover" in stop.value.hint
+    restored.close()
+
+
+def test_a_custodian_that_is_away_leaves_the_mark_behind_and_refuses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    before = world.custodian.mark(world.ledger.id)
+
+    def away(*_args: object) -> None:
+        raise CustodianFault("the custodian is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileCustodian, "set_mark", away)
+        world.enrol("anna", "meter-2")
+    assert world.custodian.mark(world.ledger.id) == before
+    world.control.check()
+    world.enrol("anna", "meter-3")
+    after = world.custodian.mark(world.ledger.id)
+    assert after is not None
+    assert before is not None
+    assert after.seq == world.ledger.head.seq - 1 > before.seq
+
+
+def test_a_ledger_that_went_another_way_is_forked(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    mark = world.custodian.mark(world.ledger.id)
+    assert mark is not None
+    (file,) = (world.directory / "kek").glob("mark-*")
+    file.write_text(file.read_text().replace(mark.hash, "0" * 64))
+    with pytest.raises(IntegrityStop, match="the ledger was forked"):
+        world.control.check()
