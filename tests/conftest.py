@@ -8,16 +8,39 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import CANARY, World
+from tests.postgres import Postgres
+from tests.world import CANARY, SQLITE, World
 
 # Started in the background, a shell would have us and the commands that we start ignore Ctrl-C, which tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for whoever asks; `postgres.database()` is an empty database. Fast, so not durable."""
+    with Postgres() as server:
+        yield server
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def keys_url(request: pytest.FixtureRequest) -> str:
+    """The key store of `world`: a file, and for tests marked `both_key_stores` a PostgreSQL database after it."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return SQLITE
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`@pytest.mark.both_key_stores`: once for each."""
+    if metafunc.definition.get_closest_marker("both_key_stores"):
+        metafunc.parametrize("keys_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def world(tmp_path: Path, keys_url: str) -> Iterator[World]:
     """A whole gateway in an empty directory. Whatever a test does in it, no file may hold an identifier afterwards."""
-    made = World(tmp_path / "state")
+    made = World(tmp_path / "state", keys=keys_url)
     yield made
     made.close()
     assert made.leaks() == []

@@ -40,12 +40,15 @@ from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
 from gateway.runtime.config import resource
 from gateway.transport.store import Store, open_store
+from tests.postgres import PASSWORD
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 Value = float | str | bool | None
 CONTROLLER = "heat-co"
 CANARY = "kanariefågel-"  # in front of every customer and device: whatever shows it has leaked
+SQLITE = "sqlite:///keys.db"
+_KEYS = "keys.url"
 PATTERN = TopicPattern("glomska/{controller}/{device}/readings")
 
 
@@ -76,11 +79,18 @@ def message(device: str, time: int, **readings: Value) -> Message:
 class World:
     """One gateway's state in `directory`; several worlds on one directory are several processes of one gateway."""
 
-    def __init__(self, directory: Path, *, clock: Clock | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, clock: Clock | None = None, policy: Policy | None = None, keys: str | None = None
+    ) -> None:
+        """`keys` is the key store's URL; who opens the same directory again finds it there."""
         self.directory = directory
         self.clock = clock or SystemClock()
         self.policy = policy or load_policy(resource("policy.toml"))
-        self.keystore = KeyStore.open("sqlite:///keys.db", state=directory)
+        self.keys = keys or _remembered(directory)
+        if keys is not None:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (directory / _KEYS).write_text(keys)
+        self.keystore = KeyStore.open(self.keys, state=directory, password=PASSWORD.encode())
         self.custodian = FileCustodian(directory / "kek")
         self.signing_key = SigningKey(directory / "signing.key")
         self.ledger = Ledger(directory / "ledger", self.clock, self.signing_key)
@@ -198,6 +208,11 @@ class World:
             self.ring.leave()
         self.store.close()
         self.keystore.close()
+
+
+def _remembered(directory: Path) -> str:
+    found = directory / _KEYS
+    return found.read_text() if found.exists() else SQLITE
 
 
 def disguises(needle: bytes) -> list[bytes]:

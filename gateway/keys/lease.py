@@ -41,7 +41,7 @@ class Lease:
     def register(self) -> int:
         """Begin; the generation to start from. Raises Unreachable."""
         before, wall = self._clock.boottime(), self._clock.wall()
-        with self._keystore.act() as tx:
+        with self._keystore.attend() as tx:
             generation = workers.generation(tx)
             workers.register(tx, self._row(generation, before))
         self._granted(before, wall)
@@ -58,7 +58,7 @@ class Lease:
         A worker that was away for so long that an erasure has forgotten it begins again.
         """
         before = self._clock.boottime()
-        with self._keystore.act() as tx:
+        with self._keystore.attend() as tx:
             if not workers.acknowledge(tx, self._worker, generation=generation):
                 workers.register(tx, self._row(generation, before))
 
@@ -67,7 +67,7 @@ class Lease:
         before, wall = self._clock.boottime(), self._clock.wall()
         if self.holds() and before - self._renewed < self._length // 3:
             return
-        with self._keystore.act() as tx:
+        with self._keystore.attend() as tx:
             renewed = workers.renew(tx, self._worker, renewed=before)
         if renewed:
             self._granted(before, wall)
@@ -85,7 +85,7 @@ class Lease:
     def leave(self) -> None:
         """Drained: no key is held, nothing is in flight. Raises Unreachable."""
         self._until_boot = 0
-        with self._keystore.act() as tx:
+        with self._keystore.attend() as tx:
             workers.leave(tx, self._worker)
 
     def _row(self, generation: int, renewed: int) -> rows.Worker:

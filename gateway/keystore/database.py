@@ -1,163 +1,162 @@
-"""The database behind the key store: transactions, migrations, and proof that what was deleted is gone from its files.
+"""The key store: transactions, migrations, and what can be proven of deleted rows, on SQLite or PostgreSQL.
 
-Two kinds of access and no third: `snapshot` reads one consistent state, `act` is one transaction that either happens
-whole or not at all, serialised with every other act (SQLite: BEGIN IMMEDIATE).
+Three kinds of access and no fourth:
+
+    snapshot    one consistent state of the primary, to read from
+    act         one transaction that happens whole or not at all, serialised with every other act
+    attend      one transaction about a worker's own row: it waits for acts, not for other workers
+
+`keystore.sqlite` and `keystore.postgresql` say how each is had there; everything above is the same for both.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Transaction
 from sqlalchemy.engine import Engine
 
-from gateway.errors import ConfigurationFault, IntegrityStop, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError
 from gateway.keystore import migrations
+from gateway.keystore.sqlite import Sqlite
 
 __all__ = ["KeyStore", "Transaction"]
 
-_BUSY_MS = 10_000
-_CHECKPOINT_TRIES = 200
-_CHECKPOINT_PAUSE = 0.025  # seconds
-_SCANNED = 1 << 20  # bytes of a file looked at together
+
+class Backend(Protocol):
+    """What differs between databases."""
+
+    engine: Engine
+    path: Path | None
+    reads: ClassVar[dict[str, Any]]
+    writes: ClassVar[dict[str, Any]]
+    residue: ClassVar[str]
+
+    def take_turn(self, tx: Transaction, *, alone: bool) -> None: ...
+    def version(self, tx: Transaction) -> int: ...
+    def set_version(self, tx: Transaction, version: int) -> None: ...
+    def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError: ...
+    def weaknesses(self) -> list[str]: ...
+    def scrub(self, traces: Sequence[bytes]) -> None: ...
 
 
 class KeyStore:
     """An open key store. One an application; its methods may be called from any thread."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self.path = path
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.residue = backend.residue
+        """Where deleted rows may still be until the next turnover, in words for a certificate; empty for nowhere."""
+
+    @property
+    def path(self) -> Path:
+        """The file of an SQLite key store. Raises ConfigurationFault for another."""
+        if self._backend.path is None:
+            message = "keys.url: this can be done with a key store in a file only"
+            raise ConfigurationFault(message)
+        return self._backend.path
 
     @classmethod
-    def open(cls, url: str, *, state: Path, create: bool = True) -> KeyStore:
+    def open(cls, url: str, *, state: Path, create: bool = True, password: bytes | None = None) -> KeyStore:
         """Open, and bring the schema up to date.
 
         Args:
-            url: `sqlite:///keys.db`, relative to `state`; four slashes for an absolute path.
-            state: the state directory; created with mode 0700 when absent.
+            url: `sqlite:///keys.db`, relative to `state` (four slashes for an absolute path), or
+                `postgresql://USER@HOST:PORT/DATABASE`.
+            state: the state directory; created with mode 0700 when it is absent and needed.
             create: whether a key store that is not there is made.
+            password: of the PostgreSQL user, when it needs one.
 
         Raises:
             ConfigurationFault: another scheme, or nothing there.
-            Unreachable: the file cannot be opened or written.
-            IntegrityStop: the file is not a key store, or of a newer version.
+            Unreachable: the file cannot be opened or written, or the server does not answer.
+            IntegrityStop: it is not a key store, or of a newer version.
         """
-        scheme, _, rest = url.partition(":///")
-        if scheme != "sqlite" or not rest:
-            message = "keys.url: only sqlite:///FILE is known"
-            raise ConfigurationFault(message)
-        path = state / rest
-        if not create and not path.exists():
-            message = f"there is no key store at {path}"
-            raise ConfigurationFault(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
+        store = cls(_backend(url, state, create=create, password=password))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as fault:
-            message = f"the key store cannot be opened for writing: {fault.strerror}"
-            raise Unreachable(message, hint="check owner, mode and free space of the state directory") from None
-        store = cls(_engine(path), path)
-        with store.act() as tx:
-            version = int(tx.exec_driver_sql("PRAGMA user_version").scalar_one())
-            newest = migrations.migrate(tx, version, found=set(sa.inspect(tx).get_table_names()))
-            tx.exec_driver_sql(f"PRAGMA user_version={newest}")
+            with store.act() as tx:
+                store._migrate(tx, create=create)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """One consistent state to read from."""
-        with _foreign_errors(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._transaction(self._backend.reads) as tx:
+            yield tx
 
     @contextlib.contextmanager
     def act(self) -> Iterator[Transaction]:
         """One transaction that may write; commits when the block ends, rolls back when it raises."""
-        with _foreign_errors(), self._engine.connect() as raw:
-            connection = raw.execution_options(glomska_immediate=True)
-            with connection.begin():
-                yield connection
+        with self._transaction(self._backend.writes) as tx:
+            self._backend.take_turn(tx, alone=True)
+            yield tx
+
+    @contextlib.contextmanager
+    def attend(self) -> Iterator[Transaction]:
+        """One transaction that writes nothing but a worker's own row, and sees the generation that holds meanwhile."""
+        with self._transaction(self._backend.writes) as tx:
+            self._backend.take_turn(tx, alone=False)
+            yield tx
 
     def scrub(self, traces: Sequence[bytes]) -> None:
-        """Push deleted rows out of the write-ahead log and prove that none of `traces` is left in the files.
-
-        With a reader open, `wal_checkpoint(TRUNCATE)` answers busy = 1 without raising: its row is checked and it is
-        tried again. Source: https://sqlite.org/pragma.html#pragma_wal_checkpoint; docs/threat-model.md, attack 7.
+        """Prove that none of `traces` is left in the files, where that can be proven; where not, `residue` says so.
 
         Raises:
             Unreachable: a reader held the log for too long; call again.
             IntegrityStop: a trace is still in a file.
         """
-        for _ in range(_CHECKPOINT_TRIES):
-            with _foreign_errors(), self._engine.connect() as connection:
-                busy, _log, _done = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-            if busy == 0:
-                break
-            time.sleep(_CHECKPOINT_PAUSE)
-        else:
-            message = "a reader keeps the key store's log open, so a destroyed key may still be in it"
-            raise Unreachable(message, hint="end long readers of the key store (backups, shells), then repeat")
-        for file in (self.path, self.path.with_name(self.path.name + "-wal")):
-            if file.exists() and _contains(file, traces):
-                message = "bytes of a destroyed key are still in the key store's files"
-                raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
+        with self._foreign_errors():
+            self._backend.scrub(traces)
+
+    def weaknesses(self) -> list[str]:
+        """Settings of the database under which what was committed can be lost. Raises Unreachable."""
+        with self._foreign_errors():
+            return self._backend.weaknesses()
 
     def close(self) -> None:
         """Let go of all connections."""
-        self._engine.dispose()
+        self._backend.engine.dispose()
 
+    @contextlib.contextmanager
+    def _transaction(self, options: dict[str, Any]) -> Iterator[Transaction]:
+        with self._foreign_errors(), self._backend.engine.connect() as raw:
+            connection = raw.execution_options(**options)
+            with connection.begin():
+                yield connection
 
-def _engine(path: Path) -> Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_MS / 1000})
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: object, _record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        for pragma in (
-            f"busy_timeout={_BUSY_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "secure_delete=ON",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Transaction) -> None:
-        immediate = connection.get_execution_options().get("glomska_immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    return engine
-
-
-@contextlib.contextmanager
-def _foreign_errors() -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.OperationalError as fault:  # locked, full, read-only, unreachable
-        message = f"the key store does not answer: {type(fault.orig).__name__}: {fault.orig}"
-        raise Unreachable(message, hint="check free space and that no other program holds the key store") from None
-    except sa.exc.DatabaseError as fault:
-        if isinstance(fault, sa.exc.IntegrityError):
+    @contextlib.contextmanager
+    def _foreign_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
             raise
-        message = f"the key store is damaged or not a key store: {type(fault.orig).__name__}"
-        raise IntegrityStop(message, hint="restore it from a backup, then look for the cause") from None
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as fault:
+            raise self._backend.wrapped(fault) from None
+
+    def _migrate(self, tx: Transaction, *, create: bool) -> None:
+        version = self._backend.version(tx)
+        if not (version or create):
+            message = "there is no key store in the database of keys.url"
+            raise ConfigurationFault(message, hint="name the right database; `glomska enrol` makes a new key store")
+        newest = migrations.migrate(tx, version, found=set(sa.inspect(tx).get_table_names()))
+        if newest != version:
+            self._backend.set_version(tx, newest)
 
 
-def _contains(file: Path, traces: Sequence[bytes]) -> bool:
-    """Whether one of `traces` stands in the file; read once, however many there are."""
-    overlap = max(map(len, traces), default=0)
-    window = b""
-    with file.open("rb") as stream:
-        while chunk := stream.read(_SCANNED):
-            window = window[max(0, len(window) - overlap) :] + chunk
-            if any(trace in window for trace in traces):
-                return True
-    return False
+def _backend(url: str, state: Path, *, create: bool, password: bytes | None) -> Backend:
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/":
+        return Sqlite(state / rest[1:], create=create)
+    if scheme == "postgresql":
+        from gateway.keystore.postgresql import Postgresql  # noqa: PLC0415 - psycopg takes long to load
+
+        return Postgresql(url, password)
+    message = "keys.url: only sqlite:///FILE and postgresql://USER@HOST:PORT/DATABASE are known"
+    raise ConfigurationFault(message)

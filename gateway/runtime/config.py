@@ -27,6 +27,8 @@ from pydantic import Field, field_validator
 from gateway.errors import ConfigurationFault
 from gateway.policy.document import Faults, Table, read_toml, shown
 from gateway.runtime.environment import overlay
+from gateway.runtime.keys import FILES as KEY_FILES
+from gateway.runtime.keys import KeysSettings, judge_keys
 from gateway.runtime.mqtt import FILES, MqttSettings, Text, is_loopback, judge_mqtt
 from gateway.runtime.secret import trouble_with
 
@@ -76,40 +78,6 @@ class StoreSettings(Table):
         """Whether what is said to the store leaves this machine unencrypted."""
         parts = urllib.parse.urlsplit(self.url)
         return parts.scheme.endswith("+http") and not is_loopback(parts.hostname or "")
-
-
-class KeysSettings(Table):
-    """Where customers' keys are, and who can unlock them."""
-
-    url: str = Field("sqlite:///keys.db", description="The key store: `sqlite:///FILE`, relative to `state`.")
-    custodian: str = Field(
-        "file:kek",
-        description="Holder of the wrapping keys: `file:DIRECTORY`, relative to `state`; better on another medium.",
-    )
-    lease_s: int = Field(
-        30,
-        ge=1,
-        le=3_600,
-        description="How long a worker may use keys without hearing from the key store, in seconds. An erasure waits "
-        "that long for a worker that does not answer.",
-    )
-    poll_ms: int = Field(
-        250, ge=10, le=10_000, description="How often a worker asks whether keys were withdrawn, in milliseconds."
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _is_key_store(cls, url: str) -> str:
-        if not _SQLITE.fullmatch(url):
-            raise ValueError("sqlite:///FILE")
-        return url
-
-    @field_validator("custodian")
-    @classmethod
-    def _is_custodian(cls, url: str) -> str:
-        if not re.fullmatch(r"file:.+", url):
-            raise ValueError("file:DIRECTORY")
-        return url
 
 
 class LedgerSettings(Table):
@@ -195,7 +163,9 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     secrets = {name: getattr(store, name) for name in ("password_file", "token_file")}
     store = store.model_copy(update={name: located(f"store.{name}", path) for name, path in secrets.items() if path})
     _judge_store(faults, store)
-    _judge_keys(faults, store, keys)
+    named = {name: getattr(keys, name) for name in KEY_FILES if getattr(keys, name) is not None}
+    keys = keys.model_copy(update={name: located(f"keys.{name}", path) for name, path in named.items()})
+    judge_keys(faults, keys, store_url=store.url)
     faults.settle(ConfigurationFault)
     return Settings(
         file=path,
@@ -251,11 +221,3 @@ def _judge_store(faults: Faults, store: StoreSettings) -> None:
     if secret and store.crosses_network and not store.allow_plaintext:
         allowed = "+https://, a server on this machine, or allow_plaintext = true, since the login is not encrypted"
         faults.add("store.url", found=shown(store.url), allowed=allowed)
-
-
-def _judge_keys(faults: Faults, store: StoreSettings, keys: KeysSettings) -> None:
-    if keys.poll_ms * 2 > keys.lease_s * 1000:
-        allowed = f"at most half the lease of {keys.lease_s} s, so that one lost answer does not end it"
-        faults.add("keys.poll_ms", found=str(keys.poll_ms), allowed=allowed)
-    if store.url == keys.url:
-        faults.add("store.url", found="the database of keys.url", allowed="one of its own: keys are not kept with data")

@@ -27,6 +27,6 @@ def trouble_with(path: Path) -> str:
         if path.stat().st_mode & _OTHERS:
             return "found a file that others may use; allowed: mode 0600"
         return "" if path.read_bytes().strip() else "found an empty file; allowed: the secret alone"
-    except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+    except (OSError, ValueError) as error:  # ValueError: no path can have that name
+        reason = (getattr(error, "strerror", None) or "unknown reason").lower()
         return f"found no readable file ({reason}); allowed: a file with the secret, readable by this user alone"

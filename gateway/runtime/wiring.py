@@ -79,7 +79,9 @@ class House:
     @cached_property
     def keystore(self) -> KeyStore:
         """Raises ConfigurationFault, Unreachable, IntegrityStop."""
-        return KeyStore.open(self.settings.keys.url, state=self.settings.state, create=self.create)
+        keys = self.settings.keys
+        password = None if keys.password_file is None else read_secret(keys.password_file)
+        return KeyStore.open(keys.url, state=self.settings.state, create=self.create, password=password)
 
     @cached_property
     def custodian(self) -> Custodian:

@@ -275,9 +275,9 @@ def counted_statements(world: World) -> Iterator[list[str]]:
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
         seen.append(statement)
 
-    sa.event.listen(world.keystore._engine, "before_cursor_execute", note)
+    sa.event.listen(world.keystore._backend.engine, "before_cursor_execute", note)
     yield seen
-    sa.event.remove(world.keystore._engine, "before_cursor_execute", note)
+    sa.event.remove(world.keystore._backend.engine, "before_cursor_execute", note)
 
 
 def test_many_devices_are_looked_up_in_few_queries(fixed: World) -> None:

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
-from gateway.keystore import acts, database, migrations, rows, schema, subjects, workers
+from gateway.keystore import acts, migrations, rows, schema, sqlite, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.keystore.schema import metadata
 from gateway.model.ids import Controller, Incarnation, KeyId
@@ -62,11 +62,14 @@ def key(**changes: object) -> rows.Key:
 # Opening
 
 
-@pytest.mark.parametrize("url", ["postgresql:///keys", "sqlite:///", "sqlite:keys.db", "keys.db", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://h/keys", "sqlite:///", "sqlite:keys.db", "keys.db", "postgresql:keys", ""],
+)
 def test_another_scheme_is_told(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationFault) as caught:
         KeyStore.open(url, state=tmp_path)
-    assert str(caught.value) == "keys.url: only sqlite:///FILE is known"
+    assert str(caught.value) == "keys.url: only sqlite:///FILE and postgresql://USER@HOST:PORT/DATABASE are known"
 
 
 def test_a_new_key_store_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -300,7 +303,7 @@ def test_threads_may_share_it(keystore: KeyStore) -> None:
 
 
 def test_a_key_store_that_another_program_holds_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    monkeypatch.setattr(sqlite, "_BUSY_MS", 50)
     opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
     with sqlite3.connect(tmp_path / "keys.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -390,19 +393,19 @@ def test_the_scan_finds_what_is_still_there(keystore: KeyStore) -> None:
 
 
 def test_the_scan_finds_what_lies_across_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_SCANNED", 16)
+    monkeypatch.setattr(sqlite, "_SCANNED", 16)
     file = tmp_path / "file"
     for at in range(64):
         file.write_bytes(bytes(at) + b"planted trace" + bytes(64 - at))
-        assert database._contains(file, [b"planted trace", b"not this"])
-        assert not database._contains(file, [b"planted trice"])
-        assert not database._contains(file, [])
+        assert sqlite._contains(file, [b"planted trace", b"not this"])
+        assert not sqlite._contains(file, [b"planted trice"])
+        assert not sqlite._contains(file, [])
 
 
 def test_a_reader_that_stays_makes_scrub_say_so(keystore: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_CHECKPOINT_TRIES", 3)
-    monkeypatch.setattr(database, "_BUSY_MS", 20)
-    keystore._engine.dispose()
+    monkeypatch.setattr(sqlite, "_CHECKPOINT_TRIES", 3)
+    monkeypatch.setattr(sqlite, "_BUSY_MS", 20)
+    keystore.close()
     impatient = KeyStore.open("sqlite:///keys.db", state=keystore.path.parent)
     trace = planted(impatient)
     with impatient.snapshot() as reader:
@@ -419,7 +422,7 @@ def test_a_reader_that_stays_makes_scrub_say_so(keystore: KeyStore, monkeypatch:
 
 def test_a_reader_that_goes_is_waited_for(keystore: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """`wal_checkpoint(TRUNCATE)` answers busy = 1 without raising, and is tried again."""
-    monkeypatch.setattr(database, "_BUSY_MS", 20)
+    monkeypatch.setattr(sqlite, "_BUSY_MS", 20)
     impatient = KeyStore.open("sqlite:///keys.db", state=keystore.path.parent)
     trace = planted(impatient)
     reader = sqlite3.connect(keystore.path, isolation_level=None)

@@ -76,7 +76,7 @@ def test_the_shipped_file_shows_every_key_that_there_is_and_no_other() -> None:
 def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Path) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)
     written(elsewhere / "areas.csv")
-    for secret in ("mqtt.password", "store.password", "store.token"):
+    for secret in ("mqtt.password", "store.password", "store.token", "keys.password", "token.pin", "recovery.pin"):
         written(elsewhere / secret, "p").chmod(0o600)
     Authority(elsewhere).issue("gateway")
     text = text.replace("mqtt://localhost", "mqtts://localhost").replace('per = "gateway"', 'per = "controller"')
@@ -87,6 +87,8 @@ def test_what_the_shipped_file_has_switched_off_can_be_switched_on(elsewhere: Pa
     assert switched.mqtt.key_file == elsewhere / "gateway.key"
     assert switched.store.password_file == elsewhere / "store.password"
     assert switched.store.token_file == elsewhere / "store.token"
+    assert switched.keys.password_file == elsewhere / "keys.password"
+    assert switched.keys.recovery_pin_file == elsewhere / "recovery.pin"
     assert tomllib.loads(text)["mqtt"]["port"] == switched.mqtt.address[1]
 
 
@@ -205,8 +207,21 @@ FAULTS = {
     ("STORE__TIMEOUT_S", "nan"): "timeout_s: found NaN; allowed: a number from 0.1 to 300",
     ("STORE__BATCH_POINTS", "0"): "batch_points: found 0; allowed: a whole number from 1 to 100000",
     ("STORE__BATCH_MS", "ten"): 'batch_ms: found "ten"; allowed: a whole number from 1 to 10000',
-    ("KEYS__URL", "postgresql://db/keys"): 'url: found "postgresql://db/keys"; allowed: sqlite:///FILE',
-    ("KEYS__CUSTODIAN", "pkcs11:token=x"): 'custodian: found "pkcs11:token=x"; allowed: file:DIRECTORY',
+    ("KEYS__URL", "mysql://db/keys"): 'url: found "mysql://db/keys"; allowed: sqlite:///FILE or postgresql://USER@HOST',
+    ("KEYS__URL", "postgresql://u:hunter2@localhost/keys"): "url: found text with '@', not shown because it may",
+    ("KEYS__URL", "postgresql://db/keys"): 'url: found "postgresql://db/keys"; allowed: ?sslmode=verify-full, a server',
+    ("KEYS__PASSWORD_FILE", "absent"): "password_file: found no readable file (no such file or directory); allowed",
+    (
+        "KEYS__CUSTODIAN",
+        "pkcs11:token=x",
+    ): 'custodian: found "pkcs11:token=x"; allowed: file:DIRECTORY or pkcs11:token=',
+    (
+        "KEYS__CUSTODIAN",
+        "pkcs11:token=x;module=y.so",
+    ): "custodian: found a token; allowed: a token whose PIN is in",
+    ("KEYS__PIN_FILE", "absent"): "pin_file: found no readable file (no such file or directory); allowed: a file",
+    ("KEYS__RECOVERY", "file:"): 'recovery: found "file:"; allowed: file:DIRECTORY or pkcs11:token=LABEL;module=FILE',
+    ("KEYS__RECOVERY", "file:kek"): "recovery: found the custodian itself; allowed: another one, kept elsewhere",
     ("KEYS__LEASE_S", "0"): "lease_s: found 0; allowed: a whole number from 1 to 3600",
     ("KEYS__LEASE_S", "3601"): "lease_s: found 3601; allowed: a whole number from 1 to 3600",
     ("KEYS__POLL_MS", "0"): "poll_ms: found 0; allowed: a whole number from 10 to 10000",
@@ -259,6 +274,26 @@ def test_faults_of_file_and_environment_and_between_keys_are_reported_together(e
         "x",
         "y",
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("postgresql://glomska@localhost:5432/keys", False),
+        ("postgresql://127.0.0.1,[::1]:5433/keys", False),
+        ("postgresql:///keys?host=/run/postgresql", False),
+        ("postgresql:///keys?host=db.example", True),
+        ("postgresql://localhost,db.example/keys", True),
+        ("postgresql://db.example/keys?sslmode=require", True),
+        ("postgresql://db.example/keys?sslmode=verify-full", False),
+        ("postgresql://db.example/keys?sslmode=verify-full&sslmode=disable", True),
+    ],
+)
+def test_a_key_store_elsewhere_is_verified_or_asked_for(url: str, asked: bool) -> None:
+    if asked:
+        assert "keys.url: found " in faults_of(GLOMSKA_KEYS__URL=url)[0]
+    loaded = load_settings(environ={"GLOMSKA_KEYS__URL": url, "GLOMSKA_KEYS__ALLOW_PLAINTEXT": str(asked).lower()})
+    assert loaded.keys.crosses_network is asked
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])

@@ -1,0 +1,126 @@
+"""The key store in one SQLite file: for one machine, and the only one that can prove what its files no longer hold.
+
+An act is BEGIN IMMEDIATE, which one process holds at a time. `secure_delete` overwrites what is deleted, but in the
+main file only once the write-ahead log has been checkpointed, so `scrub` does that and then looks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
+
+_BUSY_MS = 10_000
+_CHECKPOINT_TRIES = 200
+_CHECKPOINT_PAUSE = 0.025  # seconds
+_SCANNED = 1 << 20  # bytes of a file looked at together
+
+
+class Sqlite:
+    """`sqlite:///keys.db`, relative to the state directory; four slashes for an absolute path."""
+
+    residue: ClassVar[str] = ""
+    reads: ClassVar[dict[str, Any]] = {"glomska_begin": "BEGIN"}
+    writes: ClassVar[dict[str, Any]] = {"glomska_begin": "BEGIN IMMEDIATE"}
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        """Raises ConfigurationFault, Unreachable."""
+        if not create and not path.exists():
+            message = f"there is no key store at {path}"
+            raise ConfigurationFault(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as fault:
+            message = f"the key store cannot be opened for writing: {fault.strerror}"
+            raise Unreachable(message, hint="check owner, mode and free space of the state directory") from None
+        self.path: Path | None = path
+        self._files = [path.with_name(path.name + side) for side in ("", "-wal")]
+        self.engine = _engine(path)
+
+    def take_turn(self, tx: Connection, *, alone: bool) -> None:
+        """BEGIN IMMEDIATE has."""
+
+    def version(self, tx: Connection) -> int:
+        """Of the schema; 0 for none."""
+        return int(tx.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+    def set_version(self, tx: Connection, version: int) -> None:
+        """Part of the transaction."""
+        tx.exec_driver_sql(f"PRAGMA user_version={version}")
+
+    def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError:
+        """What a fault of the database means."""
+        cause = getattr(fault, "orig", None) or fault
+        if isinstance(fault, sa.exc.OperationalError):  # locked, full, read-only
+            message = f"the key store does not answer: {type(cause).__name__}: {cause}"
+            return Unreachable(message, hint="check free space and that no other program holds the key store")
+        message = f"the key store is damaged or not a key store: {type(cause).__name__}"
+        return IntegrityStop(message, hint="restore it from a backup, then look for the cause")
+
+    def weaknesses(self) -> list[str]:
+        """None: what erasure relies on is set by us, a connection at a time."""
+        return []
+
+    def scrub(self, traces: Sequence[bytes]) -> None:
+        """Push deleted rows out of the write-ahead log and prove that none of `traces` is left in the files.
+
+        With a reader open, `wal_checkpoint(TRUNCATE)` answers busy = 1 without raising: its row is checked and it is
+        tried again. Source: https://sqlite.org/pragma.html#pragma_wal_checkpoint; docs/threat-model.md, attack 7.
+        """
+        for _ in range(_CHECKPOINT_TRIES):
+            with self.engine.connect() as connection:
+                busy, _log, _done = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            if busy == 0:
+                break
+            time.sleep(_CHECKPOINT_PAUSE)
+        else:
+            message = "a reader keeps the key store's log open, so a destroyed key may still be in it"
+            raise Unreachable(message, hint="end long readers of the key store (backups, shells), then repeat")
+        for file in self._files:
+            if file.exists() and _contains(file, traces):
+                message = "bytes of a destroyed key are still in the key store's files"
+                raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
+
+
+def _engine(path: Path) -> Engine:
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_MS / 1000})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: object, _record: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        for pragma in (
+            f"busy_timeout={_BUSY_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(str(connection.get_execution_options().get("glomska_begin", "BEGIN")))
+
+    return engine
+
+
+def _contains(file: Path, traces: Sequence[bytes]) -> bool:
+    """Whether one of `traces` stands in the file; read once, however many there are."""
+    overlap = max(map(len, traces), default=0)
+    window = b""
+    with file.open("rb") as stream:
+        while chunk := stream.read(_SCANNED):
+            window = window[max(0, len(window) - overlap) :] + chunk
+            if any(trace in window for trace in traces):
+                return True
+    return False

@@ -1,0 +1,155 @@
+"""A PostgreSQL of the tests' own: a cluster in a temporary directory, on loopback, and a database for each who asks.
+
+    with Postgres() as server:
+        url = server.database()             # empty, of user "glomska", who needs `server.password`
+        copy = server.database(like=url)    # as another one is now; nobody may be connected to that
+
+It is fast, not durable, unless told: `Postgres(durable=True)`. Programs come from Debian's `postgresql`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Any, Self
+
+import psycopg
+
+USER = "glomska"
+PASSWORD = "lösenord: inte hemligt"  # of a cluster that lives for one test run
+_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+_LEAN = ("shared_buffers=16MB", "max_connections=100", "jit=off", "autovacuum=off", "listen_addresses=127.0.0.1")
+_BOUND_S = 60.0
+
+
+def programs() -> Path:
+    """Where the newest PostgreSQL's programs are: Debian keeps them out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if not found:
+        raise RuntimeError("PostgreSQL is missing: .ci/debian postgresql")
+    return found[-1]
+
+
+class Postgres:
+    """One cluster, stopped and removed at the end."""
+
+    password = PASSWORD.encode()
+
+    def __init__(self, *, durable: bool = False, settings: tuple[str, ...] = (), address: str = "127.0.0.1") -> None:
+        self._settings = (*_LEAN, *(() if durable else _FAST), *settings)
+        self.address = address
+        self._names = (f"keys{n}" for n in itertools.count())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self.data = self.directory / "data"
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # as whom the server refuses to run
+            self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(self.directory, "postgres", "postgres")
+        with tempfile.NamedTemporaryFile("w", dir=self.directory) as secret:
+            secret.write(PASSWORD)
+            secret.flush()
+            if self._as:
+                shutil.chown(secret.name, "postgres")
+            self._run(
+                "initdb",
+                *("--pgdata", self.data, "--username", USER, "--pwfile", secret.name, "--no-sync"),
+                *("--auth-host=scram-sha-256", "--auth-local=trust", "--encoding=UTF8", "--no-locale"),
+            )
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill(signal.SIGINT)  # "fast": it ends its connections itself
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start, on the port it had before if any, and wait until it answers."""
+        if not hasattr(self, "port"):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+        options = [part for setting in self._settings for part in ("-c", setting)]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [programs() / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.directory, *options],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                **self._as,
+            )
+        deadline = time.monotonic() + _BOUND_S
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                self.sql("SELECT 1")
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.directory / "log").read_text()[-2000:])
+            time.sleep(0.02)
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End it: SIGKILL as a crash, SIGINT in order."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(_BOUND_S)
+        if how is signal.SIGKILL:  # its children notice, and hold the data directory until then
+            deadline = time.monotonic() + _BOUND_S
+            while self._children() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def database(self, *, like: str | None = None) -> str:
+        """URL of a new database, empty or a copy. Its user needs `password`."""
+        name = next(self._names)
+        template = "template1" if like is None else like.rpartition("/")[2]
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return f"postgresql://{USER}@{self.address}:{self.port}/{name}"
+
+    def sql(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """A statement by the operator, over the cluster's own socket; `database` is a name or a URL."""
+        where = {"host": str(self.directory), "port": self.port, "user": USER, "dbname": database.rpartition("/")[2]}
+        with psycopg.connect(**where, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def dump(self, url: str) -> str:
+        """A database as SQL statements."""
+        parts = ("--host", self.directory, "--port", str(self.port), "--username", USER)
+        return self._run("pg_dump", *parts, "--no-owner", "--inserts", url.rpartition("/")[2])
+
+    def load(self, url: str, script: Path) -> None:
+        """Run a file of SQL statements."""
+        parts = ("--host", self.directory, "--port", str(self.port), "--username", USER)
+        with script.open() as stream:
+            self._run("psql", *parts, "-q", "-v", "ON_ERROR_STOP=1", "-d", url.rpartition("/")[2], stdin=stream)
+
+    def _run(self, program: str, *arguments: object, stdin: IO[str] | None = None) -> str:
+        done = subprocess.run(
+            [str(part) for part in (programs() / program, *arguments)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=self.directory,
+            **self._as,
+            stdin=stdin,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr[-2000:]}")
+        return str(done.stdout)
+
+    def _children(self) -> bool:
+        assert self._process is not None
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if entry.read_bytes().startswith(b"postgres: ") and (entry.parent / "cwd").readlink() == self.data:
+                    return True
+        return False
