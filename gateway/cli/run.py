@@ -49,7 +49,8 @@ def run(config: Config = None) -> int:
         finally:
             metrics = worker.metrics
             readings = {str(reason): metrics.refused_readings[reason] for reason in sorted(metrics.refused_readings)}
-            log.event("stopped", **metrics.books(), refused_readings=readings, points=metrics.points)
+            spool = None if worker.spooled is None else worker.spooled.books()
+            log.event("stopped", **metrics.books(), refused_readings=readings, points=metrics.points, spool=spool)
     return INTERRUPTED if ears.heard == signal.SIGINT else 0
 
 

@@ -33,6 +33,7 @@ from gateway.policy.consent import in_force, permitted
 from gateway.policy.rules import Mode, Policy
 
 FOREVER = 2**63 - 1
+_GONE = frozenset({KeyState.ERASING, KeyState.DESTROYED})
 Parse = Callable[[str], tuple[Controller, DeviceId] | None]
 
 
@@ -117,6 +118,11 @@ class Ring:
         with self._keystore.snapshot() as tx:
             states = subjects.key_states(tx, key_ids)
         return {key_id for key_id, state in states.items() if KeyState(state) in SEALS}
+
+    def gone(self, key_ids: Collection[KeyId]) -> set[KeyId]:
+        """Those of these keys that were erased, or that nobody knows. Raises LeaseOver, Unreachable."""
+        self._lease.require()
+        return gone(self._keystore, key_ids)
 
     def resolve(self, topics: Sequence[str]) -> list[Device | Reason]:
         """The device of each topic, or why there is none. Within `using`. Raises GenerationMoved, Unreachable."""
@@ -217,6 +223,17 @@ class Ring:
             lineage.require(self._classes)
             self._lineages[controller] = lineage
         return self._lineages[controller]
+
+
+def gone(keystore: KeyStore, key_ids: Collection[KeyId]) -> set[KeyId]:
+    """Those of these keys whose customers were erased, or that nobody knows: nothing under them may be kept or sent.
+
+    A key that is suspended or held is not gone: what was sealed under it before was taken, and is not lost for that.
+    Raises Unreachable.
+    """
+    with keystore.snapshot() as tx:
+        states = subjects.key_states(tx, key_ids)
+    return {key_id for key_id in key_ids if states.get(key_id, KeyState.DESTROYED) in _GONE}
 
 
 def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:

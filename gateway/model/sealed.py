@@ -88,22 +88,44 @@ class SealedPoint(msgspec.Struct, frozen=True, gc=False):
         return cls(series, time, "", "", ((field, float(value)),))
 
     def to_bytes(self) -> bytes:
-        """As MessagePack, for queues that keep points as they are: format 1, then the point's parts in order."""
-        return msgspec.msgpack.encode((_PACKED, self.series, self.time, self.field, self.value, self.clear))
+        """As MessagePack, for queues that keep points as they are; the key id is in bytes 4 to 19.
+
+        [1, key id, measurement, pseudonym, area, time, field, value, [[name, float64] …]]
+        """
+        series = self.series
+        return _pack(
+            (
+                _PACKED,
+                series.key_id,
+                series.measurement,
+                series.pseudonym,
+                series.area,
+                self.time,
+                self.field,
+                self.value,
+                self.clear,
+            )
+        )
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> Self:
         """The point of `to_bytes`. Raises VerificationFailed."""
         try:
-            _format, *parts = msgspec.msgpack.decode(packed, type=_Packed)
+            _format, key_id, measurement, pseudonym, area, time, field, value, clear = _unpack(packed)
         except ValueError:
             message = "a kept point has a format that this version does not know"
             raise VerificationFailed(message, hint="use the newer version that wrote it") from None
-        return cls(*parts)
+        if value:
+            parse_sealed_field(field)
+        for name, _value in clear:
+            parse_clear_field(name)
+        return cls(Series(measurement, Pseudonym(pseudonym), area, KeyId(key_id)), time, field, value, clear)
 
 
 _PACKED = 1
-_Packed = tuple[Literal[1], Series, int, str, str, tuple[tuple[str, float], ...]]
+_Packed = tuple[Literal[1], bytes, str, str, str, int, str, str, tuple[tuple[str, float], ...]]
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Packed).decode
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

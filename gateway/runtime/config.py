@@ -80,6 +80,24 @@ class StoreSettings(Table):
         return parts.scheme.endswith("+http") and not is_loopback(parts.hostname or "")
 
 
+class SpoolSettings(Table):
+    """Where sealed readings wait, on this disk, for a store that cannot take them."""
+
+    max_bytes: int = Field(
+        2**30,
+        ge=0,
+        le=2**50,
+        description="How much may wait, for each worker: 1 GiB holds an hour and a half of 1,000 messages a second. "
+        "0: no spool; then the broker holds what a store cannot take.",
+    )
+    patience_s: float = Field(
+        2.0,
+        ge=0.1,
+        le=300,
+        description="How long the store may take for a batch, in seconds, before batches go to the spool instead.",
+    )
+
+
 class LedgerSettings(Table):
     """The log of what was done to keys and data."""
 
@@ -115,6 +133,7 @@ class Paths(Table):
 SECTIONS: dict[str, type[Table]] = {
     "mqtt": MqttSettings,
     "store": StoreSettings,
+    "spool": SpoolSettings,
     "keys": KeysSettings,
     "ledger": LedgerSettings,
     "log": LogSettings,
@@ -131,6 +150,7 @@ class Settings:
     areas: Path
     mqtt: MqttSettings
     store: StoreSettings
+    spool: SpoolSettings
     keys: KeysSettings
     ledger: LedgerSettings
     log: LogSettings
@@ -153,6 +173,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     top = faults.salvage(Paths, (), {key: document[key] for key in Paths.model_fields if key in document})
     mqtt = faults.salvage(MqttSettings, ("mqtt",), document.get("mqtt", {}))
     store = faults.salvage(StoreSettings, ("store",), document.get("store", {}))
+    spool = faults.salvage(SpoolSettings, ("spool",), document.get("spool", {}))
     keys = faults.salvage(KeysSettings, ("keys",), document.get("keys", {}))
     ledger = faults.salvage(LedgerSettings, ("ledger",), document.get("ledger", {}))
     log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
@@ -174,6 +195,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
         areas=located("areas", top.areas) if top.areas else resource("areas.csv"),
         mqtt=mqtt,
         store=store,
+        spool=spool,
         keys=keys,
         ledger=ledger,
         log=log,

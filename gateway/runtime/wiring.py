@@ -11,7 +11,7 @@ import ctypes
 import gc
 import resource as limits
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -39,8 +39,10 @@ from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
 from gateway.runtime.secret import read_secret
+from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session, Sessions
+from gateway.transport.spool import Spools
 from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
 
 _HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
@@ -55,6 +57,7 @@ class House:
     settings: Settings
     clock: Clock
     create: bool = True
+    _opened: list[Spooling] = field(init=False, default_factory=list)
 
     @cached_property
     def policy(self) -> Policy:
@@ -104,10 +107,22 @@ class House:
                 hint="name another store, or give these quantities another mode: clear, which anyone who reads the "
                 "store can see, or drop",
             )
+        return self._opened_store(store.timeout_s)
+
+    @cached_property
+    def hurried_store(self) -> Store:
+        """The same with the patience that live readings have, where a spool takes what it cannot. Raises as `store`."""
+        patience, timeout = self.settings.spool.patience_s, self.settings.store.timeout_s
+        if patience >= timeout or self.settings.store.url.startswith("sqlite:"):
+            return self.store  # a file has one connection
+        return self._opened_store(patience)
+
+    def _opened_store(self, timeout_s: float) -> Installable:
+        store = self.settings.store
         return open_store(
             store.url,
             state=self.settings.state,
-            timeout_s=store.timeout_s,
+            timeout_s=timeout_s,
             login=_login(store),
             keep_days=horizon_days(self.policy),
         )
@@ -116,6 +131,11 @@ class House:
     def signing_key(self) -> SigningKey:
         """What ledger and certificates are signed with; read when it is used."""
         return SigningKey(self.settings.state / self.settings.ledger.signing_key)
+
+    @cached_property
+    def spools(self) -> Spools:
+        """Every spool of this machine; opens none."""
+        return Spools(self.settings.state / "spool", max_bytes=self.settings.spool.max_bytes)
 
     @cached_property
     def control(self) -> Control:
@@ -129,7 +149,8 @@ class House:
     def erasures(self) -> Erasures:
         """The inventory is every store that this gateway writes to."""
         inventory = {self.settings.store.url: self.store}
-        return Erasures(self.control, self.custodian, inventory, future_window_s=self.policy.future_window_s)
+        queues = {"spool": self.spools}
+        return Erasures(self.control, self.custodian, inventory, queues, future_window_s=self.policy.future_window_s)
 
     @cached_property
     def access(self) -> Access:
@@ -213,13 +234,29 @@ class House:
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
             housekeeping=self.erasures.resume,
+            spooling=self._spooling(ring, log) if self.settings.spool.max_bytes else None,
         )
+
+    def _spooling(self, ring: Ring, log: Log) -> Spooling:
+        spooling = Spooling(
+            self.hurried_store,
+            lambda on_damage: self.spools.open(self.settings.mqtt.client_id, on_damage),
+            log,
+            gone=ring.gone,
+            generation=lambda: ring.generation,
+            patience_s=self.settings.spool.patience_s,
+            behind=self.store,
+        )
+        self._opened.append(spooling)
+        return spooling
 
     def close(self) -> None:
         """Let go of whatever was opened."""
-        for name in ("installable_store", "keystore"):
+        for name in ("installable_store", "hurried_store", "keystore"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        for opened_here in self._opened:
+            opened_here.close()
 
 
 @contextlib.contextmanager

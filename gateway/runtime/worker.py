@@ -6,9 +6,11 @@ Four threads, one duty each:
     writer   gather a batch, store it, settle it    in the order of arrival, as MQTT wants acknowledgements
     keeper   lease and generations                  a lease that ends stops reader and writer until it is renewed
     tidier   open erasures                          may wait for stores and other workers, so it keeps nothing else
+    drainer  what waits in the spool                beside the others; see `spooling`
 
-A delivery is acknowledged when every point that came of it was accepted, or refused for good and counted. A store that
-is down keeps its batch and is tried again; meanwhile nothing is acknowledged and the broker holds what follows.
+A delivery is acknowledged when every point that came of it was accepted, or refused for good and counted. What a store
+that is down cannot take the spool accepts, fsynced. Where neither can, the batch is kept and tried again; meanwhile
+nothing is acknowledged and the broker holds what follows.
 
 What waiting can mend (store, key store, custodian, lease) is waited out; anything else ends the process, since nothing
 may go on half. Stopping drains: the reader ends first, the writer when it has settled what was read or the store or
@@ -30,17 +32,19 @@ from gateway.clock import Clock
 from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable
 from gateway.keys.ring import GenerationMoved, Ring
 from gateway.model.ids import Incarnation
-from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.model.sealed import Reason
 from gateway.pipeline.chain import Chain
 from gateway.runtime.batch import Batch, Job
 from gateway.runtime.log import Log
 from gateway.runtime.metrics import Metrics
+from gateway.runtime.spooling import Spooled, Spooling, Writes
 from gateway.transport.ingest import Counters, Delivery
 
 _QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
 _TIDY = 1.0  # seconds between looks at open erasures
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
+_AT_ONCE = 32  # answers in a row of a store that keeps everything, before there is a pause: halving takes 17
 _QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
 _WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
 
@@ -71,13 +75,6 @@ class Receives(Protocol):
         """Let go."""
 
 
-class Writes(Protocol):
-    """A store, as the worker needs it."""
-
-    def write(self, points: Sequence[SealedPoint]) -> Outcome:
-        """Durable when it returns. Raises Unreachable: all points are kept."""
-
-
 class Worker:
     """Runs until `stop`; see the module for its threads."""
 
@@ -94,9 +91,12 @@ class Worker:
         batch_ms: int,
         poll_ms: int,
         housekeeping: Callable[[], object] = lambda: None,
+        spooling: Spooling | None = None,
     ) -> None:
+        """With `spooling`, which has the store behind it, batches go where it says."""
         self.metrics = Metrics()
-        self._session, self._ring, self._chain, self._store = session, ring, chain, store
+        self._session, self._ring, self._chain = session, ring, chain
+        self._store, self._spooling = spooling or store, spooling
         self._clock, self._log = clock, log
         self._batch_points = batch_points
         self._batch_s = batch_ms / 1000
@@ -110,12 +110,17 @@ class Worker:
         self._alarmed: set[Incarnation] = set()
         self._given_up = False
 
+    @property
+    def spooled(self) -> Spooled | None:
+        """What went through the spool, where there is one."""
+        return None if self._spooling is None else self._spooling.counted
+
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
         self._ring.register()
         try:
             self._session.connect()
-            duties = (self._read, self._write, self._keep, self._tidy)
+            duties = (self._read, self._write, self._keep, self._tidy, self._drain)
             threads = [threading.Thread(target=self._guard, args=(duty,), name=duty.__name__) for duty in duties]
             for thread in threads:
                 thread.start()
@@ -148,7 +153,7 @@ class Worker:
         It is left to run out, too, where a request was given up: the store may still carry it out, and whoever erases
         counts with the deadlines of workers that are registered.
         """
-        if self._given_up:
+        if self._given_up or (self._spooling is not None and self._spooling.given_up):
             return
         try:
             self._ring.leave()
@@ -223,7 +228,7 @@ class Worker:
     def _stored(self, jobs: list[Job]) -> bool:
         """Write and settle; False when the process stops while the store or the lease is away."""
         batch = Batch(jobs)
-        pause = _FIRST_PAUSE
+        pause, at_once = _FIRST_PAUSE, _AT_ONCE
         while batch.points:
             self.metrics.waiting = len(batch.points)
             wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
@@ -234,8 +239,9 @@ class Worker:
                     break
                 batch.settle(self._store.write(batch.points))
                 self._recovered("storing")
-                if len(batch.points) < before:
-                    continue  # a server that takes a batch in parts is asked for the next at once
+                at_once = _AT_ONCE if len(batch.points) < before else at_once - 1
+                if at_once:
+                    continue  # a server that takes a batch in parts is asked for the next; else it is the spool's turn
             except LeaseOver as fault:
                 self._trouble("storing", fault)
                 wait = self._poll_s
@@ -280,6 +286,10 @@ class Worker:
         metrics.devices = len(self._ring)
         for generation, jobs in groupby(batch.jobs, key=lambda job: job.delivery.generation):
             self._session.acknowledge(generation, list(chain.from_iterable(job.delivery.tokens for job in jobs)))
+
+    def _drain(self) -> None:
+        if self._spooling is not None:
+            self._spooling.drain(self._stopping)
 
     def _keep(self) -> None:
         while not self._drained.wait(self._poll_s):

@@ -1,0 +1,216 @@
+"""The store with a spool beside it: one writer more under the contract of `Writes`, so that a worker need not know.
+
+    direct     a batch goes to the store, and nothing here costs it more than a look at two attributes
+    spooling   the store is down, refuses all, or took longer than `patience_s`: batches go to the spool and are
+               accepted when they are fsynced there
+    draining   beside either: oldest first, in chunks, a bounded share of the time; each under a lease, with a look at
+               which keys are gone. When the store takes a chunk in time, or nothing is left, the direct path is back
+
+A write that fails keeps the whole batch, once: the worker asks again for its lease and for living keys before the same
+batch goes to the spool. When the spool takes nothing either, its fault is raised, and nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.errors import LeaseOver, Unreachable
+from gateway.model.ids import KeyId
+from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
+from gateway.runtime.log import Log
+from gateway.transport.spool import Chunk, Spool, SpoolUnable
+
+CHUNK_POINTS = 1_000
+_SHARE = 4  # a chunk that took the store so long is followed by a pause of so many times that, less one
+_BETTER = 0.1  # of the patience: what a store that was slow must come down to
+_LOOK = 0.2  # seconds between looks at an empty spool
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between tries of a store that is down
+_WAITED_OUT = (Unreachable, LeaseOver)
+
+
+class Writes(Protocol):
+    """A store, as the worker needs it."""
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        """Durable when it returns. Raises Unreachable: all points are kept."""
+
+
+@dataclass(slots=True)
+class Spooled:
+    """Counted since start, in points unless said otherwise."""
+
+    taken: int = 0  # into the spool
+    drained: int = 0  # from the spool into the store
+    refused: Counter[Reason] = field(default_factory=Counter)  # on the way out
+    erased: int = 0  # dropped or overwritten, since their key is gone
+    damaged: int = 0  # places that were skipped or cut
+
+    def books(self) -> dict[str, int]:
+        """As `run` prints them."""
+        return {
+            "taken": self.taken,
+            "drained": self.drained,
+            "refused": self.refused.total(),
+            "erased": self.erased,
+            "damaged": self.damaged,
+        }
+
+
+class Spooling:
+    """See the module. `write` is called by one thread, `drain` runs in another."""
+
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
+        self,
+        store: Writes,
+        open_spool: Callable[[Callable[[int], None]], Spool],
+        log: Log,
+        *,
+        gone: Callable[[Collection[KeyId]], set[KeyId]],
+        generation: Callable[[], int],
+        patience_s: float,
+        refused: Callable[[Sequence[SealedPoint], Reason], None] = lambda _points, _reason: None,
+        behind: Writes | None = None,
+    ) -> None:
+        """`open_spool` is told whom to tell of damage; `gone` raises LeaseOver or Unreachable.
+
+        `behind` is the store as the drain uses it, with more patience. `refused` takes what the store will never have,
+        durably, before the spool forgets it. Raises what `open_spool` raises.
+        """
+        self.counted = Spooled()
+        self._store, self._behind, self._log = store, behind or store, log
+        self._gone, self._generation, self._refused = gone, generation, refused
+        self._patience = patience_s
+        self._direct = True
+        self._in_time = patience_s  # for a chunk, that the direct path may come back
+        self._failing = False  # the last request of the drain was given up
+        self._stuck = False  # the spool takes nothing
+        self._swept = -1  # whatever was erased while nobody had this spool is still in it
+        self._spool = open_spool(self._damaged)
+        self._chunk: Chunk | None = None
+        self._left: list[SealedPoint] = []  # of the chunk, not settled yet
+
+    @property
+    def given_up(self) -> bool:
+        """Whether a request may still be carried out that nobody waits for any more."""
+        return self._failing or not self._direct
+
+    def close(self) -> None:
+        """Let go of the spool; what waits stays."""
+        self._spool.close()
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        """To the store, or to the spool. Raises Unreachable when neither takes it."""
+        if not self._direct:
+            return self._spooled(points)
+        begun = time.monotonic()
+        try:
+            outcome = self._store.write(points)
+        except Unreachable as fault:
+            self._turn_away(str(fault), fault.hint, in_time=self._patience)
+            return Outcome(kept=range(len(points)))
+        if time.monotonic() - begun > self._patience:
+            self._turn_away("the store is slow", "see what keeps it busy", in_time=self._patience * _BETTER)
+        return outcome
+
+    def drain(self, stopping: threading.Event) -> None:
+        """Until told to stop: what waits goes to the store. What waiting does not mend is raised."""
+        pause = _FIRST_PAUSE
+        while not stopping.is_set():
+            wait = _LOOK
+            try:
+                took = self.step()
+                if took is not None:
+                    wait = took * (_SHARE - 1) if self._direct else 0.0
+                pause = _FIRST_PAUSE
+            except _WAITED_OUT as fault:
+                wait = max(pause * random.uniform(0.5, 1.0), getattr(fault, "retry_after", None) or 0.0)  # noqa: S311
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            stopping.wait(wait)
+
+    def step(self) -> float | None:
+        """One chunk; how many seconds the store took, None when nothing waits. Raises LeaseOver, Unreachable."""
+        self._sweep()
+        if self._chunk is None:
+            self._chunk = self._spool.oldest(CHUNK_POINTS)
+            if self._chunk is None:
+                return None
+            self._left = self._chunk.points
+        took, asked = 0.0, False
+        while self._left:
+            self._drop_gone()
+            if self._left:
+                begun, asked = time.monotonic(), True
+                self._send()
+                took += time.monotonic() - begun
+        self._spool.settled(self._chunk)
+        self._chunk = None
+        if asked and took <= self._in_time:
+            self._return()
+        return took
+
+    def _drop_gone(self) -> None:
+        gone = self._gone({point.series.key_id for point in self._left})
+        if gone:
+            living = [point for point in self._left if point.series.key_id not in gone]
+            self.counted.erased += len(self._left) - len(living)
+            self._left = living
+
+    def _send(self) -> None:
+        """One request."""
+        points = self._left
+        try:
+            outcome = self._behind.write(points)
+        except Unreachable:
+            self._failing = True
+            raise
+        self._failing = False
+        self._dispose(points, outcome.rejected)
+        self.counted.drained += len(points) - len(outcome.kept) - len(outcome.rejected)
+        self._left = [points[index] for index in sorted(outcome.kept)]
+
+    def _dispose(self, points: Sequence[SealedPoint], rejected: Mapping[int, Reason]) -> None:
+        for reason in set(rejected.values()):
+            of_it = [points[index] for index, why in rejected.items() if why is reason]
+            self._refused(of_it, reason)
+            self.counted.refused[reason] += len(of_it)
+
+    def _spooled(self, points: Sequence[SealedPoint]) -> Outcome:
+        try:
+            self._spool.append(points)
+        except SpoolUnable as fault:
+            if not self._stuck:
+                self._stuck = True
+                self._log.error("spool stuck", fault)
+            return self._store.write(points)  # it may just have come back; else nothing is acknowledged
+        if self._stuck:
+            self._stuck = False
+            self._log.event("recovered: spool")
+        self.counted.taken += len(points)
+        return ACCEPTED
+
+    def _sweep(self) -> None:
+        """Once for each generation: what waits under keys that are gone is overwritten, not only passed over."""
+        generation = self._generation()
+        if generation != self._swept:
+            self.counted.erased += self._spool.purge(self._gone)
+            self._swept = generation
+
+    def _turn_away(self, why: str, hint: str, *, in_time: float) -> None:
+        self._direct, self._in_time = False, in_time
+        self._log.event("spooling", level="warning", message=why, hint=hint)
+
+    def _return(self) -> None:
+        if not self._direct:
+            self._direct = True
+            self._log.event("recovered: storing", spooled_bytes=self._spool.size)
+
+    def _damaged(self, size: int) -> None:
+        """A place in the spool holds no record."""
+        self.counted.damaged += 1
+        self._log.event("spool damaged", level="error", bytes=size)

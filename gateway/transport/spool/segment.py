@@ -1,0 +1,122 @@
+"""The files of one spool: numbered segments, and the cursor that says how far they are drained.
+
+    NNNNNNNNNNNN.seg     records, see `record`; a segment is never appended to by two lives of a spool
+    cursor               u8(1) ‖ u64 segment ‖ u64 offset ‖ u32 CRC-32 of these; what lies before it is drained
+    lock                 held (flock) by the one process that appends and drains
+
+A cursor that is damaged or older than it was makes points be stored again, which changes nothing. It is never newer:
+it is written after the store has accepted what lies before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.model.ids import KeyId
+from gateway.transport.spool.record import VOID, Damage, Record, scan, void
+
+VERSION = 1
+_NAME = re.compile(r"([0-9]{12})\.seg")
+_CURSOR = struct.Struct(">BQQ")
+_CRC = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """Everything before `offset` of `segment`, and every segment before it, is drained."""
+
+    segment: int = 0
+    offset: int = 0
+
+    def encode(self) -> bytes:
+        """The content of its file."""
+        body = _CURSOR.pack(VERSION, self.segment, self.offset)
+        return body + _CRC.pack(zlib.crc32(body))
+
+
+def path_of(directory: Path, number: int) -> Path:
+    """Where a segment is."""
+    return directory / f"{number:012}.seg"
+
+
+def sizes(directory: Path) -> dict[int, int]:
+    """Bytes of each segment, by number, oldest first. Raises OSError."""
+    found: dict[int, int] = {}
+    for entry in os.scandir(directory):
+        match = _NAME.fullmatch(entry.name)
+        if match is not None:
+            with contextlib.suppress(FileNotFoundError):  # drained this very moment
+                found[int(match[1])] = entry.stat().st_size
+    return dict(sorted(found.items()))
+
+
+def read_cursor(directory: Path) -> Cursor:
+    """How far the spool is drained; from its beginning when nobody knows."""
+    try:
+        data = (directory / "cursor").read_bytes()
+    except OSError:
+        return Cursor()
+    body, crc = data[: _CURSOR.size], data[_CURSOR.size :]
+    if len(body) != _CURSOR.size or crc != _CRC.pack(zlib.crc32(body)):
+        return Cursor()
+    version, segment, offset = _CURSOR.unpack(body)
+    return Cursor(segment, offset) if version == VERSION else Cursor()
+
+
+def read(directory: Path, number: int, start: int, end: int | None = None) -> bytes:
+    """Bytes of a segment. Raises OSError."""
+    with path_of(directory, number).open("rb") as file:
+        file.seek(start)
+        return file.read() if end is None else file.read(end - start)
+
+
+def overwrite(directory: Path, number: int, gone: Callable[[Collection[KeyId]], Collection[KeyId]]) -> int:
+    """Put voids where points of keys stand that `gone` names; how many. Safe beside whoever appends or drains.
+
+    Nothing moves, so every offset stays what it was; torn, it leaves damage where nothing was to be read any more.
+    Raises OSError.
+    """
+    try:
+        data = read(directory, number, 0)
+        records = [found for found in scan(data) if isinstance(found, Record) and found.key_id != VOID]
+        dead = set(gone({record.key_id for record in records})) if records else set()
+        doomed = [record for record in records if record.key_id in dead]
+        if doomed:
+            _write_voids(path_of(directory, number), doomed)
+    except FileNotFoundError:  # drained meanwhile
+        return 0
+    return len(doomed)
+
+
+def _write_voids(path: Path, doomed: list[Record]) -> None:
+    file = os.open(path, os.O_WRONLY)
+    try:
+        for record in doomed:
+            os.pwrite(file, void(record.end - record.start), record.start)
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+
+
+def torn_tail(data: bytes) -> int:
+    """How many bytes at the end are no record."""
+    last = None
+    for last in scan(data):  # noqa: B007 - the last one is wanted
+        pass
+    return last.end - last.start if isinstance(last, Damage) else 0
+
+
+def sync_directory(directory: Path) -> None:
+    """Names that were made or removed are durable. Raises OSError."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,251 @@
+"""A worker with a spool: acknowledged when store or disk has it, drained oldest first, and never for the erased."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import cast
+
+import pytest
+
+from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
+from gateway.runtime.log import Log
+from gateway.runtime.spooling import Spooling
+from gateway.runtime.worker import Worker
+from gateway.transport.ingest import Session
+from gateway.transport.spool import Spools
+from gateway.transport.store import StoreUnreachable
+from tests.unit.runtime.line import Line, delivery
+from tests.unit.runtime.test_worker import PATIENCE, Gate, reading, until
+from tests.world import World
+
+
+class Spooled:
+    """A worker of a world, with a spool in the world's directory."""
+
+    def __init__(self, world: World, *, max_bytes: int = 1 << 20, patience_s: float = PATIENCE) -> None:
+        self.world, self.line, self.store = world, Line(), Gate(world)
+        self.said = io.StringIO()
+        self.fault: BaseException | None = None
+        self.refused: list[tuple[SealedPoint, Reason]] = []
+        log = Log(stream=self.said, level="debug")
+        self.spools = Spools(world.directory / "spool", max_bytes=max_bytes)
+        self.spooling = Spooling(
+            self.store,
+            lambda on_damage: self.spools.open("gateway-1", on_damage),
+            log,
+            gone=world.ring.gone,
+            generation=lambda: world.ring.generation,
+            patience_s=patience_s,
+            refused=lambda points, reason: self.refused.extend((point, reason) for point in points),
+        )
+        self.worker = Worker(
+            cast("Session", self.line),
+            world.ring,
+            world.chain,
+            self.store,
+            world.clock,
+            log,
+            batch_points=1000,
+            batch_ms=20,
+            poll_ms=10,
+            spooling=self.spooling,
+        )
+        self.ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self.ready.wait(PATIENCE)
+
+    def put(self, first: int, count: int, device: str = "meter-1") -> None:
+        tokens = range(first, first + count)
+        self.line.coming.put(delivery(tokens, [reading(self.world, device, step=token) for token in tokens]))
+
+    def end(self) -> None:
+        self.worker.stop()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "it hangs"
+        self.spooling.close()
+
+    def events(self) -> list[str]:
+        return [json.loads(line)["event"] for line in self.said.getvalue().splitlines()]
+
+    def _run(self) -> None:
+        try:
+            self.worker.run(self.ready.set)
+        except BaseException as fault:  # noqa: BLE001 - looked at by the test
+            self.fault = fault
+
+
+@contextmanager
+def spooled(world: World, *, max_bytes: int = 1 << 20, patience_s: float = PATIENCE) -> Iterator[Spooled]:
+    run = Spooled(world, max_bytes=max_bytes, patience_s=patience_s)
+    try:
+        yield run
+    finally:
+        run.end()
+    assert run.fault is None
+
+
+def test_a_store_that_is_down_stops_nothing_and_all_of_it_arrives(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with spooled(world) as run:
+        run.put(1, 5)
+        run.line.wait(5)
+        run.store.open.clear()
+        for batch in range(20):
+            run.put(6 + 10 * batch, 10)
+        assert run.line.wait(205) == list(range(1, 206)), "in the order of arrival"
+        assert len(world.points()) == 5
+        assert run.spools.size() > 0
+        run.store.open.set()
+        until(lambda: run.spooling.counted.drained == 200)
+        run.put(300, 5)
+        run.line.wait(210)
+    assert len(world.points()) == 210
+    assert run.worker.metrics.books()["stored"] == 210
+    assert run.spooling.counted.books() == {"taken": 200, "drained": 200, "refused": 0, "erased": 0, "damaged": 0}
+    assert run.events().count("spooling") == 1
+    assert "recovered: storing" in run.events()
+    assert run.spools.size() == 0, "space is given back"
+
+
+def test_stopped_with_a_full_spool_the_next_life_drains_it(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with spooled(world) as run:
+        run.store.open.clear()
+        run.put(1, 50)
+        run.line.wait(50)
+    assert world.points() == []
+    with closing(World(world.directory)) as later, spooled(later) as again:
+        until(lambda: again.spooling.counted.drained == 50)
+    assert len(world.points()) == 50
+
+
+def test_a_slow_store_is_spared_until_it_is_quick(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    slow = threading.Event()
+    slow.set()
+
+    def write(points: Sequence[SealedPoint]) -> Outcome:
+        if slow.is_set():
+            threading.Event().wait(1.05)  # longer than the patience, whatever else runs
+        return world.store.write(points)
+
+    with spooled(world, patience_s=1.0) as run:
+        run.store.act = write
+        run.put(1, 5)
+        run.line.wait(5)
+        until(lambda: "spooling" in run.events())
+        run.put(6, 5)
+        run.line.wait(10)
+        slow.clear()
+        sent = 10
+        while "recovered: storing" not in run.events():  # a chunk has to be quick, whatever else runs here
+            run.put(sent + 1, 5)
+            sent += 5
+            run.line.wait(sent)
+        until(lambda: run.spooling.counted.drained == run.spooling.counted.taken)
+    assert len(world.points()) == sent
+
+
+def test_when_neither_takes_it_nothing_is_acknowledged_and_it_recovers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    honest, full = os.fdatasync, threading.Event()
+
+    def disk(file: int) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "no space")
+        honest(file)
+
+    monkeypatch.setattr(os, "fdatasync", disk)
+    with spooled(world) as run:
+        run.store.open.clear()
+        full.set()
+        run.put(1, 10)
+        run.store.tried(3)
+        until(lambda: "spool stuck" in run.events())
+        assert run.line.acknowledged == []
+        full.clear()
+        assert run.line.wait(10) == list(range(1, 11))
+        assert run.spooling.counted.taken == 10
+        run.store.open.set()
+        until(lambda: run.spooling.counted.drained == 10)
+    assert "recovered: spool" in run.events()
+    assert len(world.points()) == 10
+
+
+def test_a_full_spool_stops_the_reading_until_the_store_is_back(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with spooled(world, max_bytes=3_000) as run:
+        run.store.open.clear()
+        for batch in range(10):
+            run.put(1 + 10 * batch, 10)
+        until(lambda: "spool stuck" in run.events())
+        assert len(run.line.settled) < 100
+        run.store.open.set()
+        assert run.line.wait(100) == list(range(1, 101))
+        until(lambda: run.spools.size() == 0)
+    assert len(world.points()) == 100
+
+
+def test_what_the_store_will_never_have_is_handed_on_and_the_rest_is_drained(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with spooled(world) as run:
+        run.store.open.clear()
+        run.put(1, 10)
+        run.line.wait(10)
+        run.store.act = lambda points: Outcome(rejected={2: Reason.STORE}, kept=range(5, len(points)))
+        run.store.open.set()
+        until(lambda: run.spools.size() == 0)
+    counted = run.spooling.counted
+    assert (counted.drained, counted.refused) == (8, {Reason.STORE: 2})
+    assert [reason for _point, reason in run.refused] == [Reason.STORE, Reason.STORE]
+
+
+def test_points_of_the_erased_are_dropped_and_others_are_drained(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bert", "meter-2")
+    with spooled(world) as run:
+        world._registered = True  # the worker's keeper polls for it
+        run.store.open.clear()
+        run.put(1, 10)
+        run.put(11, 10, "meter-2")
+        run.line.wait(20)
+        world.erase("anna")
+        run.store.open.set()
+        until(lambda: run.spools.size() == 0)
+    counted = run.spooling.counted
+    assert (counted.drained, counted.erased) == (10, 10)
+    assert len(world.points()) == 10
+    assert len(world.read("bert")) == 10
+
+
+def test_a_defect_in_draining_ends_the_process(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    run = Spooled(world)
+    run.store.open.clear()
+    run.put(1, 3)
+    run.line.wait(3)
+    run.store.act = lambda _points: cast("Outcome", 1 / 0)
+    run.store.open.set()
+    run._thread.join(PATIENCE)
+    run.end()
+    assert isinstance(run.fault, ZeroDivisionError)
+
+
+def test_the_worker_stays_registered_while_a_request_may_still_land(world: World) -> None:
+    with spooled(world) as run:
+        run.store.open.clear()
+        with pytest.raises(StoreUnreachable):
+            run.store.write([])
+        assert not run.spooling.given_up
+        assert run.spooling.write([]) == Outcome(kept=range(0))
+        assert run.spooling.given_up
+        assert run.spooling.write([]) == ACCEPTED
