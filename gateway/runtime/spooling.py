@@ -31,6 +31,7 @@ _SHARE = 4  # a chunk that took the store so long is followed by a pause of so m
 _BETTER = 0.1  # of the patience: what a store that was slow must come down to
 _LOOK = 0.2  # seconds between looks at an empty spool
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between tries of a store that is down
+_SLOW = Unreachable("the store is slow", hint="see what keeps it busy; batches wait in the spool meanwhile")
 _WAITED_OUT = (Unreachable, LeaseOver)
 
 
@@ -80,7 +81,7 @@ class Spooling:
         """`open_spool` is told whom to tell of damage; `gone` raises LeaseOver or Unreachable.
 
         `behind` is the store as the drain uses it, with more patience. `refused` takes what the store will never have,
-        durably, before the spool forgets it. Raises what `open_spool` raises.
+        durably, before the spool forgets it.
         """
         self.counted = Spooled()
         self._store, self._behind, self._log = store, behind or store, log
@@ -91,7 +92,8 @@ class Spooling:
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
-        self._spool = open_spool(self._damaged)
+        self._open_spool = open_spool
+        self._spool: Spool
         self._chunk: Chunk | None = None
         self._left: list[SealedPoint] = []  # of the chunk, not settled yet
 
@@ -99,6 +101,10 @@ class Spooling:
     def given_up(self) -> bool:
         """Whether a request may still be carried out that nobody waits for any more."""
         return self._failing or not self._direct
+
+    def open(self) -> None:
+        """To be called first. Raises SpoolHeld, SpoolUnable."""
+        self._spool = self._open_spool(self._damaged)
 
     def close(self) -> None:
         """Let go of the spool; what waits stays."""
@@ -112,10 +118,10 @@ class Spooling:
         try:
             outcome = self._store.write(points)
         except Unreachable as fault:
-            self._turn_away(str(fault), fault.hint, in_time=self._patience)
+            self._turn_away(fault, in_time=self._patience)
             return Outcome(kept=range(len(points)))
         if time.monotonic() - begun > self._patience:
-            self._turn_away("the store is slow", "see what keeps it busy", in_time=self._patience * _BETTER)
+            self._turn_away(_SLOW, in_time=self._patience * _BETTER)
         return outcome
 
     def drain(self, stopping: threading.Event) -> None:
@@ -201,9 +207,9 @@ class Spooling:
             self.counted.erased += self._spool.purge(self._gone)
             self._swept = generation
 
-    def _turn_away(self, why: str, hint: str, *, in_time: float) -> None:
+    def _turn_away(self, fault: Unreachable, *, in_time: float) -> None:
         self._direct, self._in_time = False, in_time
-        self._log.event("spooling", level="warning", message=why, hint=hint)
+        self._log.error("spooling", fault, level="warning")
 
     def _return(self) -> None:
         if not self._direct:

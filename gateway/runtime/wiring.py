@@ -11,7 +11,7 @@ import ctypes
 import gc
 import resource as limits
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -57,7 +57,6 @@ class House:
     settings: Settings
     clock: Clock
     create: bool = True
-    _opened: list[Spooling] = field(init=False, default_factory=list)
 
     @cached_property
     def policy(self) -> Policy:
@@ -238,7 +237,7 @@ class House:
         )
 
     def _spooling(self, ring: Ring, log: Log) -> Spooling:
-        spooling = Spooling(
+        return Spooling(
             self.hurried_store,
             lambda on_damage: self.spools.open(self.settings.mqtt.client_id, on_damage),
             log,
@@ -247,16 +246,12 @@ class House:
             patience_s=self.settings.spool.patience_s,
             behind=self.store,
         )
-        self._opened.append(spooling)
-        return spooling
 
     def close(self) -> None:
         """Let go of whatever was opened."""
         for name in ("installable_store", "hurried_store", "keystore"):
             if name in self.__dict__:
                 self.__dict__[name].close()
-        for opened_here in self._opened:
-            opened_here.close()
 
 
 @contextlib.contextmanager

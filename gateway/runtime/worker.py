@@ -19,6 +19,7 @@ lease is away, the keeper last.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import random
 import threading
@@ -116,7 +117,16 @@ class Worker:
         return None if self._spooling is None else self._spooling.counted
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Until `stop`, drained. Raises Unreachable, CustodianFault at start; later it keeps trying."""
+        """Until `stop`, drained. Raises Unreachable, CustodianFault, SpoolHeld at start; later it keeps trying."""
+        with contextlib.ExitStack() as opened:
+            if self._spooling is not None:
+                self._spooling.open()
+                opened.callback(self._spooling.close)
+            self._work(on_ready)
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self, on_ready: Callable[[], None]) -> None:
         self._ring.register()
         try:
             self._session.connect()
@@ -131,8 +141,6 @@ class Worker:
         finally:
             self._session.close()
             self._leave()
-        if self._failure is not None:
-            raise self._failure
 
     def stop(self) -> None:
         """Stop reading, write and settle what was read, end. From any thread, not from a signal handler: it locks."""

@@ -251,7 +251,7 @@ def test_a_store_that_is_down_at_the_start_is_waited_for(on: Stack, gateway: Gat
     on.influxdb.kill()
     with gateway.run() as running:
         deliver(on, *map(good, range(500)))
-        said = running.await_event("waiting: storing", code="unreachable", level="warning")
+        said = running.await_event("spooling", code="unreachable", level="warning")
         assert said["message"].startswith(f"InfluxDB at {on.influxdb.http_url} does not answer: ")
         assert said["hint"].startswith("see that it is running")
         on.influxdb.start()
@@ -270,7 +270,7 @@ def test_a_store_that_is_down_at_the_start_is_waited_for(on: Stack, gateway: Gat
         (500, "unreachable", "answers 500: try later"),
     ],
 )
-def test_a_store_that_refuses_stops_the_reading_until_it_takes_again(
+def test_what_a_store_refuses_waits_in_the_spool_until_it_takes_again(
     on: Stack, tmp_path: Path, status: int, code: str, words: str
 ) -> None:
     assert on.influxdb is not None
@@ -281,12 +281,12 @@ def test_a_store_that_refuses_stops_the_reading_until_it_takes_again(
             gateway.await_points(100)
             front.answer = status
             deliver(on, *map(good, range(100, 300)))
-            said = running.await_event("waiting: storing", code=code)
+            said = running.await_event("spooling", code=code)
             await_(lambda: front.asked >= 3, lambda: "it does not try again")
             assert said["message"].endswith(words)
             assert said["hint"]
             assert "secret" not in running.text
-            assert len(running.events("waiting: storing")) == 1, "said once, not at every try"
+            assert len(running.events("spooling")) == 1, "said once, not at every try"
             assert gateway.points() == 100
             front.answer = None
             gateway.await_points(300)
@@ -298,7 +298,7 @@ def test_what_a_store_refused_was_not_acknowledged(on: Stack, tmp_path: Path) ->
     """Killed while the store refuses, the gateway gets all of it again."""
     assert on.influxdb is not None
     with StoreFront(on.influxdb.port) as front:
-        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url))
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url, spool__max_bytes=0))
         front.answer = 400
         with gateway.run() as running:
             deliver(on, *map(good, range(300)))
@@ -314,7 +314,7 @@ def test_stopped_while_the_store_is_away_it_ends_and_keeps_nothing_back(on: Stac
     """More has been read than its queue holds when SIGTERM comes; it must end all the same, and acknowledge nothing."""
     assert on.influxdb is not None
     with StoreFront(on.influxdb.port) as front:
-        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url, store__batch_points=1))
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url, store__batch_points=1, spool__max_bytes=0))
         front.answer = 500
         with gateway.run() as running:
             for first in range(0, 4000, 50):  # pieces that arrive one by one

@@ -97,11 +97,14 @@ class Served:
         until(lambda: self.stored >= stored, lambda: f"{self.stored} of {stored}: {self.said.getvalue()}")
 
 
+NO_SPOOL = {"GLOMSKA_SPOOL__MAX_BYTES": "0"}
+
+
 @contextlib.contextmanager
-def working(servers: Servers, state: Path) -> Iterator[Served]:
+def working(servers: Servers, state: Path, **more: str) -> Iterator[Served]:
     """A gateway as `run` builds it, in threads of this process; it must end by itself when told to."""
     said = io.StringIO()
-    house = House(load_settings(environ={"GLOMSKA_STATE": str(state), **servers.environment}), SystemClock())
+    house = House(load_settings(environ={"GLOMSKA_STATE": str(state), **servers.environment, **more}), SystemClock())
     worker = house.worker(Log(stream=said))
     ready, faults = threading.Event(), list[BaseException]()
 
@@ -212,7 +215,7 @@ def test_a_store_that_is_killed_under_load_and_comes_back(enrolled: World) -> No
     with debian() as servers:
         assert servers.influxdb is not None
         state = enrolled.directory
-        with working(servers, state) as served:
+        with working(servers, state, **NO_SPOOL) as served:
             publish(servers, fleet(enrolled, 0, 1000))
             served.wait(1000)
             servers.influxdb.kill()
@@ -229,7 +232,7 @@ def test_a_store_that_is_killed_under_load_and_comes_back(enrolled: World) -> No
 
 
 def test_a_store_file_that_another_process_holds_locked(enrolled: World) -> None:
-    with embedded() as servers, working(servers, enrolled.directory) as served:
+    with embedded() as servers, working(servers, enrolled.directory, **NO_SPOOL) as served:
         publish(servers, fleet(enrolled, 0, 10))
         served.wait(10)
         with contextlib.closing(

@@ -66,7 +66,7 @@ def read_cursor(directory: Path) -> Cursor:
     body, crc = data[: _CURSOR.size], data[_CURSOR.size :]
     if len(body) != _CURSOR.size or crc != _CRC.pack(zlib.crc32(body)):
         return Cursor()
-    version, segment, offset = _CURSOR.unpack(body)
+    version, segment, offset = _CURSOR.unpack_from(body)
     return Cursor(segment, offset) if version == VERSION else Cursor()
 
 
