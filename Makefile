@@ -39,7 +39,7 @@ real: .venv/dev
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:
-	.ci/debian mosquitto influxdb victoria-metrics postgresql
+	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2
 
 bench: .venv/dev servers
 	$(BIN)/pytest benchmarks

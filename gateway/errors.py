@@ -40,6 +40,10 @@ class ConfigurationFault(GlomskaError):
     hint = "correct the named keys; `glomska doctor` checks the result"
 
 
+class NotThere(ConfigurationFault):
+    """What the configuration names has not been made yet."""
+
+
 class PolicyFault(ConfigurationFault):
     """The privacy policy is wrong or incomplete."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.cli.erase import is_running
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
-from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, Unreachable
+from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, NotThere, Unreachable
 from gateway.keys.lineage import Lineage
 from gateway.keystore import acts, lineages, workers
 from gateway.model.ids import Controller
@@ -70,9 +70,9 @@ def _custodian(house: House) -> str:
         names = lineages.all_controllers(tx)
         for name in names:
             Lineage.load(tx, house.custodian, name)
-    directory = house.settings.state / house.settings.keys.custodian.partition(":")[2]
-    if names and stat.S_IMODE(directory.stat().st_mode) & _OTHERS:
-        raise CustodianFault(f"{directory} is open to other users", hint=f"chmod 700 {directory}")
+    for directory in _key_directories(house):
+        if names and stat.S_IMODE(directory.stat().st_mode) & _OTHERS:
+            raise CustodianFault(f"{directory} is open to other users", hint=f"chmod 700 {directory}")
     return f"opens the keys of {len(names)} controller(s)"
 
 
@@ -192,13 +192,25 @@ CHECKS: dict[str, Callable[[House], str]] = {
 
 def _has_keys(house: House) -> bool:
     file = _file(house, house.settings.keys.url)
-    return file is None or file.exists()
+    if file is not None:
+        return file.exists()
+    try:
+        return bool(house.keystore)
+    except NotThere:  # a database without tables
+        return False
 
 
 def _file(house: House, url: str) -> Path | None:
     """The file of an SQLite URL, None for a server."""
     scheme, _, rest = url.partition(":///")
     return house.settings.state / rest if scheme == "sqlite" else None
+
+
+def _key_directories(house: House) -> list[Path]:
+    """Where custodians that are files keep them."""
+    keys = house.settings.keys
+    named = [url.partition(":") for url in (keys.custodian, keys.recovery) if url]
+    return [house.settings.state / where for scheme, _, where in named if scheme == "file"]
 
 
 def _owner(path: Path) -> str:

@@ -1,6 +1,8 @@
 """The versioned byte layouts: wrapped rows, KEK rows, records, and the value of a sealed point.
 
     KEK row = u8(1) nonce AES-256-GCM-SIV(W_e, nonce, KEK_e, aad = LP(controller) LP("kek") u32(e))
+            | u8(2) nonce AES-256-GCM(W_e, nonce, KEK_e, the same aad)                  by a PKCS#11 token
+            | u8(3) LP(KEK row) LP(KEK row)                                             by two custodians
     row     = u8(1) nonce AES-256-GCM-SIV(KEK_e, nonce, secret,
                 aad = u8(1) LP(controller) LP(kind) key-id incarnation LP(class) u32(version) u32(base))
     record  = u8(1) nonce AES-256-GCM-SIV(K("record", kind, n), nonce, plaintext,
@@ -16,7 +18,9 @@ Formats are for ever: a new one gets a new first byte, and the old one still ope
 from __future__ import annotations
 
 import binascii
+import contextlib
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.crypto import aead
@@ -25,7 +29,10 @@ from gateway.errors import VerificationFailed
 from gateway.model.ids import ID_BYTES, Controller, Incarnation, KeyEpoch, KeyId, Pseudonym, RecordId
 
 FORMAT = 1
+TOKEN = 2  # of a KEK row that a token has sealed
+JOINED = 3  # of KEK rows by several custodians
 SCHEMA = 1  # of the shipped policy
+LP_BYTES = 2  # of a length in front
 HEADER_BYTES = 2  # format and schema, in front of a sealed value
 NO_INCARNATION = Incarnation(bytes(ID_BYTES))
 
@@ -83,12 +90,41 @@ class RecordPlace:
 
 def wrap_kek(wrapping_key: bytes, kek: bytes, *, controller: Controller, e: int) -> bytes:
     """KEK_e under W_e, as the file custodian does it."""
-    return u8(FORMAT) + aead.seal(wrapping_key, kek, _kek_aad(controller, e))
+    return u8(FORMAT) + aead.seal(wrapping_key, kek, kek_aad(controller, e))
 
 
 def unwrap_kek(wrapping_key: bytes, wrapped: bytes, *, controller: Controller, e: int) -> bytes:
-    """Raises VerificationFailed when W, controller or e are not those it was wrapped with."""
-    return aead.unseal(wrapping_key, _body(wrapped), _kek_aad(controller, e))
+    """Of a joined row, the part that opens. Raises VerificationFailed when W, controller or e are not its own."""
+    *others, last = kek_rows(wrapped, FORMAT) or [wrapped]
+    for row in others:
+        with contextlib.suppress(VerificationFailed):
+            return aead.unseal(wrapping_key, _body(row), kek_aad(controller, e))
+    return aead.unseal(wrapping_key, _body(last), kek_aad(controller, e))
+
+
+def kek_aad(controller: Controller, e: int) -> bytes:
+    """Associated data of a KEK row, whoever seals it."""
+    return lp(controller.encode()) + lp(b"kek") + u32(e)
+
+
+def token_kek(sealed: bytes) -> bytes:
+    """KEK row of what a token has sealed: nonce, ciphertext, tag."""
+    return u8(TOKEN) + sealed
+
+
+def kek_rows(wrapped: bytes, version: int) -> list[bytes]:
+    """The KEK rows of one version in this one: itself, or those of the joined ones."""
+    rows, rest = [], wrapped[1:] if wrapped[:1] == u8(JOINED) else lp(wrapped)
+    while rest:
+        end = LP_BYTES + int.from_bytes(rest[:LP_BYTES])
+        rows.append(rest[LP_BYTES:end])
+        rest = rest[end:]
+    return [row for row in rows if row[:1] == u8(version)]
+
+
+def joined_kek(wrapped: Sequence[bytes]) -> bytes:
+    """KEK row of several custodians' KEK rows."""
+    return u8(JOINED) + b"".join(map(lp, wrapped))
 
 
 def wrap(kek: bytes, secret: bytes, place: RowPlace) -> bytes:
@@ -166,10 +202,6 @@ def decode_value(value: str) -> tuple[int, int, bytes]:
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PLAIN = bytes.maketrans(b"-_+/=", b"+/!!!")  # what base64url does not have is made into what base64 does not have
-
-
-def _kek_aad(controller: Controller, e: int) -> bytes:
-    return lp(controller.encode()) + lp(b"kek") + u32(e)
 
 
 def _capture_aad(controller: Controller, erasure: bytes) -> bytes:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Transaction
 from sqlalchemy.engine import Engine
 
-from gateway.errors import ConfigurationFault, GlomskaError
+from gateway.errors import ConfigurationFault, GlomskaError, NotThere
 from gateway.keystore import migrations
 from gateway.keystore.sqlite import Sqlite
 
@@ -72,7 +72,7 @@ class KeyStore:
             password: of the PostgreSQL user, when it needs one.
 
         Raises:
-            ConfigurationFault: another scheme, or nothing there.
+            ConfigurationFault: another scheme, or (NotThere) nothing there.
             Unreachable: the file cannot be opened or written, or the server does not answer.
             IntegrityStop: it is not a key store, or of a newer version.
         """
@@ -144,7 +144,7 @@ class KeyStore:
         version = self._backend.version(tx)
         if not (version or create):
             message = "there is no key store in the database of keys.url"
-            raise ConfigurationFault(message, hint="name the right database; `glomska enrol` makes a new key store")
+            raise NotThere(message, hint="name the right database; `glomska enrol` makes a new key store")
         newest = migrations.migrate(tx, version, found=set(sa.inspect(tx).get_table_names()))
         if newest != version:
             self._backend.set_version(tx, newest)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
+from gateway.errors import GlomskaError, IntegrityStop, NotThere, Unreachable
 
 _BUSY_MS = 10_000
 _CHECKPOINT_TRIES = 200
@@ -31,10 +31,10 @@ class Sqlite:
     writes: ClassVar[dict[str, Any]] = {"glomska_begin": "BEGIN IMMEDIATE"}
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        """Raises ConfigurationFault, Unreachable."""
+        """Raises NotThere, Unreachable."""
         if not create and not path.exists():
             message = f"there is no key store at {path}"
-            raise ConfigurationFault(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
+            raise NotThere(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

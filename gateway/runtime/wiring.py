@@ -22,7 +22,7 @@ from gateway.control.ledger import Ledger
 from gateway.control.role import Control
 from gateway.crypto import selftest
 from gateway.errors import ConfigurationFault, Unreachable
-from gateway.keys.custodian import Custodian, open_custodian
+from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import Ring
 from gateway.keys.signing import SigningKey
@@ -82,13 +82,17 @@ class House:
     def keystore(self) -> KeyStore:
         """Raises ConfigurationFault, Unreachable, IntegrityStop."""
         keys = self.settings.keys
-        password = None if keys.password_file is None else read_secret(keys.password_file)
+        password = _secret(keys.password_file)
         return KeyStore.open(keys.url, state=self.settings.state, create=self.create, password=password)
 
     @cached_property
     def custodian(self) -> Custodian:
         """Opens no key yet. Raises ConfigurationFault."""
-        return open_custodian(self.settings.keys.custodian, state=self.settings.state)
+        keys, state = self.settings.keys, self.settings.state
+        first = open_custodian(keys.custodian, state=state, pin=_secret(keys.pin_file))
+        if keys.recovery is None:
+            return first
+        return PairedCustodian(first, open_custodian(keys.recovery, state=state, pin=_secret(keys.recovery_pin_file)))
 
     @cached_property
     def store(self) -> Store:
@@ -190,7 +194,7 @@ class House:
             clock=self.clock,
             on_state=on_state,
             username=mqtt.username,
-            password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
+            password=_secret(mqtt.password_file),
             tls=mqtt.tls(),
             version=mqtt.version,
         )
@@ -278,6 +282,11 @@ def _make_state(directory: Path) -> None:
     except OSError as fault:
         message = f"the state directory cannot be made: {fault.strerror}"
         raise Unreachable(message, hint="check owner and mode of the directory above it") from None
+
+
+def _secret(file: Path | None) -> bytes | None:
+    """Raises ConfigurationFault."""
+    return None if file is None else read_secret(file)
 
 
 def _login(store: StoreSettings) -> Login | None:

@@ -62,6 +62,7 @@ TRESPASSES = [
     ("door-broker", "gateway.runtime.trespass", "iotcore"),
     ("door-sqlalchemy", "gateway.keys.trespass", "sqlalchemy"),
     ("door-sqlite3", "gateway.keystore.trespass", "sqlite3"),
+    ("door-pkcs11", "gateway.control.trespass", "pkcs11"),
     ("door-psycopg", "gateway.keystore.trespass", "psycopg"),
     ("door-http", "gateway.control.trespass", "urllib3"),
     ("door-url", "gateway.cli.trespass", "urllib.request"),

@@ -204,11 +204,13 @@ def test_a_custodian_itself_holds_no_key(custodian: FileCustodian, wrapped: byte
     assert key.hex() not in repr(vars(custodian))
 
 
-@pytest.mark.parametrize("url", ["", "file", "file:", "pkcs11:token=glomska", "kek"])
-def test_only_files_are_known(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["", "file", "file:", "pkcs11:token=a", "pkcs11:token=a;module=b", "kek"])
+def test_another_scheme_or_a_token_without_pin_is_told(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationFault) as caught:
         open_custodian(url, state=tmp_path)
-    assert str(caught.value) == "keys.custodian: only file:DIRECTORY is known"
+    assert str(caught.value) == (
+        "keys.custodian: only file:DIRECTORY and pkcs11:token=LABEL;module=FILE with keys.pin_file are known"
+    )
 
 
 def test_a_directory_is_relative_to_the_state(tmp_path: Path) -> None:

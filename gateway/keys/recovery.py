@@ -1,0 +1,69 @@
+"""Two custodians that hold every KEK: the second is for the day on which the first is lost.
+
+    KEK row = u8(3) LP(row of the first) LP(row of the second)
+
+Each opens its own part, alone too: on that day `keys.custodian` is given what `keys.recovery` named, and nothing else
+changes. Until then only the first is asked to unwrap. A key is destroyed when both have destroyed theirs, so both must
+be reachable for that, as they must be to make one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from gateway.crypto import envelope
+from gateway.errors import CustodianFault, Unreachable
+from gateway.keys.custody import Custodian, Destruction, Mark
+from gateway.model.ids import Controller
+
+_HINT = "; should it be lost, give keys.custodian what keys.recovery names, and leave that out"
+
+
+class PairedCustodian:
+    """Everything is done with `first`, then with `second`."""
+
+    kind: ClassVar[str] = "pair"
+
+    def __init__(self, first: Custodian, second: Custodian) -> None:
+        self._first = first
+        self._both = (first, second)
+
+    def create(self, controller: Controller, e: int) -> None:
+        """Make both keys. Raises CustodianFault, Unreachable."""
+        for custodian in self._both:
+            custodian.create(controller, e)
+
+    def exists(self, controller: Controller, e: int) -> bool:
+        """Whether one of them has its key. Raises CustodianFault, Unreachable."""
+        return any(custodian.exists(controller, e) for custodian in self._both)
+
+    def wrap(self, controller: Controller, e: int, kek: bytes) -> bytes:
+        """KEK_e under both. Raises CustodianFault, Unreachable."""
+        return envelope.joined_kek([custodian.wrap(controller, e, kek) for custodian in self._both])
+
+    def unwrap(self, controller: Controller, e: int, wrapped: bytes) -> bytes:
+        """KEK_e, by the first. Raises CustodianFault, Unreachable."""
+        try:
+            return self._first.unwrap(controller, e, wrapped)
+        except (CustodianFault, Unreachable) as fault:
+            fault.hint += _HINT
+            raise
+
+    def destroy(self, controller: Controller, e: int) -> Destruction:
+        """Destroy both. Raises CustodianFault, Unreachable; what was done stands, and is repeated."""
+        told = [custodian.destroy(controller, e) for custodian in self._both]
+        return Destruction(
+            kind=" and ".join(each.kind for each in told),
+            attested=all(each.attested for each in told),
+            residue="; ".join(dict.fromkeys(each.residue for each in told if each.residue)),
+        )
+
+    def mark(self, ledger: bytes) -> Mark | None:
+        """The newer of both. Raises CustodianFault, Unreachable."""
+        marks = [mark for custodian in self._both if (mark := custodian.mark(ledger)) is not None]
+        return max(marks, key=lambda mark: mark.seq, default=None)
+
+    def set_mark(self, ledger: bytes, mark: Mark) -> None:
+        """Move both. Raises CustodianFault, Unreachable."""
+        for custodian in self._both:
+            custodian.set_mark(ledger, mark)
