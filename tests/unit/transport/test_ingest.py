@@ -272,7 +272,7 @@ def test_a_suback_that_waits_for_acknowledgements_holds_nobody_up(suback: bytes,
         assert delivery is not None
         made.acknowledge(delivery.generation, delivery.tokens)
         server.say(publish(2))
-        while (delivery := made.receive(5.0)) is None and len(states) == 1:
+        while (delivery := made.receive(0.1)) is None and len(states) == 1:
             pass
         assert states[:2] == said
         assert (delivery is not None) == (suback == SUBACK)

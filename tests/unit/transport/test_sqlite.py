@@ -7,9 +7,11 @@ import os
 import random
 import sqlite3
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -225,7 +227,7 @@ def test_a_directory_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) 
 def test_a_file_that_may_only_be_read_is_named_with_what_to_do(path: Path) -> None:
     SqliteStore(path).close()
     path.chmod(0o444)
-    for parent in (path.parent, *path.parents[1:3]):
+    for parent in takewhile(lambda parent: parent != Path(tempfile.gettempdir()), path.parents):
         parent.chmod(0o777)
     with as_ordinary_user(), pytest.raises(StoreUnreachable, match="cannot be written") as fault:
         SqliteStore(path)
