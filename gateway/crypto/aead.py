@@ -11,19 +11,33 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections.abc import Sequence
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from gateway.errors import VerificationFailed
 
-__all__ = ["InvalidTag", "cipher", "reading_nonce", "seal", "unseal"]
+__all__ = ["InvalidTag", "cipher", "reading_nonce", "reading_nonces", "seal", "unseal"]
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
 reading_nonce = struct.Struct(">QI").pack
 """(event time in ns, revision) -> 12 bytes. Raises struct.error outside u64 and u32."""
+
+
+_NONCES = np.dtype([("time", ">u8"), ("revision", ">u4")])
+
+
+def reading_nonces(times: Sequence[int], revision: int) -> list[bytes]:
+    """`reading_nonce` of many times. Raises OverflowError outside u64 and u32."""
+    rows = np.empty(len(times), _NONCES)
+    rows["time"] = times
+    rows["revision"] = revision
+    nonces: list[bytes] = rows.view(f"V{NONCE_BYTES}").tolist()
+    return nonces
 
 
 def cipher(key: bytes) -> AESGCMSIV:

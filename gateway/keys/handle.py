@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Never
 
+import numpy as np
+
 from gateway.crypto import aead, derive, envelope
 from gateway.crypto.derive import STORE_DOMAIN, Use
 from gateway.crypto.envelope import encode_values
@@ -94,11 +96,11 @@ def seal_rows(keys: Sequence[SeriesKey], field: str, times: Sequence[int], revis
 
     `packed` is n plaintexts of one size, joined. One call for all: a call for each would cost a tenth of the sealing.
     """
-    named, nonce_of, size = _field(field), aead.reading_nonce, len(packed) // len(keys)
-    starts = range(0, len(packed), size) if size else [0] * len(keys)
+    named, size = _field(field), len(packed) // len(keys)
+    parts: list[bytes] = np.frombuffer(packed, f"V{size}").tolist() if size else [b""] * len(keys)
     return [
-        key._encrypt(nonce := nonce_of(time, revision), packed[at : at + size], key._prefix + named + nonce)  # noqa: SLF001
-        for key, time, at in zip(keys, times, starts, strict=True)
+        key._encrypt(nonce, part, key._prefix + named + nonce)  # noqa: SLF001
+        for key, nonce, part in zip(keys, aead.reading_nonces(times, revision), parts, strict=True)
     ]
 
 
@@ -214,16 +216,19 @@ class Span:
 class Window(Redacted):
     """An interval of event time, ns, within which a device has one customer, one epoch and one key version a class.
 
-    `series` is in the ring's order of classes, None where the class's horizon has passed this epoch.
+    `series` is in the ring's order of classes, None where the class's horizon has passed this epoch. `barred` has a bit
+    set for every quantity that is not let through without a closer look: not permitted, or in a window that lacks a
+    series.
     """
 
-    __slots__ = ("ends", "permitted", "series", "starts")
+    __slots__ = ("barred", "ends", "permitted", "series", "starts")
 
     def __init__(self, starts: int, ends: int, permitted: int, series: tuple[SeriesKey | None, ...]) -> None:
         self.starts = starts
         self.ends = ends
         self.permitted = permitted
         self.series = series
+        self.barred = -1 if None in series else ~permitted
 
 
 class Device(Redacted):

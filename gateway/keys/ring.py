@@ -126,10 +126,10 @@ class Ring:
 
     def resolve(self, topics: Sequence[str]) -> list[Device | Reason]:
         """The device of each topic, or why there is none. Within `using`. Raises GenerationMoved, Unreachable."""
-        found: list[Device | Reason | None] = [self._known.get(topic) for topic in topics]
-        if None not in found:
-            return found  # type: ignore[return-value]  # just looked
-        refused = self._fill({t for t, device in zip(topics, found, strict=True) if device is None})
+        try:
+            return list(map(self._known.__getitem__, topics))
+        except KeyError:
+            refused = self._fill({topic for topic in topics if topic not in self._known})
         return [self._known.get(t) or refused.get(t, Reason.UNKNOWN_DEVICE) for t in topics]
 
     def __len__(self) -> int:

@@ -4,9 +4,10 @@ Decides `malformed`, `too_large`, `unknown_quantity`, `unit`, `non_finite`, `no_
 column can hold (see times). Leaves to admit: topic, device, range, window, purpose. Refusal is per reading; a message
 is refused when nothing of it remains.
 
-Flat JSON, the format of nearly all traffic, is read by one compiled decoder that knows every quantity by name; whatever
-that does not take is read again with care (`flat`, `senml`), so both must agree where both accept. CBOR is read with
-care always: `cbor` gives the same shapes as `literal` gives for JSON, and from there on the rules are the same:
+Flat JSON, the format of nearly all traffic, is read by one compiled decoder that knows every quantity by name, a whole
+batch at once (`bulk`) or, where something else is among it, message by message; whatever that does not take is read
+again with care (`flat`, `senml`), so all must agree where they accept. CBOR is read with care always: `cbor` gives the
+same shapes as `literal` gives for JSON, and from there on the rules are the same:
 
 - A name that an object holds twice counts with its last value.
 - null, text and truth values are `malformed` as a reading; NaN, Infinity and 1e999 are `non_finite`.
@@ -25,34 +26,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from gateway.model.clear import Arrival, Readings, Refusals, Values
-from gateway.model.sealed import REVISION_TAKEN, Reason
+from gateway.model.sealed import Reason
 from gateway.pipeline import cbor, flat, literal, senml
+from gateway.pipeline.bulk import ABSENT, MILLISECONDS, Bulk, flat_struct
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.rows import Rows
-from gateway.pipeline.times import MS_MAX, InvalidTime, from_text
+from gateway.pipeline.times import InvalidTime, from_text
 from gateway.policy.rules import Quantity
 
-_ABSENT = float("nan")
 _FLAT_TYPES = frozenset({None, "application/json"})
 _NOT_TAKEN = (msgspec.DecodeError, UnicodeDecodeError, InvalidTime)
 _SENML_TYPES = frozenset({"application/senml+json", "application/senml+cbor"})
 _CBOR_TYPES = frozenset({"application/cbor", "application/senml+cbor"})
 _TYPES = _SENML_TYPES | _CBOR_TYPES | {"application/json"}
 _NOT_FLAT_JSON = _SENML_TYPES | _CBOR_TYPES
-_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MS_MAX)]
-_Revision = Annotated[int, msgspec.Meta(ge=0, le=REVISION_TAKEN)]
 
 
 class Decoder:
     """Compiled from the policy's quantities, called with each batch."""
 
-    __slots__ = ("_columns", "_fast", "_heads", "_mappings", "_max_payload_bytes", "_numbers", "_quantities")
+    __slots__ = ("_bulk", "_columns", "_fast", "_heads", "_mappings", "_max_payload_bytes", "_numbers", "_quantities")
 
     def __init__(
         self, quantities: Sequence[Quantity], max_payload_bytes: int, mappings: Sequence[Mapping] = ()
@@ -65,7 +63,8 @@ class Decoder:
         self._max_payload_bytes = max_payload_bytes
         self._mappings = tuple(mappings)
         self._heads = tuple(mapping.pattern.head for mapping in mappings)
-        self._fast = msgspec.json.Decoder(_flat_struct(list(self._quantities))).decode
+        self._bulk = Bulk(self._numbers, max_payload_bytes)
+        self._fast = msgspec.json.Decoder(flat_struct(list(self._quantities), MILLISECONDS | str)).decode
 
     def __call__(self, arrivals: Sequence[Arrival], now: int, refusals: Refusals) -> Readings:
         """The rows of a batch that arrived at `now` (ns since 1970); what is refused is added to `refusals`.
@@ -73,6 +72,19 @@ class Decoder:
         Readings without absolute time take the arrival time. That of arrival i is now + i ns: two messages of one
         device in one batch must not take the same, or the second would overwrite the first.
         """
+        readings = self._at_once(arrivals)
+        return self._one_by_one(arrivals, now, refusals) if readings is None else readings
+
+    def _at_once(self, arrivals: Sequence[Arrival]) -> Readings | None:
+        """A batch that is flat JSON throughout, without fault; nearly all are."""
+        heads = self._heads
+        if not arrivals or (heads and any(arrival.topic.startswith(heads) for arrival in arrivals)):
+            return None
+        if not _FLAT_TYPES.issuperset([arrival.content_type for arrival in arrivals]):
+            return None
+        return self._bulk([arrival.payload for arrival in arrivals])
+
+    def _one_by_one(self, arrivals: Sequence[Arrival], now: int, refusals: Refusals) -> Readings:
         batch = _Batch()
         message, time, revision, row = (  # every look-up in this loop counts
             batch.message.append, batch.time.append, batch.revision.append, batch.rows.append,
@@ -141,7 +153,7 @@ class Decoder:
         """Add what one message gave to the batch: rows and single refusals, or the refusal of the message."""
         rows = found.settle()
         for (time, revision), values in rows.items():
-            batch.put(index, time, revision, tuple(values.get(number, _ABSENT) for number in self._columns))
+            batch.put(index, time, revision, tuple(values.get(number, ABSENT) for number in self._columns))
             if time in found.untimed:
                 batch.untimed.add(index)
         if rows:
@@ -167,7 +179,7 @@ class Decoder:
         width = self._columns[-1] + 1
         if width == len(self._columns):
             return values
-        wide = np.full((len(values), width), _ABSENT)
+        wide = np.full((len(values), width), ABSENT)
         wide[:, self._columns] = values
         return wide
 
@@ -188,25 +200,6 @@ class _Batch:
         self.time.append(time)
         self.revision.append(revision)
         self.rows.append(values)
-
-
-def _flat_struct(names: list[str]) -> type[Any]:
-    """The flat object as a type: `time`, then `names` in order, then `rev`. Anything else in it is not taken.
-
-    Fields have names of our own, because a quantity may be called what Python keeps for itself.
-    """
-    fields = {f"quantity_{number}": name for number, name in enumerate(names)}
-    return msgspec.defstruct(
-        "Flat",
-        [
-            ("time", _Milliseconds | str),
-            *((own, float, _ABSENT) for own in fields),
-            ("rev", _Revision, 0),
-        ],
-        rename=fields,
-        forbid_unknown_fields=True,
-        gc=False,
-    )
 
 
 def _media_type(content_type: str | None) -> str | None:

@@ -43,8 +43,7 @@ class Sealer:
 
     def __call__(self, rows: Nameless, points: list[SealedPoint], owners: list[int]) -> None:
         """Append a point for each row to `points`, and the index of its arrival to `owners`."""
-        places = list(zip(rows.mask, rows.revision, strict=True))
-        for (mask, revision), chosen in _grouped(rows, places):
+        for (mask, revision), chosen in _grouped(rows):
             points += self._points(chosen, self._shape(mask), revision)
             owners += chosen.message
 
@@ -84,13 +83,13 @@ class Sealer:
 _SHAPES_KEPT = 4096  # a device decides which of its quantities it sends, and must not decide how much we remember
 
 
-def _grouped(rows: Nameless, places: list[_Place]) -> Iterator[tuple[_Place, Nameless]]:
+def _grouped(rows: Nameless) -> Iterator[tuple[_Place, Nameless]]:
     """Rows by (mask, revision), in one pass: how many of these there are, devices decide."""
-    if len(set(places)) == 1:
-        yield places[0], rows
+    if len(set(rows.mask)) == len(set(rows.revision)) == 1:
+        yield (rows.mask[0], rows.revision[0]), rows
         return
     groups: dict[_Place, list[int]] = {}
-    for row, place in enumerate(places):
+    for row, place in enumerate(zip(rows.mask, rows.revision, strict=True)):
         groups.setdefault(place, []).append(row)
     for (mask, revision), chosen in groups.items():
         yield (

@@ -18,6 +18,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from gateway.errors import VerificationFailed
 from gateway.model.sealed import Reason, SealedPoint, Series, parse_clear_field, parse_sealed_field
 
@@ -42,9 +44,38 @@ class NonFinite(Unwritable):
 
 def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
     """(line protocol with ns times, refused points by index). Lines are in the order of the points."""
+    alike = _alike(points)
+    return (alike.encode(), {}) if alike is not None else _one_by_one(points)
+
+
+def _alike(points: Sequence[SealedPoint]) -> str | None:
+    """The lines of points that all have one sealed field, nothing beside it, and nothing to be escaped or refused.
+
+    Nearly every batch. One format for all: half of what it takes line by line. None for any other.
+    """
+    fields, values, times = {p.field for p in points}, [p.value for p in points], [p.time for p in points]
+    if len(fields) != 1 or any(p.clear for p in points) or not all(values):
+        return None
+    if not _is_base64url("".join(values)) or min(times) < -TIME_MAX or max(times) > TIME_MAX:
+        return None
+    try:
+        heads, name = _heads([p.series for p in points]), sealed_name(*fields)
+    except Unwritable:
+        return None
+    parts: list[str | int] = [name] * (4 * len(points))
+    parts[::4], parts[2::4], parts[3::4] = heads, values, times
+    return ('%s %s="%s" %d\n' * len(points))[:-1] % tuple(parts)
+
+
+def _is_base64url(text: str) -> bool:
+    """Whether `text` is that, or as harmless: from `-` to `z` without a backslash, so no quote and no control."""
+    octets = np.frombuffer(text.encode(), np.uint8)
+    return bool(octets.min() >= ord("-") and octets.max() <= ord("z")) and "\\" not in text
+
+
+def _one_by_one(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
     lines: list[str] = []
     refused: dict[int, Reason] = {}
-    plain = _is_plain("".join([point.value for point in points]))  # a check of all together costs next to nothing
     field: str | None = None
     name = ""
     for index, point in enumerate(points):
@@ -54,18 +85,12 @@ def render(points: Sequence[SealedPoint]) -> tuple[bytes, dict[int, Reason]]:
                 if point.field is not field:
                     name = sealed_name(point.field)
                     field = point.field
-                text = value if plain else escape_string(value)
-                lines.append(f'{_head(point.series)} {name}="{text}" {time}')
+                lines.append(f'{_head(point.series)} {name}="{escape_string(value)}" {time}')
             else:
                 lines.append(_line(point))
         except Unwritable as unwritable:
             refused[index] = unwritable.reason
     return "\n".join(lines).encode(), refused
-
-
-def _is_plain(text: str) -> bool:
-    """Whether nothing in it has to be escaped or refused in a string field."""
-    return text.isprintable() and '"' not in text and "\\" not in text
 
 
 @lru_cache(maxsize=4096)
@@ -106,14 +131,29 @@ def escape_string(value: str) -> str:
     return value
 
 
-@lru_cache(maxsize=CACHED_SERIES)
+_known_heads: dict[Series, str] = {}
+
+
+def _heads(series: Sequence[Series]) -> list[str]:
+    """Measurement and tags of each. Raises Unwritable."""
+    try:
+        return list(map(_known_heads.__getitem__, series))
+    except KeyError:
+        return list(map(_head, series))
+
+
 def _head(series: Series) -> str:
+    if (known := _known_heads.get(series)) is not None:
+        return known
     area = f",area={escape_tag(series.area)}" if series.area else ""
     if _MEASUREMENT.fullmatch(series.measurement) is None:
         raise Unwritable
     head = f"{series.measurement}{area},series={escape_tag(series.pseudonym)}"
     if len(head.encode()) > HEAD_BYTES_MAX:
         raise Unwritable
+    if len(_known_heads) >= CACHED_SERIES:
+        _known_heads.clear()
+    _known_heads[series] = head
     return head
 
 
