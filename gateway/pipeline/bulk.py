@@ -81,7 +81,7 @@ class Bulk:
         run = b"\n".join(payloads)
         if run.count(b"{") != len(payloads) or {payload[:1] for payload in payloads} != {b"{"}:
             return []
-        if max(map(len, payloads)) > self._max_payload_bytes:
+        if len(run) > self._max_payload_bytes and max(map(len, payloads)) > self._max_payload_bytes:
             return []
         try:
             return self._decode(run)

@@ -201,7 +201,13 @@ def a_cipher_that_repeats_break(patch: Patch, _part: str) -> None:
 @kills("20", "test_the_revision_alone_makes_another_ciphertext")
 def no_revision_in_the_nonce(patch: Patch, _part: str) -> None:
     """A correction is sealed under the nonce of what it corrects."""
-    patch.setattr(aead, "reading_nonce", lambda at, _revision: struct.pack(">QI", at, 0))
+    _nonce(patch, lambda at, _revision: struct.pack(">QI", at, 0))
+
+
+def _nonce(patch: Patch, of: Callable[[int, int], bytes]) -> None:
+    """Another nonce for each reading, one by one and many together."""
+    patch.setattr(aead, "reading_nonce", of)
+    patch.setattr(aead, "reading_nonces", lambda times, revision: [of(at, revision) for at in times])
 
 
 @kills("20", "test_a_correction_is_another_field_under_another_nonce")
@@ -253,9 +259,9 @@ def one_part_nowhere(patch: Patch, part: str) -> None:
         case "field":
             patch.setattr(handle, "_field", lambda _name: b"")
         case "time":
-            patch.setattr(aead, "reading_nonce", lambda _at, revision: nonce(0, revision))
+            _nonce(patch, lambda _at, revision: nonce(0, revision))
         case "revision":
-            patch.setattr(aead, "reading_nonce", lambda at, _revision: nonce(at, 0))
+            _nonce(patch, lambda at, _revision: nonce(at, 0))
 
 
 class _NoTag:

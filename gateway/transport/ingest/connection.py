@@ -39,8 +39,8 @@ from gateway.transport.ingest.tls import Tls
 
 FAREWELL_S = 1.0
 MIN_WAIT_S = 0.05
-FILL_BYTES = 64 * 1024  # this and the next four: see Connection._fill
-FILL_S = 0.005
+FILL_BYTES = 448 * 1024  # this and the next four: see Connection._fill
+FILL_S = 0.040
 FILL_STEP_S = 0.001
 FILL_SLOW_S = 0.020
 SLOW_PER_S = 1500  # messages a second
@@ -237,11 +237,13 @@ class Connection:
         if self._slow:
             self._readable(FILL_SLOW_S)
         else:
-            there, deadline = self._waiting(), time.monotonic() + FILL_S
-            while not self._readable(FILL_STEP_S) and time.monotonic() < deadline:
+            there, step_s, left_s = self._waiting(), FILL_STEP_S, FILL_S
+            while left_s > 0 and not self._readable(step_s):
                 before, there = there, self._waiting()
                 if there == before:
                     break
+                left_s -= step_s
+                step_s = min(2 * step_s, left_s)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _waiting(self) -> int:

@@ -24,13 +24,14 @@ from dataclasses import dataclass, field
 
 import mqtt5
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 512 * 1024
 _PUBLISH_HEAD_BYTES = 5 + 2 + 65_535 + 2  # fixed header, topic length, topic, packet id: the most that must be at hand
 _PUBLISH = 0x30
 _TYPE = 0xF0
 _DUP = 0x08
 _QOS_2 = 0x04  # set for QoS 2 and for the forbidden QoS 3
 _QOS_1 = 0x02
+_PLAIN = _PUBLISH | _QOS_1  # neither delivered before nor retained: nearly all there is
 _PUBACK = b"\x40\x02\x00\x00"  # type 4, two bytes to come, the packet id; no reason code means success
 
 
@@ -100,7 +101,7 @@ class Reader:
     def _packets(self, offset: int, end: int, chunk: Chunk) -> int:
         """Decode until `end`, or up to a packet that is incomplete, too long or refused; where it begins.
 
-        The hot loop: 0.4 us a message, of which the codec takes 0.25. It copies payloads out of the buffer.
+        The hot loop: 0.3 us a message, of which the codec takes 0.24. It copies payloads out of the buffer.
         """
         buffer, view, read, longest = self._buffer, self._view, mqtt5.read, self._max
         arrived, numbered = chunk.arrivals.append, chunk.packet_ids.append
@@ -116,7 +117,11 @@ class Reader:
                 break
             if size > longest:
                 break
-            if isinstance(packet, mqtt5.PublishPacket) and not (head := buffer[offset]) & _QOS_2:
+            head = buffer[offset]
+            if head == _PLAIN:
+                arrived(packet)  # type: ignore[arg-type]  # the head says what it is
+                numbered(packet.packet_id)  # type: ignore[arg-type, union-attr]
+            elif isinstance(packet, mqtt5.PublishPacket) and not head & _QOS_2:
                 arrived(packet)
                 numbered(packet.packet_id or 0)
                 if head & _DUP:

@@ -227,3 +227,15 @@ def test_worked_aad_and_nonce(section: str) -> None:
     assert (prefix + derive.lp(values["field"].encode()) + nonce).hex() == values["aad"]
     assert envelope.encode_values([bytes.fromhex(values["sealed"])]) == [values["value"]]
     assert envelope.decode_value(values["value"]) == (1, 1, bytes.fromhex(values["sealed"]))
+
+
+@pytest.mark.parametrize("revision", [0, 1, 99, 2**32 - 1])
+def test_nonces_of_many_readings_are_those_of_each(revision: int) -> None:
+    times = [0, 1, TIME, 2**63 - 1, 2**64 - 1]
+    assert aead.reading_nonces(times, revision) == [aead.reading_nonce(time, revision) for time in times]
+
+
+@pytest.mark.parametrize(("time", "revision"), [(-1, 0), (2**64, 0), (0, -1), (0, 2**32)])
+def test_no_nonce_for_what_its_fields_cannot_hold(time: int, revision: int) -> None:
+    with pytest.raises(OverflowError):
+        aead.reading_nonces([time], revision)
