@@ -25,20 +25,26 @@ from gateway.control.access import Access
 from gateway.control.enrolment import Enrolment, Result, enrol
 from gateway.control.erasure import Erased, Erasures
 from gateway.control.ledger import Ledger
+from gateway.control.operations import Operations
 from gateway.control.role import Control
 from gateway.keys.custodian import FileCustodian
 from gateway.keys.lease import Lease
+from gateway.keys.letters import LetterSealer
 from gateway.keys.ring import GenerationMoved, Ring
 from gateway.keys.signing import SigningKey
 from gateway.keystore.database import KeyStore
+from gateway.model.dead import DeadLetter
 from gateway.model.ids import parse_controller, parse_customer, parse_device
 from gateway.model.sealed import SealedPoint
 from gateway.model.table import Table
 from gateway.pipeline.chain import Chain, Processed
+from gateway.pipeline.letters import letters_of
 from gateway.pipeline.topics import TopicPattern
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
 from gateway.runtime.config import resource
+from gateway.runtime.replay import Replay
+from gateway.transport.letters import DeadLetters
 from gateway.transport.store import Store, open_store
 from tests.postgres import PASSWORD
 
@@ -99,24 +105,38 @@ class World:
         self.chain = Chain(self.policy, max_payload_bytes=262_144)
         self.lease = Lease(self.keystore, self.clock, lease_s=30, deadline_s=0)
         self.ring = Ring(self.keystore, self.custodian, self.policy, self.lease, self.clock, parse=PATTERN.parse)
+        self.letters = DeadLetters(directory / "letters.db", max_bytes=16 << 20)
+        self.sealer = LetterSealer(self.ring, parse=PATTERN.parse)
+        self.operations = Operations(self.control, self.custodian, self.letters, keep_days=30, operations_days=7)
         self._registered = False
 
     @property
     def erasures(self) -> Erasures:
-        return Erasures(self.control, self.custodian, {"readings": self.store}, future_window_s=300)
+        queues = {"dead letters": self.letters}
+        return Erasures(self.control, self.custodian, {"readings": self.store}, queues, future_window_s=300)
+
+    @property
+    def replay(self) -> Replay:
+        return Replay(self.letters, self.ring, self.chain, self.store, self.clock)
 
     @property
     def access(self) -> Access:
         return Access(self.keystore, self.custodian, self.policy, self.store, self.clock, lease_s=30)
 
     def enrol(
-        self, customer: str, *devices: str, since: int = 0, purposes: Iterable[str] = (), returning: bool = False
+        self,
+        customer: str,
+        *devices: str,
+        since: int = 0,
+        purposes: Iterable[str] = (),
+        returning: bool = False,
+        controller: str = CONTROLLER,
     ) -> Result:
         """Enrol a canary customer with canary devices, from an event time on (default: 30 days ago)."""
         lines = [
             Enrolment(
                 line=number,
-                controller=parse_controller(CONTROLLER),
+                controller=parse_controller(controller),
                 customer=parse_customer(CANARY + customer),
                 device=parse_device(CANARY + device),
                 area="SE3",
@@ -144,6 +164,22 @@ class World:
             except GenerationMoved:
                 self.ring.poll()
 
+    def refuse(self, *messages: Message) -> list[DeadLetter]:
+        """Messages of which something is refused: their letters, kept as the worker keeps them."""
+        self.register()
+        self.operations.tend()
+        while True:
+            try:
+                with self.ring.using():
+                    devices, now = self.ring.resolve([m.topic for m in messages]), self.clock.wall()
+                    done = self.chain(messages, devices, now)
+                    letters = letters_of(messages, devices, done.refusals.message, now, self.sealer)
+            except GenerationMoved:
+                self.ring.poll()
+            else:
+                self.letters.add(letters)
+                return letters
+
     def process_one(self, device: str, time: int, **readings: Value) -> Processed:
         """One message, processed and not stored."""
         return self.process(message(device, time, **readings))
@@ -165,10 +201,10 @@ class World:
             end=self.clock.wall() + DAY,
         )
 
-    def erase(self, customer: str) -> Erased:
+    def erase(self, customer: str, *, controller: str = CONTROLLER) -> Erased:
         """Erase a canary customer while this world's worker, if it is one, keeps polling."""
         with self.polling():
-            return self.erasures.erase(parse_controller(CONTROLLER), parse_customer(CANARY + customer))
+            return self.erasures.erase(parse_controller(controller), parse_customer(CANARY + customer))
 
     @contextmanager
     def polling(self) -> Iterator[None]:
@@ -207,6 +243,7 @@ class World:
         if self._registered:
             self.ring.leave()
         self.store.close()
+        self.letters.close()
         self.keystore.close()
 
 

@@ -50,7 +50,8 @@ def run(config: Config = None) -> int:
             metrics = worker.metrics
             readings = {str(reason): metrics.refused_readings[reason] for reason in sorted(metrics.refused_readings)}
             spool = None if worker.spooled is None else worker.spooled.books()
-            log.event("stopped", **metrics.books(), refused_readings=readings, points=metrics.points, spool=spool)
+            books = {**metrics.books(), "refused_readings": readings, "points": metrics.points}
+            log.event("stopped", **books, spool=spool, dead_letters=metrics.letters)
     return INTERRUPTED if ears.heard == signal.SIGINT else 0
 
 

@@ -3,6 +3,7 @@
     table = access.read(controller, customer, purpose="support", start=…, end=…)
 
 A purpose must be declared, and live for this customer; it sees its own quantities only, no finer than its resolution.
+A dead letter shows a whole message, so only a purpose that sees everything as measured opens one.
 Who reads holds a lease like any worker, so an erasure waits for a read that is under way, and nothing is handed out
 that was opened after the key was gone. Of a device that changed hands each owner sees their own event times.
 
@@ -23,18 +24,21 @@ from gateway.clock import Clock
 from gateway.control import customer as customers
 from gateway.control.access_log import log_access
 from gateway.control.following import News
-from gateway.errors import VerificationFailed
+from gateway.errors import LeaseOver, Refused, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import SeriesKey, SubjectKey
 from gateway.keys.lease import Lease
+from gateway.keys.letters import open_letter
 from gateway.keys.subject import Subject, find_choices, find_devices, open_subject
 from gateway.keystore import subjects, workers
 from gateway.keystore.database import KeyStore
 from gateway.model.clear import Values, pack_plan, unpack
-from gateway.model.ids import Controller, CustomerId, DeviceId, Incarnation, KeyEpoch, epoch_of
+from gateway.model.dead import DeadLetter
+from gateway.model.ids import NO_INCARNATION, Controller, CustomerId, DeviceId, Incarnation, KeyEpoch, epoch_of
+from gateway.model.letter import Letter
 from gateway.model.sealed import SealedPoint, parse_clear_field, parse_sealed_field
 from gateway.model.table import Table
-from gateway.policy.consent import in_force, may_read
+from gateway.policy.consent import Choice, in_force, may_read
 from gateway.policy.rules import Mode, Policy, Purpose, Quantity
 
 _SECOND = 1_000_000_000
@@ -97,10 +101,43 @@ class Access:
             lease.require()
             if lease.look() != opened.generation:
                 self._still_living(opened.subject.incarnation)
-            self._log(controller, opened, purpose, start, end, len(table))
+            self._log(controller, opened.subject.incarnation, purpose, start, end, len(table))
         finally:
             lease.leave()
         return table
+
+    def letter(self, letter: DeadLetter, *, purpose: str) -> Letter:
+        """A dead letter, opened.
+
+        Raises:
+            Refused: the purpose is not declared, does not see whole messages, or is not live for this customer, of whom
+                nothing may be known; or they are suspended.
+            KeyDestroyed: the customer was erased, or the day's key has had its days.
+            VerificationFailed: it does not open.
+            CustodianFault, LeaseOver, Unreachable: nothing was read.
+        """
+        _sees_messages(self._policy, purpose)
+        lease = Lease(self._keystore, self._clock, lease_s=self._lease_s, deadline_s=0)
+        generation = lease.register()
+        try:
+            with self._keystore.snapshot() as tx:
+                lineage = customers.open_lineage(tx, self._custodian, Controller(letter.controller))
+                row = subjects.find_keys_by_id(tx, [letter.key_id]).get(letter.key_id)
+                choices: list[Choice] = []
+                if row is not None:
+                    customer = open_subject(lineage, row.incarnation, customers.living_keys(tx, row.incarnation))
+                    choices = find_choices(tx, customer)
+                may_read(self._policy, purpose, in_force(choices, self._clock.wall()))
+                opened = Letter.decode(open_letter(tx, lineage, row, letter))
+            lease.require()
+            if lease.look() != generation:
+                message = "keys have changed meanwhile"
+                raise LeaseOver(message, hint="repeat it")
+            whose = NO_INCARNATION if row is None else row.incarnation
+            self._log(Controller(letter.controller), whose, purpose, letter.arrived, letter.arrived + 1, 1)
+        finally:
+            lease.leave()
+        return opened
 
     def follow(  # noqa: PLR0913 - what is read, and how often is looked
         self, controller: Controller, customer: CustomerId, *, purpose: str, start: int, poll_s: float, every_s: float
@@ -156,7 +193,7 @@ class Access:
         fresh = news.of(table, now)
         if not len(fresh) and not even_nothing:
             return None
-        self._log(controller, opened, purpose, *news.span(fresh, now), len(fresh))
+        self._log(controller, opened.subject.incarnation, purpose, *news.span(fresh, now), len(fresh))
         return fresh
 
     def _table(self, opened: _Opened, purpose: str, lease: Lease, start: int, end: int) -> Table:
@@ -183,7 +220,7 @@ class Access:
             customers.living_keys(tx, incarnation)
 
     def _log(  # noqa: PLR0913, PLR0917 - the parts of an entry
-        self, controller: Controller, opened: _Opened, purpose: str, start: int, end: int, readings: int
+        self, controller: Controller, incarnation: Incarnation, purpose: str, start: int, end: int, readings: int
     ) -> None:
         with self._keystore.act() as tx:
             log_access(
@@ -191,11 +228,19 @@ class Access:
                 at=self._clock.wall(),
                 purpose=purpose,
                 controller=controller,
-                incarnation=opened.subject.incarnation,
+                incarnation=incarnation,
                 starts=start,
                 ends=end,
                 readings=readings,
             )
+
+
+def _sees_messages(policy: Policy, purpose: str) -> None:
+    """Raises Refused for a purpose that is not declared, or that sees less than a whole message."""
+    declared = policy.purpose(purpose)
+    if declared.resolution or any(quantity.name not in declared.quantities for quantity in policy.quantities):
+        message = f"{purpose}: does not see all quantities as measured, and a dead letter is a whole message"
+        raise Refused(message, hint="name a purpose with every quantity and resolution = 0, such as support")
 
 
 class _Reader:

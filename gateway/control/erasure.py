@@ -30,7 +30,7 @@ from gateway.control.purge import Eraser, Purging, Queue, Step, find, note
 from gateway.control.role import ERASE, Act, Control
 from gateway.errors import KeyDestroyed, Unreachable
 from gateway.keys import lease
-from gateway.keys.capture import collect
+from gateway.keys.capture import collect, letter_keys
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines, fences_of
 from gateway.keys.lifecycle import KeyState, move
@@ -157,7 +157,13 @@ class Erasures:
         lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
         subject = open_subject(lineage, incarnation, key_rows, to_end=True)
-        capture = collect(tx, subject, key_rows, newest=now + self._newest)
+        capture = collect(
+            tx,
+            subject,
+            key_rows,
+            newest=now + self._newest,
+            operations=letter_keys(tx, self._custodian, lineage),
+        )
         fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
         subjects.add_fences(tx, fences)
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))

@@ -36,6 +36,7 @@ class Label(bytes, enum.Enum):
     ROUTE = _PREFIX + b"|route"
     FENCE = _PREFIX + b"|fence"
     DEAD = _PREFIX + b"|dead"
+    LETTER = _PREFIX + b"|letter"
     COMMIT = _PREFIX + b"|commit"
 
 

@@ -8,6 +8,8 @@
     record  = u8(1) nonce AES-256-GCM-SIV(K("record", kind, n), nonce, plaintext,
                 aad = u8(1) LP(controller) incarnation LP(class) u32(version) u32(n) LP(kind) record-id)
     capture = u8(1) nonce AES-256-GCM-SIV(purge key, nonce, plaintext, aad = u8(1) LP(controller) LP("capture") erasure)
+    letter  = u8(1) nonce AES-256-GCM-SIV(Expand(O_day, "glomska/1|letter", 32), nonce, plaintext,
+                aad = u8(1) LP(controller) LP("dead-letter") u32(day) letter-id)
     value   = base64url, unpadded, of u8(format) u8(schema) sealed
     aad of sealed = u8(format) u8(schema) LP(controller) LP(domain) LP(P) u32(n) u32(version)
                     LP(measurement) LP(field) u64(event time) u32(revision)
@@ -24,9 +26,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.crypto import aead
-from gateway.crypto.derive import lp, u8, u32
+from gateway.crypto.derive import Label, expand, lp, u8, u32
 from gateway.errors import VerificationFailed
-from gateway.model.ids import ID_BYTES, Controller, Incarnation, KeyEpoch, KeyId, Pseudonym, RecordId
+from gateway.model.ids import NO_INCARNATION, Controller, Incarnation, KeyEpoch, KeyId, Pseudonym, RecordId
 
 FORMAT = 1
 TOKEN = 2  # of a KEK row that a token has sealed
@@ -34,7 +36,6 @@ JOINED = 3  # of KEK rows by several custodians
 SCHEMA = 1  # of the shipped policy
 LP_BYTES = 2  # of a length in front
 HEADER_BYTES = 2  # format and schema, in front of a sealed value
-NO_INCARNATION = Incarnation(bytes(ID_BYTES))
 
 
 class RowKind(enum.StrEnum):
@@ -157,6 +158,18 @@ def open_capture(purge_key: bytes, capture: bytes, *, controller: Controller, er
     return aead.unseal(purge_key, _body(capture), _capture_aad(controller, erasure))
 
 
+def seal_letter(operations_key: bytes, plaintext: bytes, *, controller: Controller, day: int, letter: bytes) -> bytes:
+    """A dead letter that belongs to nobody known, under the day's operations key and bound to its id (16 bytes)."""
+    key = expand(operations_key, Label.LETTER.value)
+    return u8(FORMAT) + aead.seal(key, plaintext, _letter_aad(controller, day, letter))
+
+
+def open_letter(operations_key: bytes, sealed: bytes, *, controller: Controller, day: int, letter: bytes) -> bytes:
+    """Raises VerificationFailed when it was changed or moved, or belongs to another day."""
+    key = expand(operations_key, Label.LETTER.value)
+    return aead.unseal(key, _body(sealed), _letter_aad(controller, day, letter))
+
+
 def series_aad(  # noqa: PLR0913 - the fixed part of the formula
     *,
     controller: Controller,
@@ -206,6 +219,10 @@ _PLAIN = bytes.maketrans(b"-_+/=", b"+/!!!")  # what base64url does not have is 
 
 def _capture_aad(controller: Controller, erasure: bytes) -> bytes:
     return u8(FORMAT) + lp(controller.encode()) + lp(b"capture") + erasure
+
+
+def _letter_aad(controller: Controller, day: int, letter: bytes) -> bytes:
+    return u8(FORMAT) + lp(controller.encode()) + lp(b"dead-letter") + u32(day) + letter
 
 
 def _body(versioned: bytes) -> bytes:

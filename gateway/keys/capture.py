@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.keys.lineage import IDENTITY
+from gateway.keys.custodian import Custodian
+from gateway.keys.lineage import IDENTITY, Lineage
+from gateway.keys.operations import OperationsKey
 from gateway.keys.subject import Subject, find_devices
-from gateway.keystore import rows, subjects
+from gateway.keystore import lineages, rows, subjects
 from gateway.keystore.database import Transaction
 from gateway.model.ids import KeyEpoch, epoch_of
 
@@ -49,8 +51,19 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
         return [bytes.fromhex(trace) for trace in self.traces]
 
 
-def collect(tx: Transaction, subject: Subject, key_rows: Sequence[rows.Key], *, newest: int) -> Capture:
-    """Everything of a subject, up to event times of `newest` (ns): devices x classes x versions x live epochs."""
+def collect(
+    tx: Transaction,
+    subject: Subject,
+    key_rows: Sequence[rows.Key],
+    *,
+    newest: int,
+    operations: Sequence[OperationsKey],
+) -> Capture:
+    """Everything of a subject, up to event times of `newest` (ns): devices x classes x versions x live epochs.
+
+    `operations` are the operations keys that letters of these devices may be under: see `letter_keys`.
+    """
+    controller = subject.identity.controller
     devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
     classes = [name for name in subject.keys if name != IDENTITY]
     last = epoch_of(newest)
@@ -68,9 +81,22 @@ def collect(tx: Transaction, subject: Subject, key_rows: Sequence[rows.Key], *, 
         measurements=tuple(classes),
         pseudonyms=tuple(pseudonyms),
         key_ids=tuple(row.key_id.hex() for row in key_rows),
-        dead=(),
+        dead=tuple(key.dead_hash(controller, device).hex() for key in operations for device in devices),
         traces=tuple(trace(blob).hex() for blob in (*wrapped, *records)),
     )
+
+
+def letter_keys(tx: Transaction, custodian: Custodian, lineage: Lineage) -> list[OperationsKey]:
+    """Operations keys that letters of this controller's devices may be under.
+
+    Also those of the controller that was there first: before this one was known, its devices' letters went there.
+    """
+    keys = lineage.operations_keys(tx)
+    first = lineages.first_controller(tx)
+    if first is not None and first != lineage.controller:
+        owner = Lineage.load(tx, custodian, first)
+        keys += [] if owner is None else owner.operations_keys(tx)
+    return keys
 
 
 def trace(blob: bytes) -> bytes:

@@ -202,7 +202,8 @@ class Span:
     """An interval of event time within which one customer's keys, or one reason to refuse, holds for a device.
 
     `keys` has the versions of each class of readings, in the ring's order of classes, oldest version first, each with
-    the event time it is valid from. `permitted` is the mask of quantities with a live purpose.
+    the event time it is valid from. `permitted` is the mask of quantities with a live purpose. `letters` has the
+    versions of the key for dead letters, also where `reason` is `suspended`.
     """
 
     starts: int
@@ -211,6 +212,7 @@ class Span:
     keys: tuple[tuple[tuple[int, SubjectKey], ...], ...] = ()
     area: str = ""
     permitted: int = 0
+    letters: tuple[tuple[int, SubjectKey], ...] = ()
 
 
 class Window(Redacted):
@@ -253,6 +255,21 @@ class Device(Redacted):
             if span.starts <= time < span.ends:
                 return span.reason or self._opened(span, time)
         return Reason.UNKNOWN_DEVICE
+
+    def letter_key(self, arrived: int) -> SubjectKey | Reason | None:
+        """The key for a dead letter of this device that arrived at `arrived` (wall time, ns).
+
+        `erased`: it is not kept. None: no customer's key is to be had, or the device has changed hands, so that a
+        letter which nobody could read may be of either.
+        """
+        spans = [span for span in self._spans if span.reason is not Reason.TOO_OLD]
+        if any(span.reason is Reason.ERASED and span.starts <= arrived < span.ends for span in spans):
+            return Reason.ERASED
+        valid = [key for span in spans for start, key in span.letters if start <= arrived]
+        owners = {key.incarnation for key in valid}
+        if len(owners) != 1 or any(span.reason is Reason.ERASED for span in spans):
+            return None
+        return max(valid, key=lambda key: key.version)
 
     def _opened(self, span: Span, time: int) -> Window | Reason:
         epoch = epoch_of(time)

@@ -40,6 +40,8 @@ MOVES = MappingProxyType(
 BIRTHS = MappingProxyType({_S.ACTIVE: "enrolment", _S.PRE_ACTIVATION: "rekey"})
 SEALS = frozenset({_S.ACTIVE})
 OPENS = frozenset({_S.ACTIVE, _S.COMPROMISED})
+KEEPS = SEALS | {_S.SUSPENDED}
+"""Seals dead letters."""
 
 
 def move(current: KeyState, to: KeyState) -> KeyState:

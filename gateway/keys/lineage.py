@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyM
 from gateway.keys.custodian import Custodian
 from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
+from gateway.keys.operations import OperationsKey
 from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, epoch_of, new_id
@@ -198,6 +199,19 @@ class Lineage(Redacted):
             message = "a key does not match its commitment"
             raise IntegrityStop(message, hint="the key store was changed by something else; stop and investigate")
         return self._handle(row, csk)
+
+    def add_operations_key(self, tx: Transaction, day: int, *, now: int) -> KeyId:
+        """A key for the dead letters of one UTC day. For the control role; see `control.operations`."""
+        return self._add_secret(tx, RowKind.OPERATIONS, version=day, now=now)
+
+    def operations_keys(self, tx: Transaction, day: int | None = None) -> list[OperationsKey]:
+        """Operations keys that live, oldest first; of one day when told. Raises VerificationFailed."""
+        found = lineages.find_secrets(tx, self.controller, RowKind.OPERATIONS)
+        return [self._operations_key(row) for row in found if day is None or row.version == day]
+
+    def _operations_key(self, row: rows.Secret) -> OperationsKey:
+        secret = self._unwrap(row)
+        return OperationsKey(secret, controller=self.controller, day=row.version, key_id=row.key_id)
 
     def add_purge_key(self, tx: Transaction, *, now: int) -> KeyId:
         """A key for one erasure's capture; deleted with it."""

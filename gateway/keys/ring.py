@@ -20,10 +20,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from gateway.clock import Clock
 from gateway.errors import IntegrityStop, LeaseOver, VerificationFailed
 from gateway.keys.custodian import Custodian
-from gateway.keys.handle import Device, Span
+from gateway.keys.handle import Device, Span, SubjectKey
 from gateway.keys.lease import Lease
-from gateway.keys.lifecycle import SEALS, KeyState
+from gateway.keys.lifecycle import KEEPS, SEALS, KeyState
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
+from gateway.keys.operations import NoOperationsKey, OperationsKey
 from gateway.keys.subject import CHOICE, is_erased, open_subject
 from gateway.keystore import lineages, rows, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
@@ -61,6 +62,7 @@ class Ring:
         self._acknowledged = 0
         self._lineages: dict[Controller, Lineage] = {}
         self._known: dict[str, Device] = {}
+        self._operations: dict[Controller | None, OperationsKey] = {}
         self.generation = 0
         self.unusable: set[Incarnation] = set()  # whose keys should open and do not: one must not stop all others
 
@@ -81,6 +83,7 @@ class Ring:
         """Drop everything and give up the lease. Raises Unreachable."""
         with self._lock:
             self._known.clear()
+            self._operations.clear()
         self._lease.leave()
 
     def poll(self) -> bool:
@@ -132,6 +135,32 @@ class Ring:
             refused = self._fill({topic for topic in topics if topic not in self._known})
         return [self._known.get(t) or refused.get(t, Reason.UNKNOWN_DEVICE) for t in topics]
 
+    @contextlib.contextmanager
+    def current(self) -> Iterator[Transaction]:
+        """The key store as of this ring's generation. Within `using`. Raises GenerationMoved, Unreachable."""
+        with self._keystore.snapshot() as tx:
+            if workers.generation(tx) != self.generation:
+                message = "keys have changed since this worker last looked"
+                raise GenerationMoved(message)
+            yield tx
+
+    def operations_key(self, controller: Controller | None, day: int) -> OperationsKey:
+        """The day's key of a controller; of the first one, where this key store does not know it. Within `using`.
+
+        Raises:
+            NoOperationsKey: nobody has made it yet.
+            GenerationMoved, CustodianFault, Unreachable.
+        """
+        known = controller if controller in self._lineages else None
+        key = self._operations.get(known)
+        if key is None or key.day != day:
+            key = self._operations[known] = self._find_operations_key(known, day)
+        return key
+
+    def lineage(self, tx: Transaction, controller: Controller) -> Lineage | None:
+        """A controller's keys, opened; None of one that this key store does not know. Within `using`."""
+        return self._lineage(tx, controller)
+
     def __len__(self) -> int:
         """Devices cached."""
         return len(self._known)
@@ -141,6 +170,7 @@ class Ring:
             for lineage in self._lineages.values():
                 lineage.refresh(tx)
         self._known.clear()
+        self._operations.clear()
         self.generation = generation
 
     def _fill(self, missing: set[str]) -> dict[str, Reason]:
@@ -149,15 +179,22 @@ class Ring:
         for topic, names in parsed.items():
             if names is not None:
                 by_controller.setdefault(names[0], {})[topic] = names[1]
-        with self._keystore.snapshot() as tx:
-            if workers.generation(tx) != self.generation:
-                message = "keys have changed since this worker last looked"
-                raise GenerationMoved(message)
+        with self.current() as tx:
             for controller, wanted in by_controller.items():
                 lineage = self._lineage(tx, controller)
                 if lineage is not None:
                     self._known |= self._devices(tx, lineage, wanted)
         return {topic: Reason.TOPIC for topic, names in parsed.items() if names is None}
+
+    def _find_operations_key(self, controller: Controller | None, day: int) -> OperationsKey:
+        with self.current() as tx:
+            owner = controller or lineages.first_controller(tx)
+            lineage = None if owner is None else self._lineage(tx, owner)
+            found = [] if lineage is None else lineage.operations_keys(tx, day)
+        if not found:
+            message = "there is no operations key for today, under which dead letters of nobody known are sealed"
+            raise NoOperationsKey(message)
+        return found[0]
 
     def _devices(self, tx: Transaction, lineage: Lineage, wanted: dict[str, DeviceId]) -> dict[str, Device]:
         hashes = {topic: lineage.route_hashes(Kind.DEVICE, name) for topic, name in wanted.items()}
@@ -192,8 +229,9 @@ class Ring:
     ) -> list[Span]:
         if is_erased(found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
-        if any(KeyState(row.state) not in SEALS for row in found):
-            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
+        if lineage.suspended or any(KeyState(row.state) not in SEALS for row in found):
+            letters = self._letter_keys(lineage, incarnation, found)
+            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED, letters=letters)]
         needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
         try:
             subject = open_subject(lineage, incarnation, [row for row in found if row.key_class in needed])
@@ -203,13 +241,27 @@ class Ring:
             self.unusable.add(incarnation)
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
         if not history:
-            return [Span(starts=0, ends=FOREVER, keys=keys, permitted=self._unspoken)]
+            return [Span(starts=0, ends=FOREVER, keys=keys, permitted=self._unspoken, letters=keys[0])]
         edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
         masks = [permitted(self._policy, in_force(history, edge, now)) & self._stored for edge in edges]
         return [
-            Span(starts=starts, ends=ends, keys=keys, permitted=mask)
+            Span(starts=starts, ends=ends, keys=keys, permitted=mask, letters=keys[0])
             for starts, ends, mask in zip(edges, [*edges[1:], FOREVER], masks, strict=True)
         ]
+
+    def _letter_keys(
+        self, lineage: Lineage, incarnation: Incarnation, found: Sequence[rows.Key]
+    ) -> tuple[tuple[int, SubjectKey], ...]:
+        """The versions of a suspended customer's key for dead letters; none where one of them does not open."""
+        try:
+            return tuple(
+                (row.valid_from, lineage.open_to_end(row))
+                for row in found
+                if row.key_class == self._classes[0] and KeyState(row.state) in KEEPS
+            )
+        except (VerificationFailed, IntegrityStop):
+            self.unusable.add(incarnation)
+            return ()
 
     def _expired(self, lineage: Lineage) -> Span:
         oldest = min(lineage.horizons[name] for name in self._classes)

@@ -29,6 +29,14 @@ def all_controllers(tx: Transaction) -> list[Controller]:
     return [Controller(name) for name in tx.scalars(query)]
 
 
+def first_controller(tx: Transaction) -> Controller | None:
+    """The controller that was there first: whose gateway it is. None where nobody is enrolled."""
+    left = sa.select(departures.c.controller)
+    query = sa.select(controllers.c.controller).where(controllers.c.controller.not_in(left))
+    name = tx.scalars(query.order_by(controllers.c.created, controllers.c.controller).limit(1)).one_or_none()
+    return None if name is None else Controller(name)
+
+
 def current_e(tx: Transaction, controller: Controller) -> int | None:
     """The e that everything new is wrapped under, or None for an unknown controller."""
     found: int | None = tx.scalars(
@@ -108,6 +116,11 @@ def find_secrets(tx: Transaction, controller: Controller, kind: str) -> list[row
     """The wrapped keys of one kind, oldest version first."""
     query = secrets.select().where(secrets.c.controller == controller, secrets.c.kind == kind)
     return rows.many(rows.Secret, tx.execute(query.order_by(secrets.c.version)))
+
+
+def secrets_of(tx: Transaction, kind: str) -> list[rows.Secret]:
+    """The wrapped keys of one kind of all controllers, oldest version first."""
+    return rows.many(rows.Secret, tx.execute(secrets.select().where(secrets.c.kind == kind).order_by("version")))
 
 
 def find_secret(tx: Transaction, key_id: KeyId) -> rows.Secret | None:

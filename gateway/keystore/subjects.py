@@ -42,6 +42,14 @@ def find_keys(tx: Transaction, wanted: Collection[Incarnation]) -> list[rows.Key
     return found
 
 
+def find_keys_by_id(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, rows.Key]:
+    """Keys by their ids; absent ids are absent."""
+    found: list[rows.Key] = []
+    for part in _groups(wanted):
+        found += rows.many(rows.Key, tx.execute(keys.select().where(keys.c.key_id.in_(part))))
+    return {row.key_id: row for row in found}
+
+
 def key_states(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, str]:
     """State by key id; absent ids are absent."""
     found: dict[KeyId, str] = {}

@@ -26,6 +26,7 @@ RouteId = NewType("RouteId", bytes)
 
 IDENTIFIER_BYTES = 128
 ID_BYTES = 16
+NO_INCARNATION = Incarnation(bytes(ID_BYTES))
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/+#]")  # the control characters of Unicode, all 65, and MQTT's own signs
 
 

@@ -45,10 +45,15 @@ class Chain:
         self.pseudonymise = Pseudonymiser(policy)
         self.seal = Sealer(policy)
 
-    def __call__(self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], now: int) -> Processed:
-        """Args: `devices[i]` is the device of `arrivals[i]`, or why there is none; `now` is wall time in ns."""
+    def __call__(
+        self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], now: int, *, arrived: int | None = None
+    ) -> Processed:
+        """Args: `devices[i]` is the device of `arrivals[i]`, or why there is none; `now` is wall time in ns.
+
+        `arrived` is when they came, where that was not now: what readings without a time of their own are dated to.
+        """
         done = Processed()
-        readings = self.decode(arrivals, now, done.refusals)
+        readings = self.decode(arrivals, now if arrived is None else arrived, done.refusals)
         admitted = self.admit(readings, devices, now, done.refusals)
         for nameless in self.pseudonymise(admitted):
             self.seal(nameless, done.points, done.owners)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
+from gateway.model.dead import DeadLetter
 from gateway.model.ids import KeyId
 from gateway.model.sealed import Outcome, Reason, SealedPoint, parse_sealed_field
 from gateway.pipeline.chain import Processed
@@ -20,6 +21,12 @@ class Job:
     delivery: Delivery
     done: Processed
     generation: int
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def weight(self) -> int:
+        """Points and letters, by which a batch is measured."""
+        return len(self.done.points) + len(self.letters)
 
 
 @dataclass(slots=True)
@@ -52,6 +59,16 @@ class Batch:
         gone = {i: Reason.ERASED for i, point in enumerate(self.points) if point.series.key_id in key_ids}
         self._refuse(gone)
         self._keep([i for i in range(len(self.points)) if i not in gone])
+
+    def letters(self, now: int) -> list[DeadLetter]:
+        """What is to be kept before it is acknowledged: refused messages, and points that the store will never take."""
+        letters = list(chain.from_iterable(job.letters for job in self.jobs))
+        if self._refused:
+            points = list(chain.from_iterable(job.done.points for job in self.jobs))
+            for place, reason in self._refused.items():
+                if reason is not Reason.ERASED:
+                    letters.append(DeadLetter.of_point(points[place], reason, arrived=now))
+        return letters
 
     def refused_messages(self) -> Counter[Reason]:
         """Messages of which every point was refused after sealing."""

@@ -98,6 +98,30 @@ class SpoolSettings(Table):
     )
 
 
+class DeadLettersSettings(Table):
+    """What could not be stored, sealed and kept for a while."""
+
+    path: Text = Field("letters.db", description="Their file, relative to `state`; at best on a disk of its own.")
+    max_bytes: int = Field(
+        2**30,
+        ge=2**20,
+        le=2**50,
+        description="How large it may grow. When it is full, nothing more is acknowledged.",
+    )
+    keep_days: int = Field(
+        30,
+        ge=1,
+        le=366,
+        description="How long letters of known customers are kept, in days; those of the suspended wait that long.",
+    )
+    operations_days: int = Field(
+        7,
+        ge=1,
+        le=7,
+        description="How long letters that belong to nobody known are kept, in days: then the day's key is destroyed.",
+    )
+
+
 class LedgerSettings(Table):
     """The log of what was done to keys and data."""
 
@@ -135,6 +159,7 @@ SECTIONS: dict[str, type[Table]] = {
     "store": StoreSettings,
     "spool": SpoolSettings,
     "keys": KeysSettings,
+    "dead_letters": DeadLettersSettings,
     "ledger": LedgerSettings,
     "log": LogSettings,
 }
@@ -152,6 +177,7 @@ class Settings:
     store: StoreSettings
     spool: SpoolSettings
     keys: KeysSettings
+    dead_letters: DeadLettersSettings
     ledger: LedgerSettings
     log: LogSettings
 
@@ -175,6 +201,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     store = faults.salvage(StoreSettings, ("store",), document.get("store", {}))
     spool = faults.salvage(SpoolSettings, ("spool",), document.get("spool", {}))
     keys = faults.salvage(KeysSettings, ("keys",), document.get("keys", {}))
+    dead_letters = faults.salvage(DeadLettersSettings, ("dead_letters",), document.get("dead_letters", {}))
     ledger = faults.salvage(LedgerSettings, ("ledger",), document.get("ledger", {}))
     log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
     files = {name: getattr(mqtt, name) for name in FILES if getattr(mqtt, name) is not None}
@@ -197,6 +224,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
         store=store,
         spool=spool,
         keys=keys,
+        dead_letters=dead_letters,
         ledger=ledger,
         log=log,
     )

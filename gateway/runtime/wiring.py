@@ -17,18 +17,22 @@ from pathlib import Path
 
 from gateway.clock import Clock, SystemClock
 from gateway.control.access import Access
-from gateway.control.erasure import Erasures
+from gateway.control.erasure import Erasures, Queue
 from gateway.control.ledger import Ledger
+from gateway.control.operations import Operations
 from gateway.control.role import Control
 from gateway.crypto import selftest
-from gateway.errors import ConfigurationFault, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError, Unreachable
 from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
 from gateway.keys.lease import Lease
+from gateway.keys.letters import LetterSealer
 from gateway.keys.ring import Ring
 from gateway.keys.signing import SigningKey
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
+from gateway.model.dead import DeadLetter
 from gateway.model.ids import Controller
+from gateway.model.sealed import Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
@@ -38,10 +42,12 @@ from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
+from gateway.runtime.replay import Replay
 from gateway.runtime.secret import read_secret
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session, Sessions
+from gateway.transport.letters import DeadLetters
 from gateway.transport.spool import Spools
 from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
 
@@ -152,8 +158,33 @@ class House:
     def erasures(self) -> Erasures:
         """The inventory is every store that this gateway writes to."""
         inventory = {self.settings.store.url: self.store}
-        queues = {"spool": self.spools}
-        return Erasures(self.control, self.custodian, inventory, queues, future_window_s=self.policy.future_window_s)
+        queues: dict[str, Queue] = {"spool": self.spools}
+        if self.create or self.letters_file.exists():
+            queues["dead letters"] = self.letters
+        window_s = self.policy.future_window_s
+        return Erasures(self.control, self.custodian, inventory, queues, future_window_s=window_s)
+
+    @property
+    def letters_file(self) -> Path:
+        """Where dead letters are, if there are any yet."""
+        return self.settings.state / self.settings.dead_letters.path
+
+    @cached_property
+    def letters(self) -> DeadLetters:
+        """Raises ConfigurationFault, Unreachable."""
+        return DeadLetters(self.letters_file, max_bytes=self.settings.dead_letters.max_bytes)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Keys of dead letters. Raises what `control` raises."""
+        kept = self.settings.dead_letters
+        return Operations(
+            self.control,
+            self.custodian,
+            self.letters,
+            keep_days=kept.keep_days,
+            operations_days=kept.operations_days,
+        )
 
     @cached_property
     def access(self) -> Access:
@@ -222,21 +253,24 @@ class House:
         """The ingesting process. Raises what its parts raise."""
         self.self_test()
         _calm_collector()
-        mqtt, store, keys = self.settings.mqtt, self.settings.store, self.settings.keys
+        store, keys = self.settings.store, self.settings.keys
         session = self.sessions(lambda state: log.event("broker", state=state))
-        lease = Lease(self.keystore, self.clock, lease_s=keys.lease_s, deadline_s=REQUEST_WAITS * store.timeout_s)
-        ring = Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
+        ring, chain = self.ring(), self.chain()
+        replay = self.replay(ring, chain)
+        self.operations.tend()
         return Worker(
             session,
             ring,
-            Chain(self.policy, max_payload_bytes=mqtt.max_payload_bytes, mappings=self.mappings),
+            chain,
             self.store,
             self.clock,
             log,
             batch_points=store.batch_points,
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
-            housekeeping=self.erasures.resume,
+            housekeeping=_each(self.erasures.resume, self.operations.tend, replay.of_resumed),
+            letters=self.letters,
+            sealer=LetterSealer(ring, parse=self.topics.parse),
             spooling=self._spooling(ring, log) if self.settings.spool.max_bytes else None,
         )
 
@@ -249,11 +283,30 @@ class House:
             generation=lambda: ring.generation,
             patience_s=self.settings.spool.patience_s,
             behind=self.store,
+            refused=self._keep_points,
         )
+
+    def _keep_points(self, points: Sequence[SealedPoint], reason: Reason) -> None:
+        now = self.clock.wall()
+        self.letters.add([DeadLetter.of_point(point, reason, arrived=now) for point in points])
+
+    def ring(self) -> Ring:
+        """A worker's keys, with a lease of their own."""
+        deadline_s = REQUEST_WAITS * self.settings.store.timeout_s
+        lease = Lease(self.keystore, self.clock, lease_s=self.settings.keys.lease_s, deadline_s=deadline_s)
+        return Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
+
+    def chain(self) -> Chain:
+        """The way of a reading."""
+        return Chain(self.policy, max_payload_bytes=self.settings.mqtt.max_payload_bytes, mappings=self.mappings)
+
+    def replay(self, ring: Ring, chain: Chain) -> Replay:
+        """Dead letters sent once more, under the keys of a ring."""
+        return Replay(self.letters, ring, chain, self.store, self.clock)
 
     def close(self) -> None:
         """Let go of whatever was opened."""
-        for name in ("installable_store", "hurried_store", "keystore"):
+        for name in ("installable_store", "hurried_store", "letters", "keystore"):
             if name in self.__dict__:
                 self.__dict__[name].close()
 
@@ -273,6 +326,22 @@ def opened(settings: Settings, *, clock: Clock | None = None, create: bool = Tru
         yield house
     finally:
         house.close()
+
+
+def _each(*duties: Callable[[], object]) -> Callable[[], None]:
+    """All of them, whatever happens to one; what the first that failed raised is raised in the end."""
+
+    def all_of_them() -> None:
+        faults: list[GlomskaError] = []
+        for duty in duties:
+            try:
+                duty()
+            except GlomskaError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+
+    return all_of_them
 
 
 def _make_state(directory: Path) -> None:

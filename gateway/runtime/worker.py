@@ -8,9 +8,10 @@ Four threads, one duty each:
     tidier   open erasures                          may wait for stores and other workers, so it keeps nothing else
     drainer  what waits in the spool                beside the others; see `spooling`
 
-A delivery is acknowledged when every point that came of it was accepted, or refused for good and counted. What a store
-that is down cannot take the spool accepts, fsynced. Where neither can, the batch is kept and tried again; meanwhile
-nothing is acknowledged and the broker holds what follows.
+A delivery is acknowledged when every point that came of it was accepted, or refused for good, counted and kept in the
+dead letters, as refused messages are. The reader seals those while they are at hand, the writer writes them. What a
+store that is down cannot take the spool accepts, fsynced. Where neither can, the batch is kept and tried again, and so
+are dead letters that are full or fail; meanwhile nothing is acknowledged and the broker holds what follows.
 
 What waiting can mend (store, key store, custodian, lease) is waited out; anything else ends the process, since nothing
 may go on half. Stopping drains: the reader ends first, the writer when it has settled what was read or the store or
@@ -32,11 +33,13 @@ from typing import Protocol
 from gateway.clock import Clock
 from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable
 from gateway.keys.ring import GenerationMoved, Ring
+from gateway.model.dead import DeadLetter
 from gateway.model.ids import Incarnation
 from gateway.model.sealed import Reason
 from gateway.pipeline.chain import Chain
+from gateway.pipeline.letters import Seals, letters_of
 from gateway.runtime.batch import Batch, Job
-from gateway.runtime.log import Log
+from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.spooling import Spooled, Spooling, Writes
 from gateway.transport.ingest import Counters, Delivery
@@ -76,6 +79,13 @@ class Receives(Protocol):
         """Let go."""
 
 
+class Keeps(Protocol):
+    """The dead letters, as the worker needs them."""
+
+    def add(self, letters: Sequence[DeadLetter]) -> int:
+        """Durable when it returns; how many were taken. Raises Unreachable."""
+
+
 class Worker:
     """Runs until `stop`; see the module for its threads."""
 
@@ -93,8 +103,13 @@ class Worker:
         poll_ms: int,
         housekeeping: Callable[[], object] = lambda: None,
         spooling: Spooling | None = None,
+        letters: Keeps | None = None,
+        sealer: Seals | None = None,
     ) -> None:
-        """With `spooling`, which has the store behind it, batches go where it says."""
+        """With `spooling`, which has the store behind it, batches go where it says.
+
+        Without `letters` and `sealer`, what is refused is only counted: for a source that keeps what it gave.
+        """
         self.metrics = Metrics()
         self._session, self._ring, self._chain = session, ring, chain
         self._store, self._spooling = spooling or store, spooling
@@ -103,6 +118,7 @@ class Worker:
         self._batch_s = batch_ms / 1000
         self._poll_s = poll_ms / 1000
         self._housekeeping = housekeeping
+        self._letters, self._sealer = letters, sealer
         self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
         self._stopping = threading.Event()
         self._drained = threading.Event()  # the writer has ended: nobody takes from the queue any more
@@ -192,7 +208,11 @@ class Worker:
             try:
                 with self._ring.using() as generation:
                     devices = self._ring.resolve([arrival.topic for arrival in delivery.arrivals])
-                    done = self._chain(delivery.arrivals, devices, self._clock.wall())
+                    now = self._clock.wall()
+                    done = self._chain(delivery.arrivals, devices, now)
+                    refused, letters = done.refusals.message, list[DeadLetter]()
+                    if refused and self._sealer is not None:
+                        letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
                 self._recovered("reading")
             except GenerationMoved:
                 self._poll()
@@ -202,7 +222,7 @@ class Worker:
                 self._stopping.wait(self._poll_s)
             else:
                 delivery.arrivals.clear()  # what was in the clear is not kept while the batch waits
-                return Job(delivery, done, generation)
+                return Job(delivery, done, generation, letters)
         return None
 
     def _write(self) -> None:
@@ -220,7 +240,7 @@ class Worker:
         first = self._jobs.get()
         if first is None:
             return [], True
-        jobs, points = [first], len(first.done.points)
+        jobs, points = [first], first.weight
         end = time.monotonic() + self._batch_s
         while points < self._batch_points:
             try:
@@ -230,7 +250,7 @@ class Worker:
             if job is None:
                 return jobs, True
             jobs.append(job)
-            points += len(job.done.points)
+            points += job.weight
         return jobs, False
 
     def _stored(self, jobs: list[Job]) -> bool:
@@ -261,7 +281,27 @@ class Worker:
                 self._given_up = True
                 return False
         self.metrics.waiting = 0
+        if not self._kept(batch):
+            return False
         self._settle(batch)
+        return True
+
+    def _kept(self, batch: Batch) -> bool:
+        """What was refused is in the dead letters; False when the process stops while they are full or fail."""
+        if self._letters is None:
+            return True
+        letters, pause = batch.letters(self._clock.wall()), _FIRST_PAUSE
+        while letters:
+            try:
+                self.metrics.letters += self._letters.add(letters)
+            except Unreachable as fault:
+                self._trouble("dead letters", fault, level="error")
+                if self._stopping.wait(pause):
+                    return False
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                break
+        self._recovered("dead letters")
         return True
 
     def _drop_erased(self, batch: Batch) -> None:
@@ -269,8 +309,7 @@ class Worker:
         generation = self._ring.generation
         if self._ring.fit_to_send(batch.generation):
             return
-        living = self._ring.living({point.series.key_id for point in batch.points})
-        batch.drop({point.series.key_id for point in batch.points} - living)
+        batch.drop(self._ring.gone({point.series.key_id for point in batch.points}))  # the suspended are not lost
         batch.generation = generation
 
     def _settle(self, batch: Batch) -> None:
@@ -323,13 +362,13 @@ class Worker:
         else:
             self._recovered("key store")
 
-    def _trouble(self, where: str, fault: GlomskaError) -> None:
+    def _trouble(self, where: str, fault: GlomskaError, *, level: Level = "warning") -> None:
         """Said once, not at every try. What waiting does not mend is raised again."""
         if not isinstance(fault, _WAITED_OUT):
             raise fault
         if self._said.get(where) != str(fault):
             self._said[where] = str(fault)
-            self._log.error(f"waiting: {where}", fault, level="warning")
+            self._log.error(f"waiting: {where}", fault, level=level)
 
     def _recovered(self, where: str) -> None:
         if self._said.pop(where, None) is not None:

@@ -62,6 +62,8 @@ class Wanted:
 
     ids: tuple[bytes, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    kinds: tuple[LetterKind, ...] = ()
+    key_ids: tuple[KeyId, ...] = ()
     controller: str | None = None
     since: int = -(2**63)
     until: int = 2**63 - 1
@@ -70,10 +72,11 @@ class Wanted:
         """As SQL, and its parameters."""
         parts, values = ["arrived >= ? AND arrived < ?"], [self.since, self.until]
         found: list[object] = list(values)
-        for column, wanted in (("id", self.ids), ("reason", [str(reason) for reason in self.reasons])):
+        lists = {"id": self.ids, "reason": self.reasons, "kind": self.kinds, "key_id": self.key_ids}
+        for column, wanted in lists.items():
             if wanted:
                 parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                found += wanted
+                found += [bytes(one) if isinstance(one, bytes) else str(one) for one in wanted]
         if self.controller is not None:
             parts.append("controller = ?")
             found.append(self.controller)
@@ -160,10 +163,12 @@ class DeadLetters:
         with self._transaction():
             return self._db.executemany("DELETE FROM letter WHERE id = ?", [(one,) for one in ids]).rowcount
 
-    def remove_under(self, key_ids: Collection[KeyId]) -> int:
-        """Delete what is under these keys, which are gone; how many."""
-        with self._transaction():
-            return self._db.executemany("DELETE FROM letter WHERE key_id = ?", [(one,) for one in key_ids]).rowcount
+    def expire(self, kind: LetterKind, *, before: int) -> int:
+        """Delete those of this kind that arrived before (ns), from the log too; how many."""
+        gone = self.drop(Wanted(kinds=(kind,), until=before))
+        if gone:
+            self.scrub()
+        return gone
 
     def purge(self, key_ids: Collection[KeyId], dead_hashes: Collection[bytes]) -> int:
         """Delete everything of these keys and devices, from the log too, and take nothing of theirs any more; how many.
@@ -267,7 +272,7 @@ class DeadLetters:
             what, hint = FAULTS.get(primary, ("does not work", "`glomska doctor` tells more"))
             if primary == sqlite3.SQLITE_FULL:
                 what = f"is full at {self._max_bytes // 2**20} MiB, or its disk is"
-                hint = "see `glomska dead-letters list`; replay or drop letters, or raise dead_letters.max_mb"
+                hint = "see `glomska dead-letters list`; replay or drop letters, or raise dead_letters.max_bytes"
             raise LettersUnreachable(f"{self._path} {what}", hint=hint) from error
         except OSError as error:
             what, hint = FAULTS[sqlite3.SQLITE_CANTOPEN]

@@ -18,7 +18,7 @@ OPEN_ARGUMENTS = 4  # SeriesKey.open(field, time, revision, value): no other `op
 # What opens a reading or gives one that can; where it stands today, and may.
 PLACES = {
     "SeriesKey": {HANDLE, "pipeline/pseudonymise.py", ACCESS},  # the pipeline writes it in types only
-    "SubjectKey": {HANDLE, "keys/lineage.py", "keys/subject.py", ACCESS},
+    "SubjectKey": {HANDLE, "keys/letters.py", "keys/lineage.py", "keys/ring.py", "keys/subject.py", ACCESS},
     "_decrypt": {HANDLE},
     "decode_value": {"crypto/envelope.py", HANDLE},
     "open_subject": {  # a trace takes devices and pseudonyms of it, as erasure does
@@ -29,7 +29,9 @@ PLACES = {
         "control/erasure.py",
         "control/trace.py",
     },
-    "open_record": {"crypto/envelope.py", HANDLE, "keys/fencing.py", "keys/subject.py"},
+    "open_record": {"crypto/envelope.py", HANDLE, "keys/fencing.py", "keys/letters.py", "keys/subject.py"},
+    "open_letters": {"keys/letters.py", "runtime/replay.py"},  # into the stages again, not out to anyone
+    "open_letter": {"crypto/envelope.py", "keys/letters.py", "keys/operations.py", ACCESS},
     "unpack": {"model/clear.py", ACCESS},
     "open": {ACCESS},
     "series()": {HANDLE, ACCESS},

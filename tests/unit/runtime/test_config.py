@@ -244,7 +244,10 @@ def test_a_fault_names_the_variable_the_key_what_was_found_and_what_is_allowed(v
     [
         (
             "surprise = 1",
-            "surprise: found an unknown key; allowed: state, policy, areas, mqtt, store, spool, keys, ledger, log",
+            (
+                "surprise: found an unknown key; "
+                "allowed: state, policy, areas, mqtt, store, spool, keys, dead_letters, ledger, log"
+            ),
         ),
         ("mqtt = 3", "mqtt: found 3; allowed: a table"),
         ("state = 3", "state: found 3; allowed: text, not empty"),

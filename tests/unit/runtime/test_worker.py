@@ -76,10 +76,13 @@ class Running:
             batch_ms=20,
             poll_ms=10,
             housekeeping=housekeeping,
+            letters=world.letters,
+            sealer=world.sealer,
         )
         self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
+        self.world.operations.tend()
         self._thread.start()
 
     def put(self, tokens: Sequence[int], *messages: Message) -> None:

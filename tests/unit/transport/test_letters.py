@@ -115,7 +115,7 @@ def test_it_never_grows_beyond_its_bound_and_has_room_again_once_something_went(
 
     with pytest.raises(LettersUnreachable, match="is full at 1 MiB") as full:
         fill()
-    assert "dead_letters.max_mb" in full.value.hint
+    assert "dead_letters.max_bytes" in full.value.hint
     level = letters.level()
     assert MB * 0.9 < level.used_bytes <= MB == level.max_bytes
     assert (tmp_path / "letters.db").stat().st_size <= MB

@@ -1,0 +1,181 @@
+"""Dead letters sent once more through admit, pseudonymise and seal, as the worker would now; what was stored goes.
+
+    replay = Replay(letters, ring, chain, store, clock)
+    replayed = replay.run(EVERY, on_progress=print)
+
+Worth it after a change of policy, an enrolment, a resume. Letters of suspended customers are replayed by `run` itself,
+once their keys are active again.
+
+It may be ended anywhere and repeated: sealing is deterministic, and a letter goes only when the store has what came of
+it. Readings without a time of their own keep the time at which the letter came. What is refused again stays, with its
+first reason, and what turns out to be an erased customer's goes. A look-up holds the ring as the worker does, so an
+erasure waits for a page that is under way, and what was sealed before it is not sent after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.errors import GlomskaError, KeyDestroyed, LeaseOver, Refused, Unreachable
+from gateway.keys.letters import open_letters
+from gateway.keys.ring import Ring
+from gateway.model.dead import DeadLetter, LetterKind
+from gateway.model.ids import KeyId
+from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.pipeline.chain import Chain
+from gateway.pipeline.letters import arrival_of
+from gateway.transport.letters import DeadLetters, Wanted
+
+PAGE = 200  # letters opened together
+UNREADABLE = "unreadable"  # changed, moved, or without the key that should be there
+_LOOK_S = 5.0  # seconds between looks for letters of customers who were resumed
+_TRIES, _PAUSE_S = 600, 0.05  # of a page while keys move or a store takes only parts
+
+
+class Writes(Protocol):
+    """A store, as a replay needs it."""
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        """Durable when it returns. Raises Unreachable: all points are kept."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a replay, in letters. `remaining` has the reason why each that stayed is refused now.
+
+    `gone` were dropped: their customer is erased, or the day's key has had its days.
+    """
+
+    stored: int = 0
+    gone: int = 0
+    remaining: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def seen(self) -> int:
+        """Letters that were looked at."""
+        return self.stored + self.gone + self.remaining.total()
+
+
+@dataclass(slots=True)
+class _Page:
+    """Letters of a page: those that go, and points of those that may, by letter."""
+
+    points: list[SealedPoint] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class Replay:
+    """Replays letters of one file into one store, with the keys of one ring."""
+
+    def __init__(self, letters: DeadLetters, ring: Ring, chain: Chain, store: Writes, clock: Clock) -> None:
+        self._letters, self._ring, self._chain, self._store, self._clock = letters, ring, chain, store, clock
+        self._next_look = 0.0
+        self._generation = -1
+        self.resumed = 0
+
+    def run(self, wanted: Wanted, on_progress: Callable[[Replayed], None] = lambda _replayed: None) -> Replayed:
+        """All that is wanted, oldest first.
+
+        Raises:
+            LeaseOver, CustodianFault, Unreachable: the rest stays; repeat it.
+        """
+        replayed, after = Replayed(), (-(2**63), b"")
+        while page := self._letters.find(wanted, after=after, limit=PAGE):
+            self._replay(page, replayed)
+            after = page[-1].arrived, page[-1].letter_id
+            on_progress(replayed)
+        return replayed
+
+    def of_resumed(self) -> None:
+        """Letters of suspended customers whose keys are active again; for housekeeping. Raises as `run`."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_S
+        held = self._letters.keys_of(Reason.SUSPENDED)
+        named = {key_id for kind, key_id in held if kind is LetterKind.MESSAGE}
+        ready = self._ring.living(named) if named else set[KeyId]()
+        if self._ring.generation != self._generation:  # of the others, whose key does not tell, when keys have moved
+            self._generation = self._ring.generation
+            ready |= {key_id for kind, key_id in held if kind is LetterKind.UNATTRIBUTED}
+        for key_id in ready:
+            self.resumed += self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,))).stored
+
+    def _replay(self, letters: list[DeadLetter], replayed: Replayed) -> None:
+        for _ in range(_TRIES):
+            try:
+                with self._ring.using() as generation:
+                    page = self._processed(letters)
+                if self._ring.fit_to_send(generation) and (rejected := self._written(page.points)) is not None:
+                    self._settle(letters, page, rejected, replayed)
+                    return
+            except LeaseOver:  # keys have moved, or the lease has to be renewed
+                pass
+            self._ring.poll()
+            time.sleep(_PAUSE_S)
+        message = "keys or store did not settle"
+        raise Unreachable(message, hint="the letters that remain are kept; repeat the replay")
+
+    def _processed(self, letters: list[DeadLetter]) -> _Page:
+        """Every letter through the stages, within `using`."""
+        page = _Page()
+        points = [i for i, letter in enumerate(letters) if letter.kind is LetterKind.POINT]
+        gone = self._ring.gone({letters[i].key_id for i in points}) if points else set[KeyId]()
+        page.gone.update(i for i in points if letters[i].key_id in gone)
+        for i in points:
+            if i not in page.gone:
+                page.points.append(SealedPoint.from_bytes(letters[i].sealed))
+                page.owners.append(i)
+        messages = [i for i, letter in enumerate(letters) if letter.kind is not LetterKind.POINT]
+        for i, plain in zip(messages, open_letters(self._ring, [letters[i] for i in messages]), strict=True):
+            self._put(page, i, letters[i], plain)
+        return page
+
+    def _put(self, page: _Page, index: int, letter: DeadLetter, plain: bytes | GlomskaError) -> None:
+        if isinstance(plain, KeyDestroyed):
+            page.gone.add(index)
+            return
+        if isinstance(plain, GlomskaError):
+            page.refused[index] = str(Reason.SUSPENDED) if isinstance(plain, Refused) else UNREADABLE
+            return
+        arrival = arrival_of(plain)
+        devices = self._ring.resolve([arrival.topic])
+        done = self._chain([arrival], devices, self._clock.wall(), arrived=letter.arrived)
+        page.points += done.points
+        page.owners += [index] * len(done.points)
+        for reason in done.refusals.message.values():
+            if reason is Reason.ERASED:
+                page.gone.add(index)
+            else:
+                page.refused[index] = str(reason)
+
+    def _written(self, points: list[SealedPoint]) -> dict[int, Reason] | None:
+        """What the store will never take, by index; None while it keeps some back."""
+        if not points:
+            return {}
+        outcome = self._store.write(points)
+        return None if outcome.kept else dict(outcome.rejected)
+
+    def _settle(self, letters: list[DeadLetter], page: _Page, rejected: dict[int, Reason], replayed: Replayed) -> None:
+        """Letters of which something was stored go; points of theirs that were not take their place."""
+        now = self._clock.wall()
+        stored = {owner for i, owner in enumerate(page.owners) if i not in rejected}
+        orphans = [
+            DeadLetter.of_point(page.points[i], reason, arrived=now)
+            for i, reason in rejected.items()
+            if page.owners[i] in stored
+        ]
+        self._letters.add(orphans)
+        self._letters.remove([letters[i].letter_id for i in stored | page.gone])
+        replayed.stored += len(stored)
+        replayed.gone += len(page.gone)
+        replayed.remaining.update(page.refused.values())
+        replayed.remaining.update(
+            str(rejected[i]) for i, owner in enumerate(page.owners) if i in rejected and owner not in stored
+        )
