@@ -27,6 +27,7 @@ from gateway.control.erasure import Erased, Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
 from gateway.control.role import Control
+from gateway.control.turnover import Turned, Turnovers
 from gateway.keys.custodian import FileCustodian
 from gateway.keys.lease import Lease
 from gateway.keys.letters import LetterSealer
@@ -34,7 +35,7 @@ from gateway.keys.ring import GenerationMoved, Ring
 from gateway.keys.signing import SigningKey
 from gateway.keystore.database import KeyStore
 from gateway.model.dead import DeadLetter
-from gateway.model.ids import parse_controller, parse_customer, parse_device
+from gateway.model.ids import KeyEpoch, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import SealedPoint
 from gateway.model.table import Table
 from gateway.pipeline.chain import Chain, Processed
@@ -82,6 +83,24 @@ def message(device: str, time: int, **readings: Value) -> Message:
     return Message(topic(device), json.dumps({"time": time // 1_000_000, **readings}).encode())
 
 
+class ShiftedClock(SystemClock):
+    """This machine's clocks, moved: they go on by themselves, so that what is waited for comes."""
+
+    def __init__(self, now: int) -> None:
+        self._shift = now - super().wall()
+        self._jumped = 0
+
+    def wall(self) -> int:
+        return super().wall() + self._shift + self._jumped
+
+    def boottime(self) -> int:
+        return super().boottime() + self._jumped
+
+    def advance(self, nanoseconds: int) -> None:
+        """Both move forward at once."""
+        self._jumped += nanoseconds
+
+
 class World:
     """One gateway's state in `directory`; several worlds on one directory are several processes of one gateway."""
 
@@ -118,6 +137,10 @@ class World:
     @property
     def replay(self) -> Replay:
         return Replay(self.letters, self.ring, self.chain, self.store, self.clock)
+
+    @property
+    def turnovers(self) -> Turnovers:
+        return Turnovers(self.control, self.custodian, self.policy, {"readings": self.store})
 
     @property
     def access(self) -> Access:
@@ -205,6 +228,11 @@ class World:
         """Erase a canary customer while this world's worker, if it is one, keeps polling."""
         with self.polling():
             return self.erasures.erase(parse_controller(controller), parse_customer(CANARY + customer))
+
+    def turn_over(self, *, until: KeyEpoch | None = None) -> Turned:
+        """One whole pass while this world's worker, if it is one, keeps polling."""
+        with self.polling():
+            return self.turnovers.run(parse_controller(CONTROLLER), until=until)
 
     @contextmanager
     def polling(self) -> Iterator[None]:

@@ -168,7 +168,8 @@ class Erasures:
         subjects.add_fences(tx, fences)
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         for key in key_rows:
-            subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.ERASING), now=now)
+            if key.state != KeyState.DESTROYED:  # one that was lost earlier
+                subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.ERASING), now=now)
         purge_key = lineage.add_purge_key(tx, now=now)
         row = rows.Erasure(
             erasure=erasure,

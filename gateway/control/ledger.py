@@ -140,6 +140,32 @@ class Ledger:
             message = f"the fence file cannot be written: {fault.strerror}; nothing was erased"
             raise Unreachable(message, hint="free some space beside the ledger, then repeat") from None
 
+    def rewrite_fences(self, lines: list[dict[str, Value]]) -> None:
+        """Put these fences in the place of all that the file held; whole or not at all. Within `locked`.
+
+        Raises Unreachable: the old file stands.
+        """
+        fresh = self.fences_path.with_suffix(".new")
+        try:
+            fresh.unlink(missing_ok=True)
+            self._write(fresh, b"".join(rfc8785.dumps(line) + b"\n" for line in lines))
+            fresh.replace(self.fences_path)
+            _sync_directory(self.fences_path.parent)
+        except OSError as fault:
+            message = f"the fence file cannot be rewritten: {fault.strerror}"
+            raise Unreachable(message, hint="free some space beside the ledger, then repeat") from None
+
+    def read_fences(self) -> list[dict[str, Value]]:
+        """Every fence in the file. Raises IntegrityStop, Unreachable."""
+        try:
+            raw = self.fences_path.read_bytes() if self.fences_path.exists() else b""
+            return [json.loads(line) for line in raw.splitlines()]
+        except OSError as fault:
+            raise Unreachable(f"the fence file cannot be read: {fault.strerror}") from None
+        except ValueError:
+            message = "the fence file is damaged"
+            raise IntegrityStop(message, hint="keep the file; bring it back from its copy") from None
+
     def cut_torn(self) -> None:
         """Remove a torn last line. Within `locked`, once it is known that the key store has never heard of it."""
         if self.torn:
@@ -234,11 +260,15 @@ class Ledger:
         finally:
             os.close(descriptor)
         if new:
-            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

@@ -14,7 +14,7 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 - the line that the custodian's mark names is another one here: the ledger was forked; stop.
 
 Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
-the key store knows it, `abandoned` when not. Only an erasure is carried on with instead (see `control.erasure`).
+the key store knows it, `abandoned` when not. Erasures, turnovers and exits are carried on with instead.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 
 ERASE = "erase"
+TURNOVER = "turnover"
+EXIT = "exit"
+CARRIED_ON = frozenset({ERASE, TURNOVER, EXIT})  # never closed as abandoned: whoever comes next does the rest
 _FAILED = " failed"  # behind the name of an act that the key store knows because it was rolled back
 
 
@@ -144,7 +147,7 @@ class Control:
         self.ledger.cut_torn()
         for line, known in left_open:
             result = "abandoned" if known is None else "failed" if known.endswith(_FAILED) else "done"
-            if line.act != ERASE or result == "failed":
+            if line.act not in CARRIED_ON or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
 
     def _mark(self, mark: Mark) -> None:

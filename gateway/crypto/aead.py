@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from gateway.errors import VerificationFailed
 
-__all__ = ["InvalidTag", "cipher", "reading_nonce", "reading_nonces", "seal", "unseal"]
+__all__ = ["Box", "InvalidTag", "cipher", "random_nonces", "reading_nonce", "reading_nonces", "seal", "unseal"]
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -43,6 +43,30 @@ def reading_nonces(times: Sequence[int], revision: int) -> list[bytes]:
 def cipher(key: bytes) -> AESGCMSIV:
     """A cached cipher object takes 0.45 kB (GCM would take 2.5) and saves 1.3 us a reading."""
     return AESGCMSIV(key)
+
+
+class Box:
+    """`seal` and `unseal` under one key, many times: its cipher is made once, and so are the nonces of a page."""
+
+    __slots__ = ("_decrypt", "_encrypt")
+
+    def __init__(self, key: bytes) -> None:
+        made = AESGCMSIV(key)
+        self._encrypt, self._decrypt = made.encrypt, made.decrypt
+
+    def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """As `seal`, with a nonce of `random_nonces`, each used once."""
+        return nonce + self._encrypt(nonce, plaintext, aad)
+
+    def unseal(self, sealed: bytes, aad: bytes) -> bytes:
+        """As `unseal`, but raises InvalidTag, or ValueError for what is too short."""
+        return self._decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad)
+
+
+def random_nonces(count: int) -> list[bytes]:
+    """Random 96-bit nonces, asked of the system in one go."""
+    drawn = secrets.token_bytes(NONCE_BYTES * count)
+    return [drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)]
 
 
 def seal(key: bytes, plaintext: bytes, aad: bytes) -> bytes:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import binascii
 import contextlib
 import enum
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ JOINED = 3  # of KEK rows by several custodians
 SCHEMA = 1  # of the shipped policy
 LP_BYTES = 2  # of a length in front
 HEADER_BYTES = 2  # format and schema, in front of a sealed value
+_FORMAT = u8(FORMAT)
 
 
 class RowKind(enum.StrEnum):
@@ -138,6 +140,43 @@ def unwrap(kek: bytes, wrapped: bytes, place: RowPlace) -> bytes:
     return aead.unseal(kek, _body(wrapped), place.aad())
 
 
+class Wrapping:
+    """`wrap` and `unwrap` under one KEK, for many rows. `aad` is that of a `RowPlace`, or of `CskPlaces`."""
+
+    __slots__ = ("_box",)
+
+    def __init__(self, kek: bytes) -> None:
+        self._box = aead.Box(kek)
+
+    def wrap(self, nonce: bytes, secret: bytes, aad: bytes) -> bytes:
+        """As `wrap`, with a nonce of `aead.random_nonces`."""
+        return _FORMAT + self._box.seal(nonce, secret, aad)
+
+    def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
+        """As `unwrap`. Raises VerificationFailed."""
+        try:
+            return self._box.unseal(_body(wrapped), aad)
+        except (aead.InvalidTag, ValueError) as fault:
+            message = "a wrapped row does not open where it stands"
+            raise VerificationFailed(message) from fault
+
+
+class CskPlaces:
+    """`RowPlace.aad()` of many csk rows of one controller, whose common parts are put together once."""
+
+    __slots__ = ("_classes", "_head", "_tail")
+
+    def __init__(self, controller: Controller) -> None:
+        self._head = u8(FORMAT) + lp(controller.encode()) + lp(RowKind.CSK.value.encode())
+        self._classes: dict[str, bytes] = {}
+        self._tail = struct.Struct(">II").pack
+
+    def aad(self, key_id: KeyId, incarnation: Incarnation, key_class: str, version: int, base: int) -> bytes:
+        """Associated data of one row."""
+        named = self._classes.get(key_class) or self._classes.setdefault(key_class, lp(key_class.encode()))
+        return self._head + key_id + incarnation + named + self._tail(version, base)
+
+
 def seal_record(key: bytes, plaintext: bytes, place: RecordPlace) -> bytes:
     """A record under K("record", kind, n), bound to its place."""
     return u8(FORMAT) + aead.seal(key, plaintext, place.aad())
@@ -226,7 +265,7 @@ def _letter_aad(controller: Controller, day: int, letter: bytes) -> bytes:
 
 
 def _body(versioned: bytes) -> bytes:
-    if versioned[:1] != u8(FORMAT):
+    if versioned[:1] != _FORMAT:
         message = "a sealed row or record has a format that this version does not know"
         raise VerificationFailed(message, hint="it was written by a newer version; use that one")
     return versioned[1:]

@@ -9,17 +9,19 @@ prove by a scan that the rows have left the key store's files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from gateway.errors import IntegrityStop, VerificationFailed
 from gateway.keys.custodian import Custodian
+from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import IDENTITY, Lineage
 from gateway.keys.operations import OperationsKey
-from gateway.keys.subject import Subject, find_devices
+from gateway.keys.subject import Subject, find_devices, open_subject
 from gateway.keystore import lineages, rows, subjects
 from gateway.keystore.database import Transaction
-from gateway.model.ids import KeyEpoch, epoch_of
+from gateway.model.ids import Incarnation, KeyEpoch, epoch_of
 
 _TRACE_BYTES = 13
 
@@ -97,6 +99,34 @@ def letter_keys(tx: Transaction, custodian: Custodian, lineage: Lineage) -> list
         owner = Lineage.load(tx, custodian, first)
         keys += [] if owner is None else owner.operations_keys(tx)
     return keys
+
+
+def expired_series(
+    tx: Transaction,
+    lineage: Lineage,
+    incarnation: Incarnation,
+    key_rows: Sequence[rows.Key],
+    horizons: Mapping[str, KeyEpoch],
+) -> list[str]:
+    """Pseudonyms of a customer's devices in epochs that lie before the horizon of their class.
+
+    Held keys keep theirs, and keys that an erasure has begun on are in its own capture. Nothing is found with a key
+    that does not open; the pass will put it into quarantine.
+    """
+    kept = (KeyState.DEACTIVATED, KeyState.ERASING, KeyState.DESTROYED)
+    try:
+        identity = [row for row in key_rows if row.key_class == IDENTITY and row.state != KeyState.DESTROYED]
+        devices = {d.device for d in find_devices(tx, open_subject(lineage, incarnation, identity, to_end=True))}
+        return [
+            key.pseudonym(device, KeyEpoch(epoch))
+            for row in key_rows
+            if row.state not in kept and row.base < horizons.get(row.key_class, 0)
+            for key in (lineage.open_at_base(row),)
+            for epoch in range(row.base, horizons[row.key_class])
+            for device in sorted(devices)
+        ]
+    except (VerificationFailed, IntegrityStop, KeyError):
+        return []
 
 
 def trace(blob: bytes) -> bytes:

@@ -21,6 +21,7 @@ from gateway.keys.custodian import Custodian
 from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
 from gateway.keys.operations import OperationsKey
+from gateway.keys.rewrap import Rewrapping
 from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, epoch_of, new_id
@@ -105,6 +106,12 @@ class Lineage(Redacted):
         self._add_secret(tx, RowKind.ROUTE, version=following, now=now)
         self.refresh(tx)
 
+    def rewrapping(self) -> Rewrapping:
+        """What brings the rows of older e's under this one. After `hold`, for one page."""
+        return Rewrapping(
+            self.controller, self.e, keks=self._keks, route_secret=self._routes[-1], horizons=dict(self.horizons)
+        )
+
     def require(self, classes: Iterable[str]) -> None:
         """Whether this lineage has a horizon for each of these key classes. Raises ConfigurationFault."""
         unknown = sorted(set(classes) - set(self.horizons))
@@ -166,7 +173,7 @@ class Lineage(Redacted):
             state=state,
             valid_from=valid_from,
         )
-        return row, self._handle(row, csk)
+        return row, self._handle(row, csk, base=base)
 
     def open(self, row: rows.Key) -> SubjectKey:
         """A handle of a stored key, not reaching back beyond its class's horizon.
@@ -190,6 +197,14 @@ class Lineage(Redacted):
 
     def open_to_end(self, row: rows.Key) -> SubjectKey:
         """The same for an erasure, which a suspension or a hold must not stop. Raises as `open`, but not Refused."""
+        base = row.base if row.state == KeyState.DEACTIVATED else max(row.base, self.horizons[row.key_class])
+        return self._handle(row, self._csk(row), base=base)
+
+    def open_at_base(self, row: rows.Key) -> SubjectKey:
+        """The same, reaching back to where the row stands: for the series that are about to expire, and for no more."""
+        return self._handle(row, self._csk(row), base=row.base)
+
+    def _csk(self, row: rows.Key) -> bytes:
         if row.wrapped is None:
             message = f"a key of class {row.key_class} is {row.state} but has no material"
             raise KeyMissing(message)
@@ -198,7 +213,7 @@ class Lineage(Redacted):
         if derive.commitment(csk, key_id=row.key_id, version=row.version, base=row.base) != row.commitment:
             message = "a key does not match its commitment"
             raise IntegrityStop(message, hint="the key store was changed by something else; stop and investigate")
-        return self._handle(row, csk)
+        return csk
 
     def add_operations_key(self, tx: Transaction, day: int, *, now: int) -> KeyId:
         """A key for the dead letters of one UTC day. For the control role; see `control.operations`."""
@@ -227,9 +242,8 @@ class Lineage(Redacted):
         key = self._secret(tx, purge_key)
         return envelope.open_capture(key, sealed, controller=self.controller, erasure=erasure)
 
-    def _handle(self, row: rows.Key, csk: bytes) -> SubjectKey:
+    def _handle(self, row: rows.Key, csk: bytes, *, base: int) -> SubjectKey:
         """Between a turnover's first step and its ratchet the stored base lies behind the horizon; no handle does."""
-        base = row.base if row.state == KeyState.DEACTIVATED else max(row.base, self.horizons[row.key_class])
         return SubjectKey(
             derive.ratchet(csk, base - row.base),
             controller=self.controller,

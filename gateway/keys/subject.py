@@ -99,8 +99,10 @@ def minted_subject(incarnation: Incarnation, handles: dict[str, SubjectKey]) -> 
 
 
 def is_erased(key_rows: Sequence[rows.Key]) -> bool:
-    """Whether an erasure of this incarnation has begun."""
-    return any(row.state in (KeyState.ERASING, KeyState.DESTROYED) for row in key_rows)
+    """Whether an erasure of this incarnation has begun. A single class that was given up as lost is none."""
+    identity = [row.state for row in key_rows if row.key_class == IDENTITY]
+    erasing = any(row.state == KeyState.ERASING for row in key_rows)
+    return erasing or (bool(identity) and all(state == KeyState.DESTROYED for state in identity))
 
 
 def find_devices(tx: Transaction, subject: Subject) -> list[OwnedDevice]:

@@ -37,6 +37,12 @@ def first_controller(tx: Transaction) -> Controller | None:
     return None if name is None else Controller(name)
 
 
+def created(tx: Transaction, controller: Controller) -> int:
+    """When (ns) a controller's lineage was made; 0 for an unknown one."""
+    found = tx.scalars(sa.select(controllers.c.created).where(controllers.c.controller == controller)).one_or_none()
+    return int(found or 0)
+
+
 def current_e(tx: Transaction, controller: Controller) -> int | None:
     """The e that everything new is wrapped under, or None for an unknown controller."""
     found: int | None = tx.scalars(

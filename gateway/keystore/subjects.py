@@ -70,6 +70,23 @@ def destroy_key(tx: Transaction, key_id: KeyId) -> None:
     tx.execute(keys.update().where(keys.c.key_id == key_id).values(wrapped=None, commitment=None))
 
 
+def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> None:
+    """Keys that do not open any more are given up: destroyed without an erasure.
+
+    Who loses the identity key loses all: without it neither the devices nor the name can be told.
+    """
+    found = [row for part in _groups(lost) for row in tx.execute(keys.select().where(keys.c.key_id.in_(part)))]
+    gone = {KeyId(row.key_id) for row in found}
+    for row in found:
+        if row.key_class == "identity":
+            delete_identity(tx, row.incarnation)
+            gone |= {key.key_id for key in find_keys(tx, [row.incarnation]) if key.wrapped is not None}
+    for key_id in gone:
+        destroy_key(tx, key_id)
+        for state in ("erasing", "destroyed"):
+            move_key(tx, key_id, state=state, now=now)
+
+
 def delete_identity(tx: Transaction, incarnation: Incarnation) -> None:
     """Delete a customer's routes and records."""
     tx.execute(routes.delete().where(routes.c.incarnation == incarnation))

@@ -1,0 +1,115 @@
+"""Series whose epoch has left retention: captured while their names can be computed, then deleted from the stores.
+
+Once a horizon has moved and every worker knows, nothing is sealed into the epochs before it. Their pseudonyms are
+gathered, some customers at a time, and sealed under a purge key; only then may the ratchet pass over them, after which
+nobody can compute them. Rows are deleted from every store at once, and again when the longest request that a worker may
+have had under way is over. Then captures and purge key go.
+
+What a customer with a damaged key had in those epochs is not found; it stays in the store, unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.control import customer as customers
+from gateway.control.letting_go import LettingGo
+from gateway.control.purge import Eraser
+from gateway.control.role import Control
+from gateway.keys import lease
+from gateway.keys.capture import Capture, expired_series
+from gateway.keys.custodian import Custodian
+from gateway.keystore import lineages, rows, subjects, turnovers
+from gateway.model.ids import Incarnation, KeyEpoch, new_id
+
+_CUSTOMERS = 250  # a page
+
+
+class Expiry:
+    """Step 2 of a turnover."""
+
+    def __init__(
+        self, control: Control, custodian: Custodian, inventory: Mapping[str, Eraser], letting_go: LettingGo
+    ) -> None:
+        self._control = control
+        self._keystore = control.keystore
+        self._clock = control.clock
+        self._custodian = custodian
+        self._inventory = inventory
+        self._letting_go = letting_go
+
+    def capture_page(self, found: rows.Turnover, moved: Mapping[str, KeyEpoch]) -> bool:
+        """Some customers' expiring series; False when there are no more."""
+        with self._control.step() as tx:
+            now = turnovers.find(tx, found.controller, found.e)
+            if now.step != found.step:
+                return True  # another process has come further: look again
+            page = turnovers.expiring(tx, found.controller, moved, after=now.cursor, limit=_CUSTOMERS)
+            if not page:
+                return False
+            lineage = customers.open_lineage(tx, self._custodian, found.controller)
+            purge_key = now.purge_key or lineage.add_purge_key(tx, now=self._clock.wall())
+            key_rows: dict[Incarnation, list[rows.Key]] = {}
+            for row in subjects.find_keys(tx, page):
+                key_rows.setdefault(row.incarnation, []).append(row)
+            names: list[str] = []
+            for incarnation, found_rows in key_rows.items():
+                names += expired_series(tx, lineage, incarnation, found_rows, moved)
+            capture = Capture(
+                devices=(), measurements=tuple(moved), pseudonyms=tuple(names), key_ids=(), dead=(), traces=()
+            )
+            name = new_id()
+            turnovers.add_capture(tx, found, name, lineage.seal_capture(tx, purge_key, capture.encode(), erasure=name))
+            turnovers.update(tx, found, cursor=page[-1], purge_key=purge_key)
+            return True
+
+    def purge_once(self, found: rows.Turnover) -> bool:
+        """Delete from every store what was captured, and note when it may be done again; False for nothing captured."""
+        with self._keystore.snapshot() as tx:
+            captured = turnovers.capture_ids(tx, found)
+        if not captured:
+            return False
+        gone = self._delete(found)
+        due = self._letting_go.requests_over()
+        with self._control.step() as tx:
+            if turnovers.find(tx, found.controller, found.e).step == found.step:
+                turnovers.count(tx, found, expired=gone)
+                turnovers.update(tx, found, purge_due=due, purge_boot=lease.boot_id())
+        return True
+
+    def seconds_left(self, found: rows.Turnover) -> float:
+        """How long until the second purge may be done; requests do not outlive their boot."""
+        if found.purge_due is None or found.purge_boot != lease.boot_id():
+            return 0.0
+        return max(0.0, (found.purge_due - self._clock.boottime()) / lease.SECOND)
+
+    def purge_again(self, found: rows.Turnover) -> None:
+        """The second purge; then what was to be deleted is forgotten."""
+        gone = self._delete(found)
+        with self._control.step() as tx:
+            now = turnovers.find(tx, found.controller, found.e)
+            if now.step == found.step and now.purge_key is not None:
+                turnovers.count(tx, found, expired=gone)
+                turnovers.drop_captures(tx, found)
+                lineages.delete_secret(tx, now.purge_key)
+                turnovers.update(tx, found, purge_key=None)
+
+    def _delete(self, found: rows.Turnover) -> int:
+        return sum(
+            store.delete(capture.measurements, capture.pseudonyms)
+            for capture in self._captured(found)
+            for store in self._inventory.values()
+        )
+
+    def _captured(self, found: rows.Turnover) -> Iterator[Capture]:
+        with self._keystore.snapshot() as tx:
+            names = turnovers.capture_ids(tx, found)
+        for name in names:
+            with self._keystore.snapshot() as tx:
+                sealed = turnovers.find_capture(tx, name)
+                purge_key = turnovers.find(tx, found.controller, found.e).purge_key
+                if sealed is None or purge_key is None:
+                    return  # another process has finished with it
+                lineage = customers.open_lineage(tx, self._custodian, found.controller)
+                plain = lineage.open_capture(tx, purge_key, sealed, erasure=name)
+            yield Capture.decode(plain)

@@ -1,0 +1,103 @@
+"""The clock guard: how far a horizon may move, so that a wrong clock or a typo in a policy never destroys history.
+
+A horizon moves
+
+- by one epoch in a pass at most, towards what the policy keeps,
+- not within 28 days of its last move, nor while that lies in the future,
+- only while wall time, the store's time and the time of the last ledger line agree plausibly.
+
+More needs an operator's word: `until`, the first month to keep, which the command asks for again. Even then nothing
+that the policy keeps goes. A pass whose horizons are held back turns keys over all the same: that destroys no history.
+
+    verdict = judge(policy, now, ledger_time=…, store_time=…)
+    verdict.plausible, verdict.why                         # fences, holds and backups expire under the same verdict
+    moved = verdict.horizons(stored, moved_at, until=None)
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.errors import Refused
+from gateway.model.ids import KeyEpoch, epoch_start
+from gateway.policy.rules import Policy, horizon_epoch
+
+_SECOND = 1_000_000_000
+DAY = 86_400 * _SECOND
+BETWEEN_MOVES = 28 * DAY  # the shortest month
+_BEHIND_LEDGER = 300 * _SECOND  # clocks that are set by time servers are stepped by less
+_AHEAD_OF_LEDGER = 40 * DAY  # a gateway that runs turns keys over daily, so its ledger is at most days old
+_OFF_STORE = DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a clock is good for. `why` says what does not agree; empty when all does."""
+
+    policy: Policy
+    now: int
+    why: str
+
+    @property
+    def plausible(self) -> bool:
+        """Whether times agree, so that what is due by date may go."""
+        return not self.why
+
+    def horizons(
+        self,
+        stored: Mapping[str, KeyEpoch],
+        moved_at: Mapping[str, int | None],
+        *,
+        until: KeyEpoch | None = None,
+    ) -> dict[str, KeyEpoch]:
+        """The horizons that move in this pass, by key class. `until` is an operator's word, see the module.
+
+        Raises:
+            Refused: `until` lies beyond what the policy lets go.
+        """
+        moves: dict[str, KeyEpoch] = {}
+        for name in stored.keys() & self.policy.key_classes.keys():
+            target = horizon_epoch(self.policy, name, self.now)
+            if until is not None:
+                target = min(until, target)
+            elif not self.plausible or not self._rested(moved_at[name]):
+                continue
+            else:
+                target = min(KeyEpoch(stored[name] + 1), target)
+            if target > stored[name]:
+                moves[name] = target
+        if until is not None and not moves and any(until > stored[name] for name in stored if name != "identity"):
+            message = "the policy keeps every month that there is"
+            raise Refused(message, hint="`glomska keys status` shows when each class's oldest month goes")
+        return moves
+
+    def _rested(self, moved: int | None) -> bool:
+        return moved is None or 0 <= moved <= self.now - BETWEEN_MOVES
+
+
+def judge(policy: Policy, now: int, *, ledger_time: int, store_time: int | None) -> Verdict:
+    """Whether times agree: wall time, the last ledger line's, and the store's where it tells one. All in ns."""
+    why = ""
+    if now < ledger_time - _BEHIND_LEDGER:
+        why = "the clock lies before the last line of the ledger"
+    elif now > ledger_time + _AHEAD_OF_LEDGER:
+        why = f"the last line of the ledger is {(now - ledger_time) // DAY} days old"
+    elif store_time is not None and abs(now - store_time) > _OFF_STORE:
+        why = f"the clock and the store's differ by {abs(now - store_time) // DAY} days"
+    return Verdict(policy=policy, now=now, why=why)
+
+
+def goes(policy: Policy, key_class: str, horizon: KeyEpoch, moved: int | None) -> int | None:
+    """When (ns) the oldest readable month of a class goes, at the earliest; None for a class that keeps all."""
+    kept = policy.key_classes.get(key_class)
+    if kept is None or not kept.ratchets:
+        return None
+    due = epoch_start(horizon + 1 + kept.retention_months)
+    return due if moved is None else max(due, moved + BETWEEN_MOVES)
+
+
+def ns_of(text: str) -> int:
+    """A ledger line's time as ns."""
+    return int(dt.datetime.fromisoformat(text).timestamp()) * _SECOND

@@ -1,0 +1,141 @@
+"""Step 3 of a turnover: what is under an older e is brought under the newest, a page an act.
+
+A page takes keys first, then routes, then secrets, each once: what was written back is under the newest e and is not
+found again, which is all that there is to resuming. When no page is left, what opened the older rows is forgotten in
+the same act that finds that nothing is left of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from gateway.control import customer as customers
+from gateway.control.role import Control
+from gateway.errors import IntegrityStop
+from gateway.keys.custodian import Custodian
+from gateway.keys.fencing import fence_lines
+from gateway.keys.lineage import Lineage
+from gateway.keystore import lineages, rows, subjects, turnovers, workers
+from gateway.keystore.database import Transaction
+from gateway.model.ids import Controller, KeyId, epoch_of
+
+PAGE = 1_000
+"""Rows an act: some tens of milliseconds, so that who waits for the key store or the role waits no longer."""
+
+
+class Step(enum.StrEnum):
+    """How far a pass has come."""
+
+    BEGUN = "begun"
+    RELEASED = "released"
+    CAPTURED = "captured"
+    PURGED_ONCE = "purged_once"
+    REWRAPPING = "rewrapping"
+    REWRAPPED = "rewrapped"
+    ALONE = "alone"
+    BACKED_UP = "backed_up"
+    DONE = "done"
+
+
+class Pages:
+    """Step 3 over one key store and its fence file."""
+
+    def __init__(self, control: Control, custodian: Custodian) -> None:
+        self._control = control
+        self._clock = control.clock
+        self._custodian = custodian
+        self._lineages: dict[tuple[Controller, int], Lineage] = {}
+
+    def turn(self, found: rows.Turnover) -> bool:
+        """Some rows of whatever is left under an older e; when nothing is, the end of step 3."""
+        with self._control.step() as tx:
+            now = turnovers.unfinished(tx, found.controller)
+            if now is None or (now.e, now.step) != (found.e, Step.REWRAPPING):
+                return True  # another process has come further
+            lineages.pin_e(tx, found.controller)
+            if not (self._keys(tx, found) or self._routes(tx, found) or self._secrets(tx, found)):
+                self._leave(tx, found)
+        return True
+
+    def _keys(self, tx: Transaction, found: rows.Turnover) -> bool:
+        page = turnovers.page_of_keys(tx, found.controller, e=found.e, limit=PAGE)
+        done = self._lineage(tx, found).rewrapping().keys(page)
+        turnovers.rewrap_keys(tx, done.rewrapped)
+        turnovers.ratchet_keys(tx, done.ratcheted)
+        turnovers.set_aside(tx, found.controller, done.lost, kind="csk", now=self._clock.wall())
+        moved = len(done.ratcheted)
+        turnovers.count(tx, found, rewrapped=len(done.rewrapped) + moved, ratcheted=moved)
+        return bool(page)
+
+    def _routes(self, tx: Transaction, found: rows.Turnover) -> bool:
+        page = turnovers.page_of_routes(tx, found.controller, e=found.e, limit=PAGE)
+        whose = list(dict.fromkeys(incarnation for _route, _kind, incarnation in page))
+        identities, records = turnovers.identities(tx, whose) if page else ({}, ())
+        done = self._lineage(tx, found).rewrapping().routes(page, identities, records)
+        turnovers.rehash_routes(tx, done.rewrapped)
+        turnovers.set_aside(tx, found.controller, done.lost, kind="route", now=self._clock.wall())
+        return bool(page)
+
+    def _secrets(self, tx: Transaction, found: rows.Turnover) -> bool:
+        page = turnovers.page_of_secrets(tx, found.controller, e=found.e, limit=PAGE)
+        done = self._lineage(tx, found).rewrapping().secrets(page)
+        turnovers.rewrap_secrets(tx, done.rewrapped)
+        turnovers.set_aside(tx, found.controller, done.lost, kind="secret", now=self._clock.wall())
+        return bool(page)
+
+    def _leave(self, tx: Transaction, found: rows.Turnover) -> None:
+        """Nothing is left under an older e: forget what opened it. Raises IntegrityStop for what is in quarantine."""
+        self.require_nothing_behind(tx, found)
+        now = self._clock.wall()
+        turnovers.drop_fences(tx, found.controller, now=now, month=epoch_of(now))
+        lineages.leave_keks(tx, found.controller, before=found.e)
+        self._rewrite_fences(tx, found)
+        turnovers.update(tx, found, step=Step.REWRAPPED, generation=workers.raise_generation(tx))
+        self._lineages.clear()
+
+    def require_nothing_behind(self, tx: Transaction, found: rows.Turnover) -> None:
+        """Raises IntegrityStop when rows are still under an older e."""
+        behind = {name: n for name, n in turnovers.left_behind(tx, found.controller, e=found.e).items() if n}
+        if not behind:
+            return
+        what = ", ".join(f"{n} {name}" for name, n in behind.items())
+        raise IntegrityStop(
+            f"the turnover to e = {found.e} stopped: {what} do not open under the key they were wrapped with",
+            hint="bring them back from a backup made since the last turnover, or, to give them up for ever, "
+            "`glomska keys turnover --release-lost`; the older wrapping key is kept until then",
+        )
+
+    def require_fences_rewritten(self, tx: Transaction, found: rows.Turnover) -> None:
+        """Nothing in the fence file is under an older e; an act that failed may have left a line there."""
+        if any(_is_older(line, found) for line in self._control.ledger.read_fences()):
+            self._rewrite_fences(tx, found)
+
+    def _rewrite_fences(self, tx: Transaction, found: rows.Turnover) -> None:
+        ledger = self._control.ledger
+        kept = [line for line in ledger.read_fences() if line["controller"] != found.controller]
+        lineage = customers.open_lineage(tx, self._custodian, found.controller)
+        ledger.rewrite_fences(kept + fence_lines(tx, lineage, turnovers.find_fences(tx, found.controller)))
+
+    def release_lost(self, controller: Controller) -> int:
+        """Give up, for ever, what is in quarantine; how many rows. An operator's word, in the ledger."""
+        with self._control.act("release", controller=controller) as act:
+            lost = turnovers.quarantined(act.tx, controller)
+            now = self._clock.wall()
+            subjects.lose_keys(act.tx, [KeyId(item) for item, kind in lost.items() if kind == "csk"], now=now)
+            turnovers.drop(act.tx, lost)
+            turnovers.release(act.tx, controller)
+            act.outcome["lost"] = len(lost)
+            if lost:
+                workers.raise_generation(act.tx)
+        return len(lost)
+
+    def _lineage(self, tx: Transaction, found: rows.Turnover) -> Lineage:
+        place = (found.controller, found.e)
+        if place not in self._lineages:
+            self._lineages = {place: customers.open_lineage(tx, self._custodian, found.controller)}
+        return self._lineages[place]
+
+
+def _is_older(line: Mapping[str, object], found: rows.Turnover) -> bool:
+    return line["controller"] == found.controller and int(str(line["secret_e"])) < found.e

@@ -1,0 +1,394 @@
+"""Turnover: rotation, retention and final shredding in one pass over a controller's keys, from under e - 1 to under e.
+
+    0. before      pending erasures are carried on with
+    1. begun       W_e made; intent; one transaction: current = e, KEK_e, R_e, the new horizons, generation + 1
+       released    every worker has acknowledged: expiring epochs are `too_old`, nothing is wrapped under e - 1 any more
+    2. captured    series of the expiring epochs, sealed under a purge key
+       purged_once their rows deleted from every store, and again when no late write can arrive (`control.expiry`)
+    3. rewrapping  pages: keys ratcheted to the horizon and rewrapped, routes rehashed, secrets rewrapped
+       rewrapped   nothing is left under an older e: KEK_e-1 and R_e-1 forgotten, fence file rewritten, generation + 1
+    4. alone       every worker has acknowledged: the old KEK is in no process any more
+    5. backed_up   a backup under e was taken, and opened again
+    6. done        W_e-1 and all older ones destroyed at the custodian, its reports recorded; outcome
+    7.             erasures whose conditions hold are final
+
+Every step is recorded and may be repeated, by several processes at once: end one anywhere and `resume` converges. The
+control role is held for one page, never while waiting; ingest goes on. A row that does not open stops the pass when all
+others are done, until an operator gives it up as lost: W_e-1 might still open it.
+
+    turnovers.run(controller)        # one whole pass
+    turnovers.tick()                 # a little of whatever is due or open: called by `run` once a second
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.control import customer as customers
+from gateway.control.chain import Line
+from gateway.control.expiry import Expiry
+from gateway.control.guard import Verdict, judge, ns_of
+from gateway.control.letting_go import LettingGo
+from gateway.control.pages import Pages, Step
+from gateway.control.purge import Eraser
+from gateway.control.role import TURNOVER, Control
+from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable
+from gateway.keys.custodian import Custodian
+from gateway.keys.lifecycle import KeyState, move
+from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
+from gateway.keystore.database import Transaction
+from gateway.model.ids import Controller, KeyEpoch
+from gateway.policy.rules import Policy
+
+_PAUSE = 0.01  # seconds between looks at the workers
+_BREATH = 0.1  # of a page's time, in which others get at the key store
+_TICK_S = 0.25  # seconds of work in a tick: ingest in the same process has the rest of the second
+_SULK_S = 60.0  # seconds before something that failed in a tick is tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """What came of a pass. `held_back` says why no horizon could move; empty when none had to be held."""
+
+    controller: Controller
+    e: int
+    rewrapped: int
+    ratcheted: int
+    expired: int
+    finalised: int
+    seconds: float
+    held_back: str = ""
+
+
+Progress = Callable[[Step, int, int], None]
+
+
+class Turnovers:
+    """Passes over one key store, its ledger, custodian, and the stores that expiring rows are deleted from."""
+
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
+        self,
+        control: Control,
+        custodian: Custodian,
+        policy: Policy,
+        inventory: Mapping[str, Eraser],
+        *,
+        store_time: Callable[[], int | None] = lambda: None,
+        before: Callable[[], object] = lambda: None,
+        backup: Callable[[Controller], object] = lambda _controller: None,
+        finalise: Callable[[], int] = lambda: 0,
+        every_h: float = 24.0,
+        on_trouble: Callable[[GlomskaError], None] | None = None,
+    ) -> None:
+        self._control = control
+        self._keystore = control.keystore
+        self._clock = control.clock
+        self._custodian = custodian
+        self._policy = policy
+        self._store_time = store_time
+        self._before = before
+        self._backup = backup
+        self._finalise = finalise
+        self._every = int(every_h * 3600 * 10**9)
+        self._on_trouble = on_trouble
+        self._letting_go = LettingGo(control.keystore, control.clock)
+        self._expiry = Expiry(control, custodian, inventory, self._letting_go)
+        self._pages = Pages(control, custodian)
+        self.release_lost = self._pages.release_lost
+        self._sulking_until = 0
+        self._work: dict[Step, Callable[[rows.Turnover], bool]] = {
+            Step.BEGUN: self._wait_for_workers,
+            Step.RELEASED: self._capture,
+            Step.CAPTURED: self._purge,
+            Step.PURGED_ONCE: self._purge_again,
+            Step.REWRAPPING: self._pages.turn,
+            Step.REWRAPPED: self._wait_for_workers,
+            Step.ALONE: self._back_up,
+            Step.BACKED_UP: self._destroy,
+            Step.DONE: lambda _found: True,
+        }
+
+    def run(
+        self,
+        controller: Controller,
+        *,
+        until: KeyEpoch | None = None,
+        on_progress: Progress = lambda _step, _done, _total: None,
+    ) -> Turned:
+        """One whole pass, or the rest of the one that is under way.
+
+        Args:
+            controller: whose keys.
+            until: an operator's word that every month before this one may go, whatever the clock guard says.
+            on_progress: told the step, and how many rows of how many are done.
+
+        Raises:
+            UnknownSubject, KeyDestroyed: there is no such controller, or it has left.
+            IntegrityStop: rows that do not open are in quarantine; everything else is done.
+            CustodianFault, Refused, Unreachable: what was done so far stands, and `resume` goes on.
+        """
+        started = self._clock.boottime()
+        verdict = self.verdict()
+        found = self.begin(controller, verdict=verdict, until=until)
+        total = found.rewrapped + self._left(found)
+        while found.step != Step.DONE:
+            held = time.monotonic()
+            if not self.advance(found):
+                time.sleep(_PAUSE)
+            found = self._found(found)
+            on_progress(Step(found.step), found.rewrapped, total)
+            if found.step == Step.REWRAPPING:
+                time.sleep((time.monotonic() - held) * _BREATH)
+        self.conclude(found)
+        return Turned(
+            controller=controller,
+            e=found.e,
+            rewrapped=found.rewrapped,
+            ratcheted=found.ratcheted,
+            expired=found.expired,
+            finalised=self._finalise(),
+            seconds=(self._clock.boottime() - started) / 1e9,
+            held_back=verdict.why if until is None else "",
+        )
+
+    def tick(self) -> None:
+        """A little of whatever is open, and the beginning of what is due. Called by `run` once a second.
+
+        Raises what `run` raises, where nobody was named to be told of trouble instead.
+        """
+        if self._clock.boottime() < self._sulking_until:
+            return
+        try:
+            self._tick()
+        except GlomskaError as fault:
+            if self._on_trouble is None:
+                raise
+            self._sulking_until = self._clock.boottime() + int(_SULK_S * 10**9)
+            self._on_trouble(fault)
+
+    def _tick(self) -> None:
+        self._resume_intents()
+        end = time.monotonic() + _TICK_S
+        with self._keystore.snapshot() as tx:
+            waiting = [c for c in lineages.all_controllers(tx) if self._is_due(tx, c)]
+        for controller in waiting:
+            found = self.begin(controller)
+            while found.step != Step.DONE and self.advance(found):
+                found = self._found(found)
+                if time.monotonic() > end:
+                    return
+            found = self._found(found)
+            if found.step == Step.DONE:
+                self.conclude(found)
+                self._finalise()
+
+    def _is_due(self, tx: Transaction, controller: Controller) -> bool:
+        found = turnovers.newest(tx, controller)
+        if found is not None and found.finished is None:
+            return True
+        last = lineages.created(tx, controller) if found is None else found.started
+        return not 0 <= self._clock.wall() - last < self._every  # one of the future says nothing
+
+    def verdict(self) -> Verdict:
+        """Whether the times that this gateway knows agree. Raises Unreachable."""
+        with self._control.ledger.locked():
+            ledger_time = ns_of(str(self._control.ledger.head.body["time"]))
+        try:
+            store_time = self._store_time()
+        except Unreachable:
+            store_time = None
+        return judge(self._policy, self._clock.wall(), ledger_time=ledger_time, store_time=store_time)
+
+    def begin(
+        self, controller: Controller, *, verdict: Verdict | None = None, until: KeyEpoch | None = None
+    ) -> rows.Turnover:
+        """Steps 0 and 1, up to the transaction; or the pass that is under way. Raises as `run`."""
+        self._resume_intents()
+        with self._keystore.snapshot() as tx:
+            found = turnovers.unfinished(tx, controller)
+        if found is not None:
+            return found
+        with contextlib.suppress(Unreachable):  # a store; its erasures are not final yet, and that is all
+            self._before()
+        verdict = verdict or self.verdict()
+        with self._keystore.snapshot() as tx:
+            e = customers.open_lineage(tx, self._custodian, controller).e + 1
+            stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
+        moves = verdict.horizons(stored, moved_at, until=until)
+        self._custodian.create(controller, e)
+        body = [f"{name}={epoch}" for name, epoch in sorted(moves.items())]
+        try:
+            with self._control.begin(TURNOVER, controller=controller, e=e, horizons=body) as act:
+                self._turn(act.tx, act.seq, controller, e=e, moves=moves)
+        except _Overtaken:
+            pass
+        with self._keystore.snapshot() as tx:
+            found = turnovers.newest(tx, controller)
+        if found is None:
+            raise IntegrityStop("a turnover that was begun is not in the key store")
+        return found
+
+    def _turn(
+        self, tx: Transaction, seq: int, controller: Controller, *, e: int, moves: Mapping[str, KeyEpoch]
+    ) -> None:
+        lineage = customers.open_lineage(tx, self._custodian, controller)
+        lineage.hold(tx)
+        if lineage.e != e - 1:
+            raise _Overtaken("another process has begun this turnover")
+        now = self._clock.wall()
+        for key_id, valid_from in turnovers.coming_of_age(tx, now).items():
+            subjects.move_key(tx, key_id, state=move(KeyState.PRE_ACTIVATION, KeyState.ACTIVE), now=valid_from)
+        for name, epoch in moves.items():
+            lineages.move_horizon(tx, controller, name, epoch=epoch, now=now)
+        lineage.turn(tx, now=now)
+        begun = rows.Turnover(
+            controller=controller,
+            e=e,
+            seq=seq,
+            step=Step.BEGUN,
+            generation=workers.raise_generation(tx),
+            started=now,
+            finished=None,
+            cursor=None,
+            purge_key=None,
+            purge_due=None,
+            purge_boot=None,
+            expired=0,
+            ratcheted=0,
+            rewrapped=0,
+        )
+        turnovers.begin(tx, begun)
+
+    def advance(self, found: rows.Turnover) -> bool:
+        """One piece of work of a pass, a page at most; False when there is something to wait for first.
+
+        Raises as `run`.
+        """
+        return self._work[Step(found.step)](found)
+
+    def _wait_for_workers(self, found: rows.Turnover) -> bool:
+        if self._letting_go.of(found.generation) is None:
+            return False
+        self._note(found, Step.RELEASED if found.step == Step.BEGUN else Step.ALONE)
+        return True
+
+    def _capture(self, found: rows.Turnover) -> bool:
+        moved = self._moved(found)
+        if not (moved and self._expiry.capture_page(found, moved)):
+            self._note(found, Step.CAPTURED)
+        return True
+
+    def _purge(self, found: rows.Turnover) -> bool:
+        self._note(found, Step.PURGED_ONCE if self._expiry.purge_once(found) else Step.REWRAPPING)
+        return True
+
+    def _purge_again(self, found: rows.Turnover) -> bool:
+        if self._expiry.seconds_left(found):
+            return False
+        self._expiry.purge_again(found)
+        self._note(found, Step.REWRAPPING)
+        return True
+
+    def _back_up(self, found: rows.Turnover) -> bool:
+        self._backup(found.controller)
+        self._note(found, Step.BACKED_UP)
+        return True
+
+    def conclude(self, found: rows.Turnover) -> None:
+        """The outcome in the ledger; nothing happens when it is there."""
+        with self._keystore.snapshot() as tx:
+            reports = lineages.find_wrappings(tx, found.controller)
+        report = reports.get(found.e - 1)
+        self._control.conclude(
+            TURNOVER,
+            found.seq,
+            e=found.e,
+            rewrapped=found.rewrapped,
+            ratcheted=found.ratcheted,
+            expired=found.expired,
+            custodian=report.custodian if report else None,
+            residue=report.residue if report else None,
+        )
+
+    def _destroy(self, found: rows.Turnover) -> bool:
+        """Step 6: once more nothing is under an older e, in no table and not in the fence file; then W goes."""
+        with self._control.step() as tx:
+            self._pages.require_nothing_behind(tx, found)
+            oldest = lineages.oldest_e(tx, found.controller)
+            self._pages.require_fences_rewritten(tx, found)
+        if not self._custodian.exists(found.controller, found.e):
+            message = "the custodian does not have the newest wrapping key: its medium may be away"
+            raise CustodianFault(message, hint="bring it back; nothing was destroyed")
+        reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
+        now = self._clock.wall()
+        with self._control.step() as tx:
+            for e, report in reports.items():
+                wrapping = rows.Wrapping(
+                    controller=found.controller,
+                    e=e,
+                    custodian=report.kind,
+                    attested=int(report.attested),
+                    residue=report.residue,
+                    destroyed=now,
+                )
+                lineages.add_wrapping(tx, wrapping)
+            turnovers.update(tx, found, step=Step.DONE, finished=now)
+        return True
+
+    def _moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
+        """The horizons that moved in this pass, which is what its time was noted for."""
+        with self._keystore.snapshot() as tx:
+            stored = lineages.find_horizons(tx, found.controller)
+            moved_at = lineages.horizons_moved(tx, found.controller)
+        return {name: stored[name] for name in stored if moved_at[name] == found.started}
+
+    def _resume_intents(self) -> None:
+        """Intents whose pass the key store has never heard of: step 1 now. Passes that are done: their outcome."""
+        self._control.check()
+        for line in [i for i in self._control.ledger.open_intents.values() if i.act == TURNOVER]:
+            with self._keystore.snapshot() as tx:
+                found = turnovers.of_intent(tx, line.seq)
+            if found is None and not self._resume_intent(line):
+                self._control.conclude(TURNOVER, line.seq, result="abandoned")
+            elif found is not None and found.step == Step.DONE:
+                self.conclude(found)
+
+    def _resume_intent(self, line: Line) -> bool:
+        """Whether the intent is a pass now; False when another has taken its place."""
+        body = line.body
+        controller, e = Controller(str(body["controller"])), int(str(body["e"]))
+        horizons = body["horizons"]
+        pairs = [text.partition("=") for text in horizons] if isinstance(horizons, list) else []
+        self._custodian.create(controller, e)
+        try:
+            with self._control.step() as tx:
+                if turnovers.of_intent(tx, line.seq) is not None or line.seq not in self._control.ledger.open_intents:
+                    return True
+                if acts.find_act(tx, line.seq) is None:
+                    acts.record_intent(tx, seq=line.seq, act=TURNOVER, now=self._clock.wall())
+                moves = {name: KeyEpoch(int(epoch)) for name, _, epoch in pairs}
+                self._turn(tx, line.seq, controller, e=e, moves=moves)
+        except _Overtaken:
+            return False
+        return True
+
+    def _found(self, found: rows.Turnover) -> rows.Turnover:
+        with self._keystore.snapshot() as tx:
+            return turnovers.find(tx, found.controller, found.e)
+
+    def _left(self, found: rows.Turnover) -> int:
+        with self._keystore.snapshot() as tx:
+            return turnovers.left_behind(tx, found.controller, e=found.e)["keys"]
+
+    def _note(self, found: rows.Turnover, step: Step) -> None:
+        """The next step, unless another process has come further."""
+        with self._control.step() as tx:
+            if turnovers.find(tx, found.controller, found.e).step == found.step:
+                turnovers.update(tx, found, step=step)
+
+
+class _Overtaken(Refused):
+    """Another process has begun the pass that this one was about to begin."""

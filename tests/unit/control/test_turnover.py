@@ -1,0 +1,240 @@
+"""Turnover: everything goes from under e - 1 to under e, old months go for ever, and nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.control.pages import Step
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed
+from gateway.keys.lineage import Kind, Lineage
+from gateway.keystore import lineages, rows, subjects, turnovers, workers
+from gateway.keystore.database import KeyStore
+from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller
+from gateway.model.sealed import Reason
+from tests.world import CANARY, CONTROLLER, DAY, ShiftedClock, World, ns
+
+HEAT_CO = parse_controller(CONTROLLER)
+START = ns("2026-03-10T12:00:00+00:00")
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> World:
+    """A world whose clock is ours."""
+    return World(tmp_path / "state", clock=ShiftedClock(START))
+
+
+def newest(world: World) -> rows.Turnover:
+    with world.keystore.snapshot() as tx:
+        found = turnovers.newest(tx, HEAT_CO)
+    assert found is not None
+    return found
+
+
+def lineage_of(world: World) -> Lineage:
+    with world.keystore.snapshot() as tx:
+        found = Lineage.load(tx, world.custodian, HEAT_CO)
+    assert found is not None
+    return found
+
+
+def test_everything_is_under_the_newest_and_still_read(world: World) -> None:
+    world.enrol("anna", "meter-1", "meter-2")
+    world.enrol("bo", "meter-3")
+    world.publish("meter-1", temperature=21.5)
+    world.erase("bo")
+    turned = world.turn_over()
+    assert (turned.e, turned.rewrapped, turned.ratcheted) == (2, 3, 0)
+    with world.keystore.snapshot() as tx:
+        assert turnovers.left_behind(tx, HEAT_CO, e=2) == {"keys": 0, "routes": 0, "secrets": 0}
+        assert list(lineages.find_keks(tx, HEAT_CO)) == [2]
+        assert lineages.find_wrappings(tx, HEAT_CO)[1].custodian == "file"
+    assert not world.custodian.exists(HEAT_CO, 1)
+    world.publish("meter-1", temperature=22.5)
+    assert world.read("anna").value.tolist() == [21.5, 22.5]
+    with pytest.raises(KeyDestroyed):
+        world.read("bo")
+    assert world.enrol("bo", "meter-3").refused == [(2, "erased")]
+    assert world.turn_over().e == 3
+    assert world.read("anna").value.tolist() == [21.5, 22.5]
+
+
+def test_the_ledger_tells_of_it_and_the_fence_file_is_under_the_newest(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.erase("anna")
+    world.turn_over()
+    lines = [json.loads(line) for line in world.ledger.path.read_text().splitlines()]
+    intent, outcome = [line for line in lines if line["act"] == "turnover"]
+    assert (intent["controller"], intent["e"], intent["horizons"]) == (CONTROLLER, 2, [])
+    assert (outcome["result"], outcome["rewrapped"], outcome["custodian"]) == ("done", 0, "file")
+    fences = world.ledger.read_fences()
+    assert {line["secret_e"] for line in fences} == {2}
+    assert len(fences) == 2
+    world.ledger.verify()
+    assert world.ledger.open_intents == {}
+
+
+def test_a_series_keeps_its_name_and_a_redelivery_overwrites(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    at = world.clock.wall()
+    before = world.publish("meter-1", at, temperature=21.5).points
+    world.turn_over()
+    after = world.publish("meter-1", at, temperature=21.5).points
+    assert [(p.series.pseudonym, p.field, p.value) for p in after] == [
+        (p.series.pseudonym, p.field, p.value) for p in before
+    ]
+
+
+def test_between_first_and_second_generation_both_are_looked_for(world: World) -> None:
+    """Enrolment, look-up and reading go on while half of the rows are still under the older e."""
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    found = world.turnovers.begin(HEAT_CO)
+    with world.polling():
+        while found.step != Step.REWRAPPING:
+            world.turnovers.advance(found)
+            found = newest(world)
+    assert world.enrol("bo", "meter-1").refused == [(2, "taken")], "also under the hash of before"
+    world.enrol("cai", "meter-3")
+    world.publish("meter-3", temperature=22.5)
+    world.publish("meter-1", temperature=23.5)
+    assert world.read("anna").value.tolist() == [21.5, 23.5]
+    with world.polling():
+        turned = world.turnovers.run(HEAT_CO)
+    assert turned.rewrapped == 3, "what was enrolled meanwhile was under the newest already"
+    assert world.read("cai").value.tolist() == [22.5]
+
+
+def test_a_stale_lineage_writes_under_the_newest(world: World) -> None:
+    """Another process opened its lineage before the turnover, and erases after it."""
+    world.enrol("anna", "meter-1")
+    stale = lineage_of(world)
+    assert stale.e == 1
+    world.turn_over()
+    with world.keystore.act() as tx:
+        secret = lineages.find_secret(tx, stale.add_purge_key(tx, now=1))
+    assert secret is not None
+    assert secret.e == 2
+
+
+def test_old_months_go_with_their_rows_and_nothing_else(dated: World) -> None:
+    world = dated
+    world.enrol("anna", "meter-1", since=1)
+    first = lineage_of(world).horizons["telemetry"]
+    old, kept = epoch_start(first) + DAY, epoch_start(first + 1) + DAY
+    world.publish("meter-1", old, temperature=1.5)
+    world.publish("meter-1", kept, temperature=2.5)
+    assert world.turn_over().ratcheted == 0, "the month is not over"
+    assert isinstance(world.clock, ShiftedClock)
+    world.clock.advance(epoch_start(epoch_of(START) + 1) + DAY - START)
+    turned = world.turn_over()
+    assert (turned.ratcheted, turned.expired) == (2, 1), "telemetry and billing; identity stays"
+    assert lineage_of(world).horizons["telemetry"] == first + 1
+    assert [p.time for p in world.points()] == [kept]
+    assert world.read("anna", start=1).value.tolist() == [2.5]
+    refused = world.publish("meter-1", old, temperature=1.5)
+    assert list(refused.refusals.message.values()) == [Reason.TOO_OLD]
+    with world.keystore.snapshot() as tx:
+        (key,) = [k for k in all_keys(world) if k.key_class == "telemetry"]
+        assert key.base == first + 1
+        with pytest.raises(KeyDestroyed):
+            lineage_of(world).open(key).pseudonym(CANARY + "meter-1", KeyEpoch(first))  # type: ignore[arg-type]
+        assert lineages.find_secrets(tx, HEAT_CO, "purge") == []
+    world.close()
+
+
+def all_keys(world: World) -> list[rows.Key]:
+    with world.keystore.snapshot() as tx:
+        lineage = Lineage.load(tx, world.custodian, HEAT_CO)
+        assert lineage is not None
+        routes = subjects.find_routes(tx, lineage.route_hashes(Kind.CUSTOMER, CANARY + "anna"))
+        return subjects.find_keys(tx, [route.incarnation for route in routes])
+
+
+def test_a_row_that_does_not_open_stops_the_pass_until_it_is_given_up(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    world.publish("meter-1", temperature=21.5)
+    world.publish("meter-2", temperature=22.5)
+    (telemetry,) = [key for key in all_keys(world) if key.key_class == "telemetry"]
+    with sqlite3.connect(world.directory / "keys.db") as db:
+        db.execute("UPDATE keys SET wrapped = zeroblob(61) WHERE key_id = ?", (telemetry.key_id,))
+    with pytest.raises(IntegrityStop, match="the turnover to e = 2 stopped: 1 keys do not open"):
+        world.turn_over()
+    assert world.custodian.exists(HEAT_CO, 1), "it may still open the row of a backup"
+    assert world.read("bo").value.tolist() == [22.5]
+    with pytest.raises(IntegrityStop):
+        world.turn_over()
+    assert world.turnovers.release_lost(HEAT_CO) == 1
+    assert world.turn_over().e == 2
+    assert not world.custodian.exists(HEAT_CO, 1)
+    assert world.read("bo").value.tolist() == [22.5]
+    with pytest.raises(KeyDestroyed):
+        world.read("anna")
+    world.erase("anna")
+    assert world.enrol("anna", "meter-1").refused == [(2, "erased")]
+
+
+def test_without_the_newest_wrapping_key_none_is_destroyed(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    found = world.turnovers.begin(HEAT_CO)
+    while found.step != Step.BACKED_UP:
+        world.turnovers.advance(found)
+        found = newest(world)
+    (key_file,) = (world.directory / "kek").glob("w-*-2.key")
+    away = key_file.rename(world.directory / "away")
+    with pytest.raises(CustodianFault, match="does not have the newest wrapping key"):
+        world.turnovers.advance(found)
+    assert world.custodian.exists(HEAT_CO, 1)
+    away.rename(key_file)
+    assert world.turn_over().e == 2
+
+
+def test_a_worker_that_holds_on_is_waited_for(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    found = world.turnovers.begin(HEAT_CO)
+    assert world.turnovers.advance(found) is False
+    world.ring.poll()
+    assert world.turnovers.advance(found) is True
+    assert newest(world).step == Step.RELEASED
+
+
+def test_ticks_begin_what_is_due_once_a_day(dated: World) -> None:
+    world = dated
+    world.enrol("anna", "meter-1")
+    passes = world.turnovers
+    passes.tick()
+    with world.keystore.snapshot() as tx:
+        assert turnovers.newest(tx, HEAT_CO) is None
+    assert isinstance(world.clock, ShiftedClock)
+    world.clock.advance(DAY)
+    while True:
+        passes.tick()
+        if newest(world).step == Step.DONE:
+            break
+    assert world.ledger.open_intents == {}
+    passes.tick()
+    assert newest(world).e == 2, "once a day"
+    world.close()
+
+
+def test_two_at_once_make_one_pass(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    other = World(world.directory)
+    assert world.turnovers.begin(HEAT_CO).e == other.turnovers.begin(HEAT_CO).e == 2
+    other.close()
+    assert world.turn_over().e == 2
+
+
+def test_a_lineage_of_one_controller_does_not_see_anothers(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with world.keystore.snapshot() as tx:
+        generation = workers.generation(tx)
+    world.turn_over()
+    with world.keystore.snapshot() as tx:
+        assert workers.generation(tx) == generation + 2
+    assert isinstance(world.keystore, KeyStore)
