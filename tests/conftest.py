@@ -33,7 +33,8 @@ def keys_url(request: pytest.FixtureRequest) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`@pytest.mark.both_key_stores`: once for each."""
-    if metafunc.definition.get_closest_marker("both_key_stores"):
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "both_key_stores" in marks and "one_key_store" not in marks and "keys_url" in metafunc.fixturenames:
         metafunc.parametrize("keys_url", ["sqlite", "postgresql"], indirect=True)
 
 

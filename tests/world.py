@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.clock import Clock, SystemClock
 from gateway.control.access import Access
@@ -34,6 +35,7 @@ from gateway.keys.letters import LetterSealer
 from gateway.keys.ring import GenerationMoved, Ring
 from gateway.keys.signing import SigningKey
 from gateway.keystore.database import KeyStore
+from gateway.keystore.schema import metadata
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import KeyEpoch, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import SealedPoint
@@ -253,6 +255,11 @@ class World:
             if self._registered:
                 thread.join()
 
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """What the key store's own tables hold."""
+        with self.keystore.snapshot() as tx:
+            return [tuple(row) for row in tx.exec_driver_sql(query)]
+
     def points(self) -> list[SealedPoint]:
         """Everything that the store file holds, by way of its own tables."""
         with sqlite3.connect(self.directory / "readings.db") as db:
@@ -263,8 +270,19 @@ class World:
         """Files of this world that hold one of `needles`, or any canary, in raw, hexadecimal or base64."""
         wanted = [CANARY.encode(), *(n.encode() if isinstance(n, str) else n for n in needles)]
         forms = [form for needle in wanted for form in disguises(needle)]
-        files = [f for f in self.directory.rglob("*") if f.is_file()]
-        return sorted({f.name for f in files for form in forms if form in f.read_bytes()})
+        held = {f.name: f.read_bytes() for f in self.directory.rglob("*") if f.is_file()}
+        held["key store"] = b"" if self.keys.startswith("sqlite") else self._database()
+        return sorted({name for name, data in held.items() for form in forms if form in data})
+
+    def _database(self) -> bytes:
+        """Every row of a key store that is no file, as text and in hexadecimal."""
+        opened = KeyStore.open(self.keys, state=self.directory, password=PASSWORD.encode())
+        with opened.snapshot() as tx:
+            rows = [row for table in metadata.tables.values() for row in tx.execute(table.select())]
+        opened.close()
+        return "\n".join(
+            cell.hex() if isinstance(cell, bytes) else str(cell) for row in rows for cell in row
+        ).encode() + b"".join(cell for row in rows for cell in row if isinstance(cell, bytes))
 
     def close(self) -> None:
         """End as `run` does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 
 import pytest
@@ -18,13 +17,14 @@ from tests.unit.control import processes
 from tests.unit.control.processes import CONTEXT, ended, start
 from tests.unit.control.test_erasure import states, table
 from tests.unit.policies import shipped
-from tests.world import CANARY, CONTROLLER, DAY, World, message
+from tests.world import CANARY, CONTROLLER, DAY, SQLITE, World, message
+
+pytestmark = pytest.mark.both_key_stores
 
 
 def owners(world: World) -> Counter[bytes]:
     """Devices by the incarnation their route leads to."""
-    with sqlite3.connect(world.directory / "keys.db") as db:
-        found = db.execute("SELECT hash, incarnation FROM routes WHERE kind = 'device'").fetchall()
+    found = world.sql("SELECT hash, incarnation FROM routes WHERE kind = 'device'")
     assert len({h for h, _ in found}) == len(found), "a device has two owners"
     return Counter(incarnation for _, incarnation in found)
 
@@ -152,6 +152,7 @@ def test_without_the_custodian_there_is_no_enrolment(world: World) -> None:
     assert world.enrol("bo", "meter-2").enrolled == 1
 
 
+@pytest.mark.one_key_store
 def test_ten_thousand_lines_are_taken_group_by_group(world: World) -> None:
     lines = [
         Enrolment(
@@ -170,9 +171,7 @@ def test_ten_thousand_lines_are_taken_group_by_group(world: World) -> None:
     assert done == [enrolment.GROUP] * 20
     assert states(world) == {"active": 15_000}
     assert set(owners(world).values()) == {2}
-    with sqlite3.connect(world.directory / "keys.db") as db:
-        ids = db.execute("SELECT count(DISTINCT key_id), count(DISTINCT wrapped) FROM keys").fetchone()
-    assert ids == (15_000, 15_000)
+    assert world.sql("SELECT count(DISTINCT key_id), count(DISTINCT wrapped) FROM keys") == [(15_000, 15_000)]
     world.erase("customer-77")
     assert states(world) == {"active": 14_997, "destroyed": 3}
 
@@ -199,7 +198,7 @@ def test_processes_that_claim_the_same_devices_share_them(world: World) -> None:
 
 def test_no_key_lives_after_an_erasure_that_raced_enrolment(world: World) -> None:
     """Attack 4 in short: whoever claims the customer while they are erased, and at whatever moment."""
-    customers = [f"customer-{n}" for n in range(3)]
+    customers = [f"customer-{n}" for n in range(3 if world.keys == SQLITE else 2)]
     for customer in customers:
         world.enrol(customer, f"meter-{customer}")
     begin, stop = CONTEXT.Barrier(3), CONTEXT.Event()

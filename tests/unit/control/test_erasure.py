@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from gateway.model.sealed import Reason, SealedPoint
 from gateway.transport.store import Store, StoreUnreachable
 from tests.unit.control.processes import open_erasures
 from tests.world import CANARY, CONTROLLER, DAY, SECOND, World, message, ns
+
+pytestmark = pytest.mark.both_key_stores
 
 
 class Away:
@@ -53,13 +54,12 @@ def found(world: World, erasure: bytes) -> rows.Erasure:
 
 
 def states(world: World) -> dict[str, int]:
-    with sqlite3.connect(world.directory / "keys.db") as db:
-        return dict(db.execute("SELECT state, count(*) FROM keys GROUP BY state").fetchall())
+    return dict(world.sql("SELECT state, count(*) FROM keys GROUP BY state"))
 
 
 def table(world: World, name: str) -> int:
-    with sqlite3.connect(world.directory / "keys.db") as db:
-        return int(db.execute(f"SELECT count(*) FROM {name}").fetchone()[0])  # noqa: S608 - a name of ours
+    ((count,),) = world.sql(f"SELECT count(*) FROM {name}")  # noqa: S608 - a name of ours
+    return int(count)
 
 
 def phases(world: World) -> list[tuple[object, object, object]]:
@@ -116,8 +116,7 @@ def test_what_was_captured_leaves_the_key_stores_files_with_the_last_step(world:
     assert row.step == Step.PURGED_ONCE
     assert row.capture is not None
     assert row.purge_key is not None
-    with sqlite3.connect(world.directory / "keys.db") as db:
-        (wrapped,) = db.execute("SELECT wrapped FROM secrets WHERE kind = 'purge'").fetchone()
+    ((wrapped,),) = world.sql("SELECT wrapped FROM secrets WHERE kind = 'purge'")
     clock.advance(20 * SECOND)
     assert erasures.resume() == [erasure]
     files = b"".join(f.read_bytes() for f in world.directory.glob("keys.db*"))

@@ -16,6 +16,8 @@ from gateway.model.table import Table
 from tests.unit.control.test_erasure import table
 from tests.world import CANARY, CONTROLLER, DAY, SECOND, World
 
+pytestmark = pytest.mark.both_key_stores
+
 MS = 1_000_000
 MINUTE = 60 * SECOND
 

@@ -16,14 +16,17 @@ from gateway.errors import LeaseOver
 from gateway.keys.lease import EXTRA, Lease, boot_id, is_over
 from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
+from tests.postgres import PASSWORD
+
+pytestmark = pytest.mark.both_key_stores
 
 SECOND = 10**9
 LENGTH = 30 * SECOND
 
 
 @pytest.fixture
-def keystore(tmp_path: Path) -> Iterator[KeyStore]:
-    opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+def keystore(tmp_path: Path, keys_url: str) -> Iterator[KeyStore]:
+    opened = KeyStore.open(keys_url, state=tmp_path, password=PASSWORD.encode())
     yield opened
     opened.close()
 

@@ -20,14 +20,17 @@ from gateway.keystore import acts, migrations, rows, schema, sqlite, subjects, w
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.keystore.schema import metadata
 from gateway.model.ids import Controller, Incarnation, KeyId
+from tests.postgres import PASSWORD
+
+pytestmark = pytest.mark.both_key_stores
 
 ONE = Controller("one")
 LIFE = Incarnation(b"i" * 16)
 
 
 @pytest.fixture
-def keystore(tmp_path: Path) -> Iterator[KeyStore]:
-    opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+def keystore(tmp_path: Path, keys_url: str) -> Iterator[KeyStore]:
+    opened = KeyStore.open(keys_url, state=tmp_path, password=PASSWORD.encode())
     yield opened
     opened.close()
 
@@ -38,7 +41,8 @@ def generation(keystore: KeyStore) -> int:
 
 
 def add_life(tx: Transaction, incarnation: Incarnation = LIFE) -> None:
-    tx.exec_driver_sql("INSERT OR IGNORE INTO controllers(controller, current_e, created) VALUES('one', 1, 0)")
+    if tx.execute(schema.controllers.select()).first() is None:
+        tx.execute(schema.controllers.insert().values(controller=ONE, current_e=1, created=0))
     subjects.add_incarnation(tx, incarnation, controller=ONE, now=0)
 
 
@@ -83,6 +87,7 @@ def test_a_new_key_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     opened.close()
 
 
+@pytest.mark.one_key_store
 def test_settings_that_erasure_relies_on(keystore: KeyStore) -> None:
     with keystore.snapshot() as tx:
         found = {
@@ -92,10 +97,10 @@ def test_settings_that_erasure_relies_on(keystore: KeyStore) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
 
 
-def test_opening_again_keeps_what_is_there(keystore: KeyStore, tmp_path: Path) -> None:
+def test_opening_again_keeps_what_is_there(keystore: KeyStore, tmp_path: Path, keys_url: str) -> None:
     with keystore.act() as tx:
         workers.raise_generation(tx)
-    again = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+    again = KeyStore.open(keys_url, state=tmp_path, password=PASSWORD.encode())
     assert generation(again) == 2
     again.close()
 
@@ -262,7 +267,7 @@ import sys
 from pathlib import Path
 from gateway.keystore import workers
 from gateway.keystore.database import KeyStore
-keystore = KeyStore.open("sqlite:///keys.db", state=Path(sys.argv[1]))
+keystore = KeyStore.open(sys.argv[2], state=Path(sys.argv[1]), password=sys.argv[3].encode())
 for _ in range(25):
     with keystore.act() as tx:  # read, then write what was read: lost when two overlap
         seen = workers.generation(tx)
@@ -270,20 +275,21 @@ for _ in range(25):
 """
 
 
-def test_acts_of_several_processes_happen_one_after_another(keystore: KeyStore, tmp_path: Path) -> None:
-    started = [
-        subprocess.Popen([sys.executable, "-c", CONCURRENT, str(tmp_path)], env=child_environment()) for _ in range(4)
-    ]
+def concurrent(state: Path, url: str, count: int) -> list[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", CONCURRENT, str(state), url, PASSWORD]
+    return [subprocess.Popen(command, env=child_environment()) for _ in range(count)]
+
+
+def test_acts_of_several_processes_happen_one_after_another(keystore: KeyStore, tmp_path: Path, keys_url: str) -> None:
+    started = concurrent(tmp_path, keys_url, 4)
     assert [process.wait() for process in started] == [0, 0, 0, 0]
     assert generation(keystore) == 1 + 4 * 25
 
 
-def test_several_processes_may_open_a_new_key_store_at_once(tmp_path: Path) -> None:
-    started = [
-        subprocess.Popen([sys.executable, "-c", CONCURRENT, str(tmp_path)], env=child_environment()) for _ in range(3)
-    ]
+def test_several_processes_may_open_a_new_key_store_at_once(tmp_path: Path, keys_url: str) -> None:
+    started = concurrent(tmp_path, keys_url, 3)
     assert [process.wait() for process in started] == [0, 0, 0]
-    opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+    opened = KeyStore.open(keys_url, state=tmp_path, password=PASSWORD.encode())
     assert generation(opened) == 1 + 3 * 25
     opened.close()
 
@@ -374,6 +380,7 @@ def on_disk(keystore: KeyStore, needle: bytes) -> list[str]:
     return [f.name for f in sorted(keystore.path.parent.iterdir()) if needle in f.read_bytes()]
 
 
+@pytest.mark.one_key_store
 def test_a_destroyed_key_is_gone_from_all_files(keystore: KeyStore) -> None:
     trace = planted(keystore)
     assert on_disk(keystore, trace)
@@ -384,6 +391,7 @@ def test_a_destroyed_key_is_gone_from_all_files(keystore: KeyStore) -> None:
     assert on_disk(keystore, trace) == []
 
 
+@pytest.mark.one_key_store
 def test_the_scan_finds_what_is_still_there(keystore: KeyStore) -> None:
     trace = planted(keystore)
     with pytest.raises(IntegrityStop) as caught:
@@ -402,6 +410,7 @@ def test_the_scan_finds_what_lies_across_two_looks(tmp_path: Path, monkeypatch: 
         assert not sqlite._contains(file, [])
 
 
+@pytest.mark.one_key_store
 def test_a_reader_that_stays_makes_scrub_say_so(keystore: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_CHECKPOINT_TRIES", 3)
     monkeypatch.setattr(sqlite, "_BUSY_MS", 20)
@@ -420,6 +429,7 @@ def test_a_reader_that_stays_makes_scrub_say_so(keystore: KeyStore, monkeypatch:
     impatient.close()
 
 
+@pytest.mark.one_key_store
 def test_a_reader_that_goes_is_waited_for(keystore: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """`wal_checkpoint(TRUNCATE)` answers busy = 1 without raising, and is tried again."""
     monkeypatch.setattr(sqlite, "_BUSY_MS", 20)
