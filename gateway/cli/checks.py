@@ -17,9 +17,11 @@ from pathlib import Path
 from gateway.cli.erase import is_running
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
+from gateway.control.operations import living_days
 from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, NotThere, Unreachable
 from gateway.keys.lineage import Lineage
 from gateway.keystore import acts, lineages, workers
+from gateway.model.dead import day_of
 from gateway.model.ids import Controller
 from gateway.policy.load import check as findings_of
 from gateway.runtime.wiring import House
@@ -27,6 +29,8 @@ from gateway.runtime.wiring import House
 _OTHERS = 0o077
 _SECOND = 1_000_000_000
 _OLDEST = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).timestamp()  # this program is younger
+_NEARLY_FULL = 0.8
+_DAY = 86_400 * _SECOND
 _SET_BACK_S = 60.0  # how far a clock may be behind the ledger's last line
 _NOT_YET = "not there yet: `glomska enrol` makes it"
 
@@ -162,6 +166,24 @@ def _erasures(house: House) -> str:
     )
 
 
+def _letters(house: House) -> str:
+    if not house.letters_file.exists():
+        return "none"
+    level, now = house.letters.level(), house.clock.wall()
+    share = level.used_bytes / level.max_bytes
+    days = "" if level.oldest is None else f", the oldest {max(0, now - level.oldest) / _DAY:.1f} days old"
+    detail = f"{level.letters} kept{days}; {share:.0%} of {level.max_bytes // 2**20} MiB used"
+    if share > _NEARLY_FULL:
+        raise Unreachable(detail, hint="see `glomska dead-letters list`; when it is full, nothing is acknowledged")
+    if _has_keys(house):
+        with house.keystore.snapshot() as tx:
+            running = any(is_running(worker, house.clock.boottime()) for worker in workers.find_all(tx))
+            known, days_of_keys = lineages.all_controllers(tx), living_days(tx)
+        if running and known and day_of(now) not in days_of_keys:
+            raise Unreachable("today's operations key is missing", hint="see what `glomska run` says of housekeeping")
+    return detail
+
+
 def _workers(house: House) -> str:
     if not _has_keys(house):
         return "none"
@@ -184,6 +206,7 @@ CHECKS: dict[str, Callable[[House], str]] = {
     "ledger": _ledger,
     "store": _store,
     "broker": _broker,
+    "dead letters": _letters,
     "erasures": _erasures,
     "workers": _workers,
 }

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.dead_letters import app as dead_letters_app
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
@@ -64,6 +65,7 @@ for _command in (demo, init, run, enrol, hand_over, read, trace, erase, verify, 
     app.command()(_command)
 app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")
+app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(ledger_app, name="ledger")
 
 
