@@ -11,35 +11,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks import messages
+from benchmarks.foreign import NodeRed, Telegraf, Vector
+from benchmarks.places import Place, Start
 from benchmarks.program import ProgramFault
-from benchmarks.stores import InfluxSide, SqliteSide, StoreSide, VictoriaSide
+from benchmarks.stores import FreeSide, InfluxSide, SqliteSide, StoreSide, VictoriaSide
 
 ENROL_SECONDS = 300
 ENROLLED_BEFORE = dt.timedelta(days=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where one process of a pipeline runs: the broker's port, the store's URL, a directory that is its own."""
-
-    broker_port: int
-    store_url: str
-    state: Path
-    messages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A command line, and what its environment has more than ours."""
-
-    command: list[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Contender(Protocol):
@@ -47,6 +29,9 @@ class Contender(Protocol):
 
     pipeline: str
     store: str
+
+    def missing(self) -> str:
+        """How to get what it needs and this machine lacks; nothing when all is there."""
 
     def open_store(self, state: Path) -> StoreSide | None:
         """A fresh store, not started; None when the pipeline stores nothing."""
@@ -61,15 +46,21 @@ class Contender(Protocol):
 class Glomska:
     """The real command, on a key store and a custodian of its own."""
 
-    pipeline = "glomska"
-
-    def __init__(self, store: str) -> None:
-        """`influxdb` or `sqlite`."""
+    def __init__(self, store: str, *, workers: int = 1) -> None:
+        """`influxdb`, `free` or `sqlite`; more than one worker shares the subscription."""
+        self.pipeline = "glomska" if workers == 1 else f"glomska, {workers} workers"
         self.store = store
+        self._workers = workers
+
+    def missing(self) -> str:
+        """Nothing."""
+        return ""
 
     def open_store(self, state: Path) -> StoreSide | None:
-        """A server for `influxdb`, a file for `sqlite`."""
-        return SqliteSide(state) if self.store == "sqlite" else InfluxSide()
+        """A server, or a file for `sqlite`."""
+        if self.store == "sqlite":
+            return SqliteSide(state)
+        return FreeSide() if self.store == "free" else InfluxSide()
 
     def prepare(self, place: Place) -> None:
         """Enrol every device. Raises ProgramFault."""
@@ -97,11 +88,16 @@ class Glomska:
             "GLOMSKA_MQTT__URL": f"mqtt://127.0.0.1:{place.broker_port}",
             "GLOMSKA_STORE__URL": place.store_url,
         }
-        return Start([str(Path(sys.executable).with_name("glomska")), "run"], environment)
+        many = ["--workers", str(self._workers)] if self._workers > 1 else []
+        return Start([str(Path(sys.executable).with_name("glomska")), "run", *many], environment)
 
 
 class _Peer:
     """A program of `benchmarks.peers`."""
+
+    def missing(self) -> str:
+        """Nothing."""
+        return ""
 
     def prepare(self, place: Place) -> None:
         """Nothing to do."""
@@ -139,11 +135,16 @@ class Idle(_Peer):
 
 ALL: dict[str, Contender] = {
     "glomska": Glomska("influxdb"),
+    "glomska:free": Glomska("free"),
     "glomska:sqlite": Glomska("sqlite"),
+    "glomska:workers": Glomska("influxdb", workers=2),
     "plain": Plain(),
+    "node-red": NodeRed(),
+    "telegraf": Telegraf(),
+    "vector": Vector(),
     "idle-subscriber": Idle(),
 }
-DEFAULT = ("glomska", "plain", "idle-subscriber")
+DEFAULT = ("glomska", "glomska:free", "plain", "node-red", "telegraf", "vector", "idle-subscriber")
 
 
 def by_name(name: str) -> Contender:

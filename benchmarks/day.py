@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import processes
-from benchmarks.contenders import Glomska, Place
+from benchmarks.contenders import Glomska
+from benchmarks.places import Place
 from benchmarks.program import Program, ProgramFault
 from benchmarks.servers import Mosquitto, ServerDown, ServerMissing
 from benchmarks.stores import InfluxSide

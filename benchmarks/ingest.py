@@ -54,7 +54,7 @@ def main() -> int:
     try:
         rows = run(given.pipelines, given.messages, given.latency_messages, given.repeat, progress)
     except (ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
-        progress.print(f"stopped: {fault}", style="red", markup=False, highlight=False)
+        progress.print(f"stopped: {fault}", style="red", markup=False, highlight=False, emoji=False)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -70,7 +70,11 @@ def main() -> int:
 
 
 def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progress: Console) -> list[Row]:
-    """A row for each name: medians over `repeat` rounds."""
+    """A row for each name whose program is there: medians over `repeat` rounds."""
+    for name in names:
+        if absent := contenders.by_name(name).missing():
+            progress.print(f"left out: {absent}", markup=False, highlight=False, emoji=False)
+    names = [name for name in names if not contenders.by_name(name).missing()]
     measured: dict[str, list[Row]] = {name: [] for name in names}
     for turn in range(1, repeat + 1):
         for name in names:
@@ -81,6 +85,7 @@ def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progr
                 f"round {turn} of {repeat}: {name}: {row.cpu_us_per_message:.2f} µs CPU a message, "
                 f"{row.messages_per_second:,.0f} messages/s",
                 highlight=False,
+                emoji=False,
             )
     return [median(rows) for rows in measured.values()]
 

@@ -1,4 +1,7 @@
-"""A measured program: it says `{"event": …}` in JSON lines on stderr, and SIGTERM ends it."""
+"""A measured program: it says `{"event": …}` in JSON lines on stderr, and SIGTERM ends it.
+
+What does not speak JSON tells that it is ready by a text in one of its lines.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ class ProgramFault(RuntimeError):
 class Program:
     """One process and the events it tells."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Start; `environment` is added to ours."""
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, *, ready_text: str = ""
+    ) -> None:
+        """Start; `environment` is added to ours; a line that holds `ready_text` is the event `ready`."""
+        self._ready_text = ready_text
         self._name = " ".join(command[:4])
         self._process = subprocess.Popen(
             command,
@@ -95,13 +101,18 @@ class Program:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._said.append(line.rstrip())
+            if self._ready_text and self._ready_text in line:
+                self._tell({"event": "ready"})
             try:
                 told = json.loads(line)
             except ValueError:
                 continue
             if isinstance(told, dict) and "event" in told:
-                with self._news:
-                    self._events[told["event"]] = told
-                    self._news.notify_all()
+                self._tell(told)
         with self._news:
+            self._news.notify_all()
+
+    def _tell(self, told: dict[str, Any]) -> None:
+        with self._news:
+            self._events[told["event"]] = told
             self._news.notify_all()

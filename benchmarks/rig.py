@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.contenders import Contender, Place
+from benchmarks.contenders import Contender
+from benchmarks.places import Place, Start
 from benchmarks.program import Program
 from benchmarks.servers import Mosquitto
 from benchmarks.stamps import StampingProxy
@@ -87,14 +88,14 @@ def measure(contender: Contender, count: int, latency_count: int) -> Row:
 def _without_store(contender: Contender, broker: Mosquitto, state: Path, count: int) -> Load:
     place = Place(broker_port=broker.port, store_url="", state=state, messages=count)
     start = contender.start(place)
-    with Program(start.command, start.environment) as program:
+    with _program(start) as program:
         program.wait("ready")
         return _loaded(program, place, lambda: int(program.wait("received", STALL_SECONDS)["last_ns"]), 0)
 
 
 def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
     start = contender.start(place)
-    with Program(start.command, start.environment) as program:
+    with _program(start) as program:
         program.wait("ready")
         load = _loaded(program, place, lambda: _all_written(program, side.written, place.messages), place.messages)
         told = program.stop()
@@ -145,7 +146,7 @@ def _latencies(contender: Contender, place: Place, side: StoreSide, count: int) 
             Place(broker_port=place.broker_port, store_url=side.url(proxy.port), state=place.state, messages=count)
         )
         with (
-            Program(start.command, start.environment) as program,
+            _program(start) as program,
             Program(_publisher(place.broker_port, count, "--rate", str(LATENCY_RATE))) as publisher,
         ):
             program.wait("ready")
@@ -158,6 +159,10 @@ def _latencies(contender: Contender, place: Place, side: StoreSide, count: int) 
     if len(latencies) != count:
         raise RigFault(f"{count} messages published at {LATENCY_RATE} a second, {len(latencies)} seen at {side.name}")
     return latencies
+
+
+def _program(start: Start) -> Program:
+    return Program(start.command, start.environment, ready_text=start.ready_text)
 
 
 def _publisher(port: int, count: int, *more: str) -> list[str]:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlencode
 
+from benchmarks.free import FreeStore
 from benchmarks.servers import InfluxDB1, Server, VictoriaMetrics, http
 
 DATABASE = "glomska"
@@ -64,13 +65,14 @@ class _Served:
 
 
 class InfluxSide(_Served):
-    """InfluxDB 1.6: a message is one point with one field."""
+    """InfluxDB 1.6: a message is one point, with one sealed field or four plain ones."""
 
     name = "influxdb 1.6"
 
-    def __init__(self) -> None:
-        """Not started."""
+    def __init__(self, fields: int = 1) -> None:
+        """Not started; `fields` are those of a message."""
         self.server: InfluxDB1 = InfluxDB1(database=DATABASE)
+        self._fields = fields
 
     def url(self, port: int | None = None) -> str:
         """As the gateway's configuration wants it."""
@@ -82,9 +84,31 @@ class InfluxSide(_Served):
         return sum(s["values"].get("pointsWrittenOK", 0) for s in _named(services, "httpd"))
 
     def count(self) -> int:
-        """Sum of COUNT over all fields of all measurements."""
+        """Sum of COUNT over all fields of all measurements, by the fields of a message."""
         result = json.loads(self.server.query("SELECT COUNT(*) FROM /.*/", DATABASE))["results"][0]
-        return sum(sum(series["values"][0][1:]) for series in result.get("series", ()))
+        return int(sum(sum(series["values"][0][1:]) for series in result.get("series", ())) // self._fields)
+
+
+class FreeSide(_Served):
+    """A store that costs next to nothing: it answers like InfluxDB 1.x, counts lines and keeps none."""
+
+    name = "free store"
+
+    def __init__(self) -> None:
+        """Not started."""
+        self.server: FreeStore = FreeStore()
+
+    def url(self, port: int | None = None) -> str:
+        """As the gateway's configuration wants it."""
+        return f"influxdb1+http://127.0.0.1:{port or self.server.port}/{DATABASE}"
+
+    def written(self) -> int:
+        """Lines that it has acknowledged."""
+        return int(http(f"{self.server.http_url}/count"))
+
+    def count(self) -> int:
+        """The same: nothing else is there to be asked."""
+        return self.written()
 
 
 class VictoriaSide(_Served):
