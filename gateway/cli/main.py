@@ -27,6 +27,7 @@ from gateway.cli.ledger import app as ledger_app
 from gateway.cli.policy import app as policy_app
 from gateway.cli.read import read
 from gateway.cli.run import run
+from gateway.cli.spool import app as spool_app
 from gateway.cli.trace import trace
 from gateway.cli.verify import verify
 
@@ -66,6 +67,7 @@ for _command in (demo, init, run, enrol, hand_over, read, trace, erase, verify, 
 app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(spool_app, name="spool")
 app.add_typer(ledger_app, name="ledger")
 
 

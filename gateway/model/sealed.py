@@ -131,11 +131,13 @@ _unpack = msgspec.msgpack.Decoder(_Packed).decode
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How a batch settled, by index of point.
 
-    `rejected` with a reason, `kept` (not written, not to be acknowledged), and all others accepted.
+    `rejected` with a reason, `kept` (not written, not to be acknowledged), and all others accepted. `why`: what the
+    store said of those that it rejected, in our words, with a next step.
     """
 
     rejected: Mapping[int, Reason] = {}
     kept: Collection[int] = ()
+    why: str = ""
 
 
 ACCEPTED = Outcome()

@@ -16,7 +16,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,8 @@ CHUNK_POINTS = 1_000
 _SHARE = 4  # a chunk that took the store so long is followed by a pause of so many times that, less one
 _BETTER = 0.1  # of the patience: what a store that was slow must come down to
 _LOOK = 0.2  # seconds between looks at an empty spool
+_TELL = 60.0  # seconds between two lines about one reason
+_MOST_PATIENT = 600.0  # seconds that a store may ask to be left alone
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between tries of a store that is down
 _SLOW = Unreachable("the store is slow", hint="see what keeps it busy; batches wait in the spool meanwhile")
 _WAITED_OUT = (Unreachable, LeaseOver)
@@ -91,6 +93,7 @@ class Spooling:
         self._in_time = patience_s  # for a chunk, that the direct path may come back
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
+        self._told: dict[str, float] = {}
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
         self._open_spool = open_spool
         self._spool: Spool
@@ -122,6 +125,8 @@ class Spooling:
             return Outcome(kept=range(len(points)))
         if time.monotonic() - begun > self._patience:
             self._turn_away(_SLOW, in_time=self._patience * _BETTER)
+        if outcome.why:
+            self._tell(outcome.why)
         return outcome
 
     def drain(self, stopping: threading.Event) -> None:
@@ -135,7 +140,8 @@ class Spooling:
                     wait = took * (_SHARE - 1) if self._direct else 0.0
                 pause = _FIRST_PAUSE
             except _WAITED_OUT as fault:
-                wait = max(pause * random.uniform(0.5, 1.0), getattr(fault, "retry_after", None) or 0.0)  # noqa: S311
+                asked = min(getattr(fault, "retry_after", None) or 0.0, _MOST_PATIENT)
+                wait = max(pause * random.uniform(0.5, 1.0), asked)  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
             stopping.wait(wait)
 
@@ -176,15 +182,24 @@ class Spooling:
             self._failing = True
             raise
         self._failing = False
-        self._dispose(points, outcome.rejected)
+        self._dispose(points, outcome)
         self.counted.drained += len(points) - len(outcome.kept) - len(outcome.rejected)
         self._left = [points[index] for index in sorted(outcome.kept)]
 
-    def _dispose(self, points: Sequence[SealedPoint], rejected: Mapping[int, Reason]) -> None:
-        for reason in set(rejected.values()):
-            of_it = [points[index] for index, why in rejected.items() if why is reason]
-            self._refused(of_it, reason)
-            self.counted.refused[reason] += len(of_it)
+    def _dispose(self, points: Sequence[SealedPoint], outcome: Outcome) -> None:
+        """Of what the store will never have."""
+        if outcome.why:
+            self._tell(outcome.why)
+        for index, reason in outcome.rejected.items():
+            self._refused([points[index]], reason)
+            self.counted.refused[reason] += 1
+
+    def _tell(self, why: str) -> None:
+        """Once in a while for each reason: one point a request may be refused."""
+        now = time.monotonic()
+        if now >= self._told.get(why, 0.0):
+            self._told[why] = now + _TELL
+            self._log.event("store refuses points", level="error", message=why)
 
     def _spooled(self, points: Sequence[SealedPoint]) -> Outcome:
         try:

@@ -20,6 +20,7 @@ from gateway.transport.store import Login, StoreRefused, StoreUnreachable
 
 CONNECTIONS = 4
 OK, NO_CONTENT, BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE = 200, 204, 400, 404, 413, 422
+REFUSALS = frozenset({BAD_REQUEST, UNPROCESSABLE})
 Words = Mapping[bytes, tuple[str, str]]
 """What a server says in an answer → (our words, next step)."""
 _LOGIN = "give store.username and store.password_file, or store.token_file, of a user who may do this"
@@ -111,14 +112,18 @@ class Server:
 
     def fail(self, status: int, said: bytes, *, retry_after: float | None = None) -> NoReturn:
         """Raise what a status other than success means, see the contract in `store`."""
-        if status in {BAD_REQUEST, UNPROCESSABLE}:
-            known = (words for mark, words in self._speech.refusals.items() if mark in said)
-            what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
-            raise StoreRefused(f"{self.where} refuses the request ({status}): {what}", hint=hint)
+        if status in REFUSALS:
+            raise self.refusal(status, said)
         known = (words for mark, words in self._speech.faults.items() if mark in said)
         otherwise = self._speech.hints.get(status, _LOGIN if status in {401, 403} else StoreUnreachable.hint)
         what, hint = next(known, ("try later", otherwise))
         raise StoreUnreachable(f"{self.where} answers {status}: {what}", hint=hint, retry_after=retry_after)
+
+    def refusal(self, status: int, said: bytes) -> StoreRefused:
+        """What a 400 or 422 says, in our words."""
+        known = (words for mark, words in self._speech.refusals.items() if mark in said)
+        what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
+        return StoreRefused(f"{self.where} refuses the request ({status}): {what}", hint=hint)
 
     def failed(self, response: urllib3.BaseHTTPResponse) -> NoReturn:
         """`fail` for an answer that was received here."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
-from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, TOO_LARGE, Server, Speech
+from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, REFUSALS, TOO_LARGE, Server, Speech
 from gateway.transport.influxql import GROUP, InfluxQL, any_of, grouped, quoted
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
@@ -84,8 +84,11 @@ class Influx1Store:
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
                     return without(points, too_old)
+            if response.status in REFUSALS:
+                return self._portion.refused(points, self._server.refusal(response.status, response.data))
             if response.status != NO_CONTENT:
                 self._server.failed(response)
+            self._portion.taken()
         return Outcome(rejected=refused, kept=kept) if refused or kept else ACCEPTED
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:

@@ -4,8 +4,8 @@ The client's generated services are called, not its conveniences: they pass our 
 request that is tried once, and let redirections be forbidden, which would carry the token elsewhere.
 
 An answer to a write means that the batch is on disk, as in 1.x. 400 refuses a request as a whole and 422 stores what it
-can; both stop here alike, but points that are older than the bucket keeps are refused alone. A delete is by measurement
-and series, one request each: its predicates know no OR.
+can; both are halved alike until the offending points are alone, and what was stored is stored again. A delete is by
+measurement and series, one request each: its predicates know no OR.
 
 Reading asks `/query` for a database of the bucket's name, which InfluxDB 2 maps to the bucket by itself.
 
@@ -32,7 +32,7 @@ from influxdb_client.service.write_service import WriteService
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
-from gateway.transport.http import NOT_FOUND, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after
+from gateway.transport.http import NOT_FOUND, REFUSALS, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
@@ -89,6 +89,7 @@ class Influx2Store:
         try:
             if body:
                 self._post(body)
+                self._portion.taken()
         except ApiException as error:
             if error.status == TOO_LARGE:
                 return self._portion.too_large(points)
@@ -96,6 +97,8 @@ class Influx2Store:
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
                     return without(points, too_old)
+            if error.status in REFUSALS:
+                return self._portion.refused(points, self._server.refusal(error.status, _said(error)))
             self._failed(error)
         return Outcome(rejected=refused, kept=kept) if refused or kept else ACCEPTED
 

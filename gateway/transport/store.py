@@ -1,9 +1,12 @@
 """The contract of a store of sealed points, and which store a URL names. One conformance suite runs over all of them.
 
 A store is asked to write again what it already has, and nothing changes: series, time and field name a point. It never
-raises for a point's sake: what it could not take is in the outcome. A server that does not answer, or answers an error
-that may pass (401, 403, 404, 408, 429, 5xx, time-out), keeps the whole batch: `StoreUnreachable` is raised with what to
-do, and the caller tries again. A 400 or 422 raises `StoreRefused`, until dead letters can take the offending points.
+raises for a point's sake: what it could not take is in the outcome. What a server's answer means:
+
+    401, 403, 404, 408, 429, 5xx, none   all of it is kept: `StoreUnreachable`, with how long to leave the store alone
+    413                                  too much at once: less with each request, from now on
+    400, 422                             something in it will never be taken: halved until that is alone, and rejected;
+                                         what a server stored of such a batch is stored again, which changes nothing
 
 A store may be used by several threads at once; the iterator of one `query` belongs to one of them.
 
@@ -43,10 +46,10 @@ class StoreUnreachable(Unreachable):
 
 
 class StoreRefused(StoreUnreachable):
-    """The store answers, and will not take the batch (400, 422): reading stops until someone looks."""
+    """The store answers, and will not do what it is asked (400, 422), or is set up so that it would lose points."""
 
     code: ClassVar[str] = "store_refused"
-    hint = "see the store's own log for the reason; nothing was acknowledged, the broker keeps the messages"
+    hint = "see the store's own log for the reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class Store(Protocol):
     """Where sealed points are written, read back, and deleted by pseudonym."""
 
     def write(self, points: Sequence[SealedPoint]) -> Outcome:
-        """Durable when it returns. Raises StoreUnreachable or StoreRefused: then all points are kept."""
+        """Durable when it returns. Raises StoreUnreachable: then all points are kept."""
 
     def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
         """Stored fields, one a point, of these series with start <= time < end (ns), by pseudonym, time and field.
@@ -108,31 +111,47 @@ class Installable(Store, Protocol):
         """
 
 
+_UNSUSPECTED = 1 << 17  # points: more than a batch has
 REQUEST_WAITS = 3
 """How many times its time-out a request with points may take: to connect, to be sent, to be answered."""
 
 
 class Portion:
-    """How many points a server takes in one request, learned from its refusals.
+    """How many points a server is sent in one request, learned from its refusals.
 
     A write is one request, so that whoever erases knows how long one may be under way, and a worker asks for its lease
-    before each: what does not fit is kept, and comes again with the next write.
+    before each: what does not fit is kept, and comes again with the next write. What a server finds too large is halved
+    for good; what it refuses for the sake of a point is halved until that is alone, and doubled with each success.
     """
 
     def __init__(self) -> None:
         self._most = sys.maxsize
+        self._suspects = sys.maxsize
 
     def of(self, points: Sequence[SealedPoint]) -> tuple[Sequence[SealedPoint], range]:
         """The points to send now, and the indices of those that are kept."""
-        sent = points[: self._most]
+        sent = points[: min(self._most, self._suspects)]
         return sent, range(len(sent), len(points))
 
+    def taken(self) -> None:
+        """The server has taken what `of` gave."""
+        if self._suspects < sys.maxsize:
+            self._suspects = self._suspects * 2 if self._suspects < _UNSUSPECTED else sys.maxsize
+
     def too_large(self, points: Sequence[SealedPoint]) -> Outcome:
-        """The server has refused what `of` gave: half of it next time; a point that is too large alone is refused."""
+        """The server has refused what `of` gave: half of it next time; a point that is too large alone is rejected."""
         sent, kept = self.of(points)
         if len(sent) == 1:
-            return Outcome(rejected={0: Reason.STORE}, kept=kept)
+            return Outcome(rejected={0: Reason.STORE}, kept=kept, why="a point is too large for the store by itself")
         self._most = len(sent) // 2
+        return Outcome(kept=range(len(points)))
+
+    def refused(self, points: Sequence[SealedPoint], fault: StoreRefused) -> Outcome:
+        """Something in what `of` gave will never be taken; alone, it is rejected."""
+        sent, kept = self.of(points)
+        if len(sent) == 1:
+            return Outcome(rejected={0: Reason.STORE}, kept=kept, why=f"{fault}; {fault.hint}")
+        self._suspects = len(sent) // 2
         return Outcome(kept=range(len(points)))
 
 
@@ -144,12 +163,13 @@ def without(points: Sequence[SealedPoint], refused: Mapping[int, Reason]) -> Out
 def write_all(store: Store, points: Sequence[SealedPoint]) -> Outcome:
     """Write until nothing is kept: for whoever needs no lease between requests. Raises as `Store.write`."""
     rejected: dict[int, Reason] = {}
-    left = list(range(len(points)))
+    left, why = list(range(len(points))), ""
     while left:
         outcome = store.write([points[index] for index in left])
+        why = why or outcome.why
         rejected |= {left[index]: reason for index, reason in outcome.rejected.items()}
         left = [left[index] for index in outcome.kept]
-    return Outcome(rejected=rejected)
+    return Outcome(rejected=rejected, why=why)
 
 
 def numbers_only(url: str) -> bool:

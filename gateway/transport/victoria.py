@@ -105,6 +105,9 @@ class VictoriaStore:
             rejected = self._send(sent)
         except _TooLarge:
             return self._portion.too_large(points)
+        except StoreRefused as fault:
+            return self._portion.refused(points, fault)
+        self._portion.taken()
         if len(rejected) < len(sent):
             self._make_durable()
         return Outcome(rejected=rejected, kept=kept) if rejected or kept else ACCEPTED

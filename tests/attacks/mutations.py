@@ -10,9 +10,10 @@ the case (`part`: pytest's id, such as `controller`), so that one mutation takes
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.control import enrolment, erasure
 from gateway.control.enrolment import Group
 from gateway.crypto import aead, derive, envelope
+from gateway.errors import Unreachable
 from gateway.keys import handle, lineage, ring
 from gateway.keys.custodian import FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
@@ -33,10 +35,12 @@ from gateway.keys.subject import Subject
 from gateway.keystore import subjects
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
-from gateway.model.sealed import Reason, sealed_field
+from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
+from gateway.runtime.spooling import Spooling
 from gateway.transport import lineprotocol
 from gateway.transport.ingest.session import Session
+from gateway.transport.spool import Chunk, Spool, Spools, SpoolUnable
 
 _HOUR = 3600 * 10**9
 Patch = pytest.MonkeyPatch
@@ -102,6 +106,12 @@ def the_route_stays(patch: Patch, _part: str) -> None:
 def workers_see_no_fences(patch: Patch, _part: str) -> None:
     """Fences that only enrolment looks at."""
     patch.setattr(ring, "_fence_span", lambda _fence: handle.Span(starts=0, ends=0, reason=Reason.ERASED))
+
+
+@kills("03", "test_what_waited_in_a_spool_is_not_replayed")
+def a_spool_asks_nobody(patch: Patch, _part: str) -> None:
+    """What was sealed before the erasure is stored after it."""
+    patch.setattr(ring.Ring, "gone", lambda _ring, _key_ids: set())
 
 
 @kills("03", "test_enrolment_does_not_bring_back")
@@ -190,6 +200,57 @@ def anyone_may_read_the_key(patch: Patch, _part: str) -> None:
         return read(custodian, controller, e)
 
     patch.setattr(FileCustodian, "_read", obliging)
+
+
+@kills("16", "test_what_waits_is_overwritten_where_it_lies")
+def spools_are_not_purged(patch: Patch, _part: str) -> None:
+    """An erasure reaches stores alone."""
+    patch.setattr(Spools, "purge", lambda _spools, _key_ids, _dead: 0)
+
+
+@kills("16", "test_what_is_put_back_is_dropped_and_counted")
+def drained_unasked(patch: Patch, _part: str) -> None:
+    """What waits is sent as it is: whether its key lives was asked when it was put there."""
+    patch.setattr(ring.Ring, "gone", lambda _ring, _key_ids: set())
+
+
+@kills("16", "test_no_key_that_is_left_opens_it")
+def one_key_for_all_that_waits(patch: Patch, _part: str) -> None:
+    """Destroying it would take everybody's readings, so it stays."""
+    one_key_for_all(patch, _part)
+
+
+@kills("32", "test_filled_healed_and_drained_nothing_is_lost", "test_a_disk_that_was_full_loses_nothing")
+def full_and_silent(patch: Patch, _part: str) -> None:
+    """What does not fit is dropped, and acknowledged all the same."""
+    append = Spool.append
+
+    def silent(spool: Spool, points: Sequence[SealedPoint]) -> None:
+        with contextlib.suppress(SpoolUnable):
+            append(spool, points)
+
+    patch.setattr(Spool, "append", silent)
+
+
+@kills("32", "test_a_store_that_fails_again_while_it_is_drained_loses_nothing")
+def settled_before_it_is_stored(patch: Patch, _part: str) -> None:
+    """The cursor moves when a chunk is read."""
+    oldest = Spool.oldest
+
+    def eager(spool: Spool, most: int) -> Chunk | None:
+        chunk = oldest(spool, most)
+        if chunk is not None:
+            spool.settled(chunk)
+        return chunk
+
+    patch.setattr(Spool, "oldest", eager)
+    patch.setattr(Spooling, "_send", _sent_once)
+
+
+def _sent_once(spooling: Spooling) -> None:
+    points, spooling._left = spooling._left, []
+    with contextlib.suppress(Unreachable):
+        spooling._behind.write(points)
 
 
 @kills("20", "test_two_values_under_one_nonce_give_nothing_away")

@@ -10,7 +10,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,7 +24,9 @@ from gateway.runtime.log import Log
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Delivery, Session
-from tests.world import DAY, Message, World, message
+from tests.unit.runtime.test_spooling import spooled
+from tests.unit.runtime.test_worker import until
+from tests.world import DAY, SECOND, Message, World, message
 
 PATIENCE_S = 60.0
 
@@ -185,3 +187,21 @@ def test_a_broker_delivers_again_and_retains_in_vain(world: World) -> None:
             publish(broker, world, "meter-1", 1)
             waited_for(lambda: sum(last.refused.values()) + last.stored >= 1)
         assert last.refused == {Reason.ERASED: 1}
+
+
+def test_what_waited_in_a_spool_is_not_replayed(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.lease._length = SECOND  # it is left to run out, since requests were given up
+    with spooled(world) as run:
+        run.store.open.clear()
+        run.put(1, 10)
+        run.line.wait(10)
+    with closing(World(world.directory)) as eraser:  # of which no file of the spool is in reach
+        eraser.erase("anna")
+    before = counts(world)
+    with closing(World(world.directory)) as restarted, spooled(restarted) as run:
+        until(lambda: run.spooling.counted.erased == 10 or run.spooling.counted.drained > 0)
+        until(lambda: run.spools.size() == 0)
+    assert (run.spooling.counted.drained, run.spooling.counted.erased) == (0, 10)
+    assert world.points() == []
+    assert counts(world) == before

@@ -10,7 +10,7 @@
 machine. Whoever drains asks first which keys are gone; a spool knows no keys.
 """
 
-from gateway.transport.spool.directory import Spools
+from gateway.transport.spool.directory import Spools, Waiting
 from gateway.transport.spool.spool import Chunk, Spool, SpoolHeld, SpoolUnable
 
-__all__ = ["Chunk", "Spool", "SpoolHeld", "SpoolUnable", "Spools"]
+__all__ = ["Chunk", "Spool", "SpoolHeld", "SpoolUnable", "Spools", "Waiting"]

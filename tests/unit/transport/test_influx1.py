@@ -78,12 +78,37 @@ def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(status: int) -> None:
+def test_an_answer_that_will_not_pass_rejects_the_points_without_quoting_it(status: int) -> None:
     said = f'{{"error":"unable to parse \'telemetry,series={SENTINEL} s_1d=1\'"}}'.encode()
     with answering(status, said, X_Influxdb_Error=SENTINEL) as url, closing(Influx1Store(url, database="d")) as store:
-        with pytest.raises(StoreRefused, match=f"refuses the request \\({status}\\)") as fault:
-            write_all(store, [point()])
-        assert SENTINEL not in str(fault.value) + fault.value.hint
+        outcome = write_all(store, [point(k) for k in range(5)])
+        assert outcome.rejected == dict.fromkeys(range(5), Reason.STORE)
+        assert f"refuses the request ({status})" in outcome.why
+        assert SENTINEL not in outcome.why
+
+
+@pytest.mark.parametrize("bad", [[0], [999], [1, 2, 3, 500], [*range(400, 420)]])
+def test_offending_points_are_found_among_many_and_all_others_are_stored(influxdb: InfluxDB1, bad: list[int]) -> None:
+    """The server stores the rest of a batch beside a conflict of types, and says 400 all the same: written again."""
+    database = next(_names)
+    influxdb.create_database(database)
+    http(f"{influxdb.http_url}/write?db={database}", data=f"telemetry,series={SENTINEL} s_2=1.0 1".encode())
+    asked: list[int] = []
+    with closing(Influx1Store(influxdb.http_url, database=database)) as store:
+        points = [point(k, field="s_2" if k in bad else "s_1d") for k in range(1000)]
+        left = list(range(1000))
+        rejected: set[int] = set()
+        while left:
+            outcome = store.write([points[index] for index in left])
+            asked.append(len(left))
+            rejected |= {left[index] for index in outcome.rejected}
+            left = [left[index] for index in outcome.kept]
+        assert sorted(rejected) == bad
+        assert {p.time for p in store.query("telemetry", [SENTINEL], *EVER) if p.field == "s_1d"} == set(
+            range(1000)
+        ) - set(bad)
+        assert len(asked) <= 25 * len(bad), "halved, and doubled again"
+        assert write_all(store, [point(k) for k in range(2000, 3000)]) == ACCEPTED
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None)])
@@ -173,9 +198,10 @@ def test_a_limit_on_series_is_seen_before_and_named_when_it_is_reached() -> None
         assert "max-values-per-tag" in health.detail
         assert "max-values-per-tag = 0" in health.hint
         write_all(store, [point(pseudonym=new_pseudonym()) for _ in range(3)])
-        with pytest.raises(StoreRefused, match="limit on values of a tag") as fault:
-            write_all(store, [point(pseudonym=new_pseudonym())])
-        assert "influxdb.conf" in fault.value.hint
+        outcome = write_all(store, [point(pseudonym=new_pseudonym())])
+        assert outcome.rejected == {0: Reason.STORE}
+        assert "limit on values of a tag" in outcome.why
+        assert "influxdb.conf" in outcome.why
 
 
 def test_a_field_of_another_type_is_named(influxdb: InfluxDB1) -> None:
@@ -184,8 +210,7 @@ def test_a_field_of_another_type_is_named(influxdb: InfluxDB1) -> None:
     with closing(Influx1Store(influxdb.http_url, database=database)) as store:
         line = f"telemetry,area=SE3,series={SENTINEL} s_1d=1.0 1".encode()
         http(f"{influxdb.http_url}/write?db={database}", data=line)
-        with pytest.raises(StoreRefused, match="another type"):
-            write_all(store, [point(2)])
+        assert "another type" in write_all(store, [point(2)]).why
 
 
 def test_the_first_write_creates_the_database(influxdb: InfluxDB1) -> None:

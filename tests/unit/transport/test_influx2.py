@@ -63,13 +63,15 @@ def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
         (422, "failure writing points to database: partial write: field type conflict: x dropped=1", "another type"),
     ],
 )
-def test_an_answer_that_will_not_pass_refuses_the_batch_without_quoting_it(
+def test_an_answer_that_will_not_pass_rejects_the_points_without_quoting_it(
     status: int, message: str, what: str
 ) -> None:
     with answering(status, said("invalid", message)) as url, closing(opened(url)) as store:
-        with pytest.raises(StoreRefused, match=rf"refuses the request \({status}\): .*{what}") as fault:
-            write_all(store, [point()])
-        assert SENTINEL not in str(fault.value) + fault.value.hint
+        outcome = write_all(store, [point(k) for k in range(3)])
+        assert outcome.rejected == dict.fromkeys(range(3), Reason.STORE)
+        assert f"refuses the request ({status}): " in outcome.why
+        assert what in outcome.why
+        assert SENTINEL not in outcome.why
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None)])
