@@ -68,6 +68,7 @@ def drain(house: House, worker: str, log: Log, on_progress: Callable[[Spooled], 
         gone=leased.gone,
         generation=lambda: leased.generation,
         patience_s=house.settings.spool.patience_s,
+        refused=house.keep_points,
     )
     try:
         spooling.open()

@@ -190,9 +190,10 @@ class Spooling:
         """Of what the store will never have."""
         if outcome.why:
             self._tell(outcome.why)
-        for index, reason in outcome.rejected.items():
-            self._refused([points[index]], reason)
-            self.counted.refused[reason] += 1
+        for reason in set(outcome.rejected.values()):
+            of_it = [points[index] for index, why in outcome.rejected.items() if why is reason]
+            self._refused(of_it, reason)
+            self.counted.refused[reason] += len(of_it)
 
     def _tell(self, why: str) -> None:
         """Once in a while for each reason: one point a request may be refused."""

@@ -283,10 +283,11 @@ class House:
             generation=lambda: ring.generation,
             patience_s=self.settings.spool.patience_s,
             behind=self.store,
-            refused=self._keep_points,
+            refused=self.keep_points,
         )
 
-    def _keep_points(self, points: Sequence[SealedPoint], reason: Reason) -> None:
+    def keep_points(self, points: Sequence[SealedPoint], reason: Reason) -> None:
+        """Among the dead letters, durably: the store will never take them. Raises Unreachable."""
         now = self.clock.wall()
         self.letters.add([DeadLetter.of_point(point, reason, arrived=now) for point in points])
 
