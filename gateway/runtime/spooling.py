@@ -166,12 +166,13 @@ class Spooling:
             self._return()
         return took
 
-    def _drop_gone(self) -> None:
+    def _drop_gone(self) -> int:
+        """Points of the chunk whose key is gone are not sent; how many."""
         gone = self._gone({point.series.key_id for point in self._left})
-        if gone:
-            living = [point for point in self._left if point.series.key_id not in gone]
-            self.counted.erased += len(self._left) - len(living)
-            self._left = living
+        living = [point for point in self._left if point.series.key_id not in gone] if gone else self._left
+        dropped, self._left = len(self._left) - len(living), living
+        self.counted.erased += dropped
+        return dropped
 
     def _send(self) -> None:
         """One request."""
@@ -220,7 +221,8 @@ class Spooling:
         """Once for each generation: what waits under keys that are gone is overwritten, not only passed over."""
         generation = self._generation()
         if generation != self._swept:
-            self.counted.erased += self._spool.purge(self._gone)
+            dropped = self._drop_gone() if self._left else 0  # which still stand in the file, and are counted once
+            self.counted.erased += max(0, self._spool.purge(self._gone) - dropped)
             self._swept = generation
 
     def _turn_away(self, fault: Unreachable, *, in_time: float) -> None:
