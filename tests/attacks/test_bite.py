@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,10 @@ from tests.attacks.mutations import CONTROLS, MUTATIONS, Mutation
 
 HERE = Path(__file__).parent
 FAILED = 1  # pytest: tests ran, and some failed
-AT_ONCE = 2
+PATIENCE_S = 300
+ROOT = HERE.parents[1]
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["hypothesis", "pytest", "tests.attacks.mutations", "tests.world"])
 OUTCOME = re.compile(r"^(FAILED|PASSED) \S+?::(\w+)", re.MULTILINE)
 BROKEN = re.compile(
     r"^FAILED .* - \w*(AttributeError|ImportError|IntegrityStop|NameError|TypeError|UnicodeEncodeError)\b.*",
@@ -37,27 +38,31 @@ def functions_in(file: Path) -> set[str]:
     return {function.name for function in functions if function.name.startswith("test_")}
 
 
-def mutated(name: str, mutation: Mutation) -> subprocess.CompletedProcess[str]:
-    """The tests that a mutation must kill, under that mutation."""
+def mutated(name: str, mutation: Mutation, said: Path) -> int:
+    """The exit code of the tests that a mutation must kill, under that mutation; what they print goes to a file."""
     wanted = [f"{file_of(mutation.attack)}::{test.removesuffix('[*]')}" for test in mutation.kills]
     options = ["-q", "--tb=short", "-rfp", "--no-header", "-p", "no:cacheprovider", "--without-defence", name]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *wanted, *options],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"COLUMNS": "400", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # plugins take half a start
-    )
+    process = FORKS.Process(target=run_apart, args=([*wanted, *options], said))
+    process.start()
+    process.join(PATIENCE_S)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode
 
 
-@pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """All that were asked for, under way."""
-    asked = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
-    pool = ThreadPoolExecutor(AT_ONCE)
-    yield {name: pool.submit(mutated, name, MUTATIONS[name]) for name in asked if name in MUTATIONS}
-    pool.shutdown(cancel_futures=True)
+def run_apart(arguments: list[str], said: Path) -> None:
+    """Pytest, in a process that has imported everything and run nothing."""
+    os.environ |= {"COLUMNS": "400", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins take half a start
+    with said.open("w") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", closefd=False)
+    os.chdir(ROOT)
+    code = pytest.main(arguments)
+    sys.stdout.flush()
+    os._exit(code)
 
 
 @pytest.mark.parametrize("attack", sorted(path.name[5:7] for path in HERE.glob("test_[0-9][0-9]_*.py")))
@@ -74,12 +79,13 @@ def test_every_test_is_to_be_killed_or_said_to_be_a_control(attack: str) -> None
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
-def test_bites(name: str, runs: dict[str, Future[subprocess.CompletedProcess[str]]]) -> None:
-    done = runs[name].result()
-    assert done.returncode == FAILED, done.stdout[-2000:] + done.stderr[-2000:]
-    assert not BROKEN.findall(done.stdout), done.stdout[-4000:]
-    outcomes = [(match[2], match[1]) for match in OUTCOME.finditer(done.stdout)]
+def test_bites(name: str, tmp_path: Path) -> None:
+    code = mutated(name, MUTATIONS[name], tmp_path / "said")
+    said = (tmp_path / "said").read_text()
+    assert code == FAILED, said[-4000:]
+    assert not BROKEN.findall(said), said[-4000:]
+    outcomes = [(match[2], match[1]) for match in OUTCOME.finditer(said)]
     failed, passed = (Counter(test for test, outcome in outcomes if outcome == o) for o in ("FAILED", "PASSED"))
     survivors = {t for t in MUTATIONS[name].kills if not failed[t.removesuffix("[*]")]}
     survivors |= {t for t in MUTATIONS[name].kills if t.endswith("[*]") and passed[t.removesuffix("[*]")]}
-    assert not survivors, done.stdout[-2000:]
+    assert not survivors, said[-2000:]
