@@ -4,10 +4,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: run test lint types walls checkout wheel servers real bench format constraints clean
+.PHONY: run test lint types walls checkout wheel servers real explore bench format constraints clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tests on every core, since most of their time is waiting; those of one file of real servers stay together.
+EACH := -n auto --maxprocesses 4 --dist worksteal
+FILES := -n auto --maxprocesses 4 --dist loadfile
 # Those of the named test folders that hold tests; without any, pytest would run everything.
 folders = $(foreach name,$(1),$(if $(shell find tests/$(name) -name 'test_*.py' 2>/dev/null),tests/$(name)))
 suite = $(if $(strip $(2)),$(1) $(2),@echo 'no tests here yet')
@@ -29,13 +32,17 @@ walls: .venv/dev
 	$(BIN)/lint-imports --no-logo
 
 checkout: .venv/dev
-	$(BIN)/pytest --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance)
+	$(BIN)/pytest $(EACH) --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance)
 
 wheel: .venv/dev
-	$(call suite,.ci/wheel,$(call folders,unit attacks vectors conformance cli))
+	$(call suite,.ci/wheel $(FILES),$(call folders,vectors cli unit/cli unit/firmware_sim unit/policy unit/runtime))
 
 real: .venv/dev
-	$(call suite,$(BIN)/pytest,$(call folders,integration faults))
+	$(call suite,$(BIN)/pytest $(FILES),$(call folders,integration faults))
+
+# Examples of properties that nobody has seen yet; what it finds belongs into the test as an @example.
+explore: .venv/dev servers
+	$(BIN)/pytest $(EACH) --hypothesis-profile default $(call folders,unit attacks)
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:

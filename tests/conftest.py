@@ -7,9 +7,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import Postgres
 from tests.world import CANARY, SQLITE, World
+
+# The same examples in every run, so that what fails fails again; `make explore` looks for others.
+settings.register_profile("seeded", derandomize=True)
+settings.load_profile("seeded")
 
 # Started in the background, a shell would have us and the commands that we start ignore Ctrl-C, which tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
