@@ -106,8 +106,8 @@ class _Ears:
     """Signals that end the demo. They set a flag and nothing else.
 
     An exception out of a handler could strike anywhere: within a lock, or before a process that was just started is
-    known by its number. They stay set: after the demo the process ends, and a signal in its last moments must not end
-    it in another way.
+    known by its number. After the demo the process ends, and a signal in its last moments must not end it in another
+    way: they are ignored then, since the interpreter puts back what handles signals, and only that, before it ends.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,9 @@ class _Ears:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is put back."""
+        """From here on they are ignored."""
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
     def check(self) -> None:
         """Raises Interrupted."""

@@ -204,7 +204,7 @@ def test_a_file_that_is_missing_or_no_toml_is_named(
 def test_a_key_file_that_does_not_serve_stops_everything(
     on: Stack, gateway: Gateway, break_it: Callable[[Path], object], text: str, hint: str
 ) -> None:
-    (file,) = (gateway.state / "kek").iterdir()
+    (file,) = (gateway.state / "kek").glob("w-*.key")
     break_it(file)
     for command in (("run",), ("read", "-", "--purpose", "provision"), ("erase", "-", "--yes")):
         said = gateway.refused(*command, code=3, stdin="heat-co/anna" * (len(command) > 1)).splitlines()
