@@ -23,6 +23,7 @@ from gateway.cli.failure import report
 from gateway.cli.hand_over import hand_over
 from gateway.cli.import_history import import_history
 from gateway.cli.init import init
+from gateway.cli.keys import app as keys_app
 from gateway.cli.ledger import app as ledger_app
 from gateway.cli.policy import app as policy_app
 from gateway.cli.read import read
@@ -68,6 +69,7 @@ app.command("import")(import_history)
 app.add_typer(policy_app, name="policy")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(spool_app, name="spool")
+app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 
 

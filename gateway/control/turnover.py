@@ -81,7 +81,6 @@ class Turnovers:
         backup: Callable[[Controller], object] = lambda _controller: None,
         finalise: Callable[[], int] = lambda: 0,
         every_h: float = 24.0,
-        on_trouble: Callable[[GlomskaError], None] | None = None,
     ) -> None:
         self._control = control
         self._keystore = control.keystore
@@ -93,7 +92,7 @@ class Turnovers:
         self._backup = backup
         self._finalise = finalise
         self._every = int(every_h * 3600 * 10**9)
-        self._on_trouble = on_trouble
+        self.on_trouble: Callable[[GlomskaError], None] | None = None
         self._letting_go = LettingGo(control.keystore, control.clock)
         self._expiry = Expiry(control, custodian, inventory, self._letting_go)
         self._pages = Pages(control, custodian)
@@ -164,10 +163,10 @@ class Turnovers:
         try:
             self._tick()
         except GlomskaError as fault:
-            if self._on_trouble is None:
+            if self.on_trouble is None:
                 raise
             self._sulking_until = self._clock.boottime() + int(_SULK_S * 10**9)
-            self._on_trouble(fault)
+            self.on_trouble(fault)
 
     def _tick(self) -> None:
         self._resume_intents()

@@ -19,7 +19,7 @@ class KeyState(enum.StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"  # opens and seals nothing but dead letters
     DEACTIVATED = "deactivated"  # held: kept for one legal purpose until a date
-    COMPROMISED = "compromised"  # seals nothing new
+    COMPROMISED = "compromised"  # seals nothing of after the version that took its place
     ERASING = "erasing"
     DESTROYED = "destroyed"
 
@@ -38,8 +38,9 @@ MOVES = MappingProxyType(
 )
 
 BIRTHS = MappingProxyType({_S.ACTIVE: "enrolment", _S.PRE_ACTIVATION: "rekey"})
-SEALS = frozenset({_S.ACTIVE})
-OPENS = frozenset({_S.ACTIVE, _S.COMPROMISED})
+SEALS = frozenset({_S.ACTIVE, _S.PRE_ACTIVATION, _S.COMPROMISED})
+"""Seals readings, each version those of its own event times: a version's end is the next one's beginning."""
+OPENS = SEALS
 KEEPS = SEALS | {_S.SUSPENDED}
 """Seals dead letters."""
 

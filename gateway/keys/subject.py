@@ -11,6 +11,7 @@ Only `control.enrolment` writes them, and only `control.access` shows what is in
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,12 @@ class Subject:
             kind=kind,
             sealed=key.seal_record(msgspec.json.encode(body), kind=kind, record_id=record_id),
         )
+
+    def resealed(self, record: rows.Record, key: SubjectKey) -> rows.Record:
+        """An identity record under another version of its key. Raises VerificationFailed."""
+        plain = self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)
+        sealed = key.seal_record(plain, kind=record.kind, record_id=record.record_id)
+        return dataclasses.replace(record, version=key.version, sealed=sealed)
 
     def devices(self, records: Iterable[rows.Record]) -> list[OwnedDevice]:
         """The devices in these records. Raises VerificationFailed."""

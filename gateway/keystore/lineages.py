@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import controllers, departures, horizons, keks, secrets, suspensions, wrappings
+from gateway.keystore.schema import controllers, departures, horizons, keks, keys, secrets, suspensions, wrappings
 from gateway.model.ids import Controller, KeyEpoch, KeyId
 
 
@@ -157,3 +157,22 @@ def move_horizon(tx: Transaction, controller: Controller, key_class: str, *, epo
     """Epochs before `epoch` are `too_old` from here on, and about to be unreadable for ever."""
     place = (horizons.c.controller == controller, horizons.c.key_class == key_class)
     tx.execute(horizons.update().where(*place).values(epoch=epoch, moved=now))
+
+
+def suspend(tx: Transaction, scope: str, *, now: int) -> bool:
+    """Suspend a controller, or with the empty name everything; False where it was already."""
+    if tx.execute(suspensions.select().where(suspensions.c.scope == scope)).first():
+        return False
+    tx.execute(suspensions.insert().values(scope=scope, since=now))
+    return True
+
+
+def resume(tx: Transaction, scope: str) -> bool:
+    """Take a suspension back; False where there was none."""
+    return bool(tx.execute(suspensions.delete().where(suspensions.c.scope == scope)).rowcount)
+
+
+def count_states(tx: Transaction, controller: Controller) -> dict[str, int]:
+    """Key state to the number of a controller's keys in it."""
+    query = sa.select(keys.c.state, sa.func.count().label("n")).where(keys.c.controller == controller)
+    return {row.state: int(row.n) for row in tx.execute(query.group_by(keys.c.state).order_by(keys.c.state))}

@@ -65,6 +65,12 @@ def move_key(tx: Transaction, key_id: KeyId, *, state: str, now: int) -> None:
     tx.execute(transitions.insert().values(key_id=key_id, state=state, at=now))
 
 
+def transitions_of(tx: Transaction, key_id: KeyId) -> list[tuple[str, int]]:
+    """A key's states and when (ns) it came into each, oldest first."""
+    query = sa.select(transitions.c.state, transitions.c.at).where(transitions.c.key_id == key_id)
+    return [(row.state, row.at) for row in tx.execute(query.order_by(transitions.c.id))]
+
+
 def destroy_key(tx: Transaction, key_id: KeyId) -> None:
     """Delete a key's material. The row stays, so that its id is never used again."""
     tx.execute(keys.update().where(keys.c.key_id == key_id).values(wrapped=None, commitment=None))
@@ -133,6 +139,18 @@ def find_records(tx: Transaction, wanted: Collection[Incarnation], kind: str) ->
         query = records.select().where(records.c.incarnation.in_(part), records.c.kind == kind)
         found += rows.many(rows.Record, tx.execute(query))
     return found
+
+
+def all_records(tx: Transaction, incarnation: Incarnation) -> list[rows.Record]:
+    """Records of class `identity`, of every kind."""
+    query = records.select().where(records.c.incarnation == incarnation, records.c.key_class == "identity")
+    return rows.many(rows.Record, tx.execute(query))
+
+
+def reseal_record(tx: Transaction, record: rows.Record) -> None:
+    """The same record under another version of its key."""
+    changed = {"version": record.version, "sealed": record.sealed}
+    tx.execute(records.update().where(records.c.record_id == record.record_id).values(changed))
 
 
 def add_fences(tx: Transaction, new: Sequence[rows.Fence]) -> None:

@@ -64,6 +64,13 @@ class KeysSettings(Table):
         description="How long a worker may use keys without hearing from the key store, in seconds. An erasure waits "
         "that long for a worker that does not answer.",
     )
+    turnover_h: float = Field(
+        24.0,
+        ge=0,
+        le=8_760,
+        description="How often `run` turns every key over, in hours; 0: only by `glomska keys turnover`. Copies of the "
+        "key store older than the last turnover open nothing.",
+    )
     poll_ms: int = Field(
         250, ge=10, le=10_000, description="How often a worker asks whether keys were withdrawn, in milliseconds."
     )

@@ -21,6 +21,7 @@ from gateway.control.erasure import Erasures, Queue
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
 from gateway.control.role import Control
+from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
 from gateway.errors import ConfigurationFault, GlomskaError, Unreachable
 from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
@@ -164,6 +165,19 @@ class House:
         window_s = self.policy.future_window_s
         return Erasures(self.control, self.custodian, inventory, queues, future_window_s=window_s)
 
+    @cached_property
+    def turnovers(self) -> Turnovers:
+        """Passes over every controller's keys. Raises what `control` raises."""
+        return Turnovers(
+            self.control,
+            self.custodian,
+            self.policy,
+            {self.settings.store.url: self.store},
+            store_time=lambda: self.store.health().time,
+            before=self.erasures.resume,
+            every_h=self.settings.keys.turnover_h,
+        )
+
     @property
     def letters_file(self) -> Path:
         """Where dead letters are, if there are any yet."""
@@ -268,11 +282,22 @@ class House:
             batch_points=store.batch_points,
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
-            housekeeping=_each(self.erasures.resume, self.operations.tend, replay.of_resumed),
+            housekeeping=_each(self.erasures.resume, self.operations.tend, replay.of_resumed, self._turning(log)),
             letters=self.letters,
             sealer=LetterSealer(ring, parse=self.topics.parse),
             spooling=self._spooling(ring, log) if self.settings.spool.max_bytes else None,
         )
+
+    def _turning(self, log: Log) -> Callable[[], object]:
+        """The daily turnover, which must not stop the reading: what stops it is logged, and tried again."""
+        if not self.settings.keys.turnover_h:
+            return lambda: None
+
+        def told(fault: GlomskaError) -> None:
+            log.error("turnover", fault, level="warning")  # noqa: PLE1205 - our log, not the library's
+
+        self.turnovers.on_trouble = told
+        return self.turnovers.tick
 
     def _spooling(self, ring: Ring, log: Log) -> Spooling:
         return Spooling(

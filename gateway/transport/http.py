@@ -10,6 +10,7 @@ followed and nothing is tried again here: the caller knows what may be repeated.
 from __future__ import annotations
 
 import contextlib
+import email.utils
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -139,4 +140,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         return urllib3.Retry().parse_retry_after(headers["Retry-After"])
     except (KeyError, urllib3.exceptions.InvalidHeader):
+        return None
+
+
+def time_of(headers: Mapping[str, str]) -> int | None:
+    """The server's clock, ns since 1970, from its header `Date`. Source: RFC 9110, section 6.6.1."""
+    try:
+        return int(email.utils.parsedate_to_datetime(headers["Date"]).timestamp()) * 1_000_000_000
+    except (KeyError, ValueError, TypeError):
         return None

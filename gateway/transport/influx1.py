@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
-from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, REFUSALS, TOO_LARGE, Server, Speech
+from gateway.transport.http import BAD_REQUEST, NO_CONTENT, NOT_FOUND, REFUSALS, TOO_LARGE, Server, Speech, time_of
 from gateway.transport.influxql import GROUP, InfluxQL, any_of, grouped, quoted
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
@@ -130,7 +130,8 @@ class Influx1Store:
     def health(self) -> Health:
         """It answers, and neither limits on series, nor how long it keeps points, nor how it writes them is wrong."""
         try:
-            version = self._server.request("GET", "/ping").headers.get("X-Influxdb-Version", "of unknown version")
+            said = self._server.request("GET", "/ping").headers
+            version = said.get("X-Influxdb-Version", "of unknown version")
             detail = f"{self._server.where}, {version}, database {self._database}"
             if not self._exists():
                 detail += " (the first write creates it)"
@@ -141,7 +142,7 @@ class Influx1Store:
         except StoreUnreachable as unreachable:
             return Health(ok=False, detail=str(unreachable), hint=unreachable.hint)
         what, hint = fault
-        return Health(ok=not what, detail=detail + what, hint=hint)
+        return Health(ok=not what, detail=detail + what, hint=hint, time=time_of(said))
 
     def close(self) -> None:
         """Close the pooled connections."""

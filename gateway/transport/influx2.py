@@ -32,7 +32,7 @@ from influxdb_client.service.write_service import WriteService
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
-from gateway.transport.http import NOT_FOUND, REFUSALS, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after
+from gateway.transport.http import NOT_FOUND, REFUSALS, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after, time_of
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
@@ -138,7 +138,8 @@ class Influx2Store:
     def health(self) -> Health:
         """It is a 2.x, lets us in, and has the bucket, which keeps points as long as the policy says."""
         try:
-            version = self._server.request("GET", "/ping").headers.get("X-Influxdb-Version", "of unknown version")
+            said = self._server.request("GET", "/ping").headers
+            version = said.get("X-Influxdb-Version", "of unknown version")
             detail = f"{self._server.where}, {version}, bucket {self._bucket}"
             if version.removeprefix("v").startswith("1."):
                 return Health(ok=False, detail=detail, hint="write influxdb1+… in store.url for a server of version 1")
@@ -152,7 +153,7 @@ class Influx2Store:
         hint = (
             f"look at what that deletes, then give the bucket a retention of {self._keep_days * 24}h" if wrong else ""
         )
-        return Health(ok=not wrong, detail=f"{detail} {wrong}".rstrip(), hint=hint)
+        return Health(ok=not wrong, detail=f"{detail} {wrong}".rstrip(), hint=hint, time=time_of(said))
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -54,11 +54,15 @@ class StoreRefused(StoreUnreachable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether a store can take points now, in words, with a next step when it cannot."""
+    """Whether a store can take points now, in words, with a next step when it cannot.
+
+    `time` is its own clock, ns since 1970, where it has one that is not this machine's: a witness for the clock guard.
+    """
 
     ok: bool
     detail: str
     hint: str = ""
+    time: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def test_every_state_can_be_reached_and_every_key_can_end() -> None:
 
 
 def test_nothing_that_is_on_its_way_out_opens_or_seals() -> None:
-    assert not (SEALS | OPENS) & {KeyState.PRE_ACTIVATION, KeyState.ERASING, KeyState.DESTROYED}
+    assert not (SEALS | OPENS) & {KeyState.SUSPENDED, KeyState.DEACTIVATED, KeyState.ERASING, KeyState.DESTROYED}
     assert SEALS <= OPENS
 
 
