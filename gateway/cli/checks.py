@@ -126,7 +126,7 @@ def _broker(house: House) -> str:
             return f"nothing is subscribed to at {host}:{port} yet: `glomska enrol` makes the first controller"
         filters = tuple(dict.fromkeys(one for name in names for one in house.topics.filters_of(Controller(name))))
         whose = f" of {len(names)} controller(s)"
-    session = house.session(
+    session = house.receiving.apart(
         lambda _state: None, client_id=f"doctor-{secrets.token_hex(8)}", session_expiry_s=1, filters=filters
     )
     try:

@@ -12,3 +12,7 @@ def main() -> None:
     except KeyboardInterrupt:
         os._exit(130)
     begin()
+
+
+if __name__ == "__main__":
+    main()

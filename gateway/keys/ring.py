@@ -50,10 +50,7 @@ class Ring:
     ) -> None:
         self._keystore = keystore
         self._custodian = custodian
-        self._policy = policy
-        self._classes = tuple(c.name for c in policy.classes_of_readings)
-        self._stored = sum(1 << q.number for q in policy.quantities if q.mode is not Mode.DROP)
-        self._unspoken = permitted(policy, {}) & self._stored  # of all who never chose anything
+        self._hold_to(policy)
         self._lease = lease
         self._clock = clock
         self._parse = parse
@@ -102,6 +99,25 @@ class Ring:
                 self._acknowledged = generation
             self._lease.renew_if_due()
             return moved
+
+    @contextlib.contextmanager
+    def adopting(self, policy: Policy) -> Iterator[None]:
+        """Hold to another policy from here on; within it, nobody uses a handle of the old one.
+
+        Raises what `Lineage.require` does when a controller lacks keys of its classes: then the old one stays.
+        """
+        with self._lock:
+            for lineage in self._lineages.values():
+                lineage.require(tuple(c.name for c in policy.classes_of_readings))
+            self._hold_to(policy)
+            self._known.clear()  # devices keep what the policy permits, and in which order its classes are
+            yield
+
+    def _hold_to(self, policy: Policy) -> None:
+        self._policy = policy
+        self._classes = tuple(c.name for c in policy.classes_of_readings)
+        self._stored = sum(1 << q.number for q in policy.quantities if q.mode is not Mode.DROP)
+        self._unspoken = permitted(policy, {}) & self._stored  # of all who never chose anything
 
     @contextlib.contextmanager
     def using(self) -> Iterator[int]:

@@ -104,6 +104,21 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
     )
 
 
+def misread(before: Policy, after: Policy) -> list[str]:
+    """What `after` changes without a new schema number, so that what was stored before would be read wrongly."""
+    if before.schema != after.schema:
+        return []
+    written = {q.number: q for q in before.quantities}
+    faults = []
+    for quantity in after.quantities:
+        old = written.get(quantity.number, quantity)
+        for key in ("name", "unit", "decimals", "wide", "key_class"):
+            found, was = getattr(quantity, key), getattr(old, key)
+            if found != was:
+                faults.append(f"quantity.{quantity.name}.{key}: found {found!r}; allowed under this schema: {was!r}")
+    return faults
+
+
 def check(policy: Policy) -> list[tuple[Literal["warning", "note"], str]]:
     """What a valid policy's owner should know, as (level, text): for `glomska policy check`."""
     used = frozenset[str]().union(*(p.quantities | p.categories for p in policy.purposes.values()))

@@ -26,7 +26,11 @@ Field = str | int | float | bool | None | dict[str, int] | list[str]
 class Log:
     """Writes to one stream; may be used from any thread."""
 
-    def __init__(self, *, level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:
+    def __init__(
+        self, *, level: str = "info", form: str = "json", stream: TextIO | None = None, worker: int = 0
+    ) -> None:
+        """`worker`: which of several writes; said in every line."""
+        self._own: dict[str, Field] = {"worker": worker} if worker else {}
         self._least = _RANK[level]
         self._form = form
         self._stream = stream or sys.stderr
@@ -37,6 +41,7 @@ class Log:
         if _RANK[level] < self._least and name not in {"ready", "stopped"}:
             return
         time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        fields = self._own | fields
         if self._form == "json":
             line = json.dumps({"event": name, "time": time, "level": level, **fields}, separators=(",", ":"))
         else:

@@ -43,6 +43,12 @@ class MqttSettings(Table):
         description="Name of this gateway's session at the broker. Two gateways never share one; a new name is a new "
         "session, and what waits in the old one is not read.",
     )
+    group: str = Field(
+        "glomska",
+        pattern=r"^[!-\"$-*,-.0-~]{1,128}$",
+        description="Name of the subscription that the workers of `glomska run --workers` share, `$share/GROUP/…`; the "
+        "same for gateways that share one over several machines.",
+    )
     topics: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         ("glomska/{controller}/{device}/readings",),
         description="Topics of readings. `{controller}` and `{device}` each stand for one level.",

@@ -80,6 +80,10 @@ class Replay:
         self._generation = -1
         self.resumed = 0
 
+    def adopt(self, chain: Chain) -> None:
+        """From the next page on, by another policy. Within `Ring.adopting`."""
+        self._chain = chain
+
     def run(self, wanted: Wanted, on_progress: Callable[[Replayed], None] = lambda _replayed: None) -> Replayed:
         """All that is wanted, oldest first.
 

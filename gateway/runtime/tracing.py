@@ -139,7 +139,7 @@ class Live:
         if not topics:
             return
         self._ring.register()
-        session = self._house.session(
+        session = self._house.receiving.apart(
             self._heard, client_id=f"trace-{secrets.token_hex(8)}", session_expiry_s=1, filters=topics
         )
         try:

@@ -23,7 +23,7 @@ from gateway.control.operations import Operations
 from gateway.control.role import Control
 from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
-from gateway.errors import ConfigurationFault, GlomskaError, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError, PolicyFault, Unreachable
 from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.letters import LetterSealer
@@ -32,27 +32,25 @@ from gateway.keys.signing import SigningKey
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.model.dead import DeadLetter
-from gateway.model.ids import Controller
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
-from gateway.policy.load import load_policy
+from gateway.policy.load import load_policy, misread
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
+from gateway.runtime.receiving import Receiving
 from gateway.runtime.replay import Replay
+from gateway.runtime.roll import ALONE, Roll, Seat
 from gateway.runtime.secret import read_secret
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
-from gateway.transport.ingest import Session, Sessions
 from gateway.transport.letters import DeadLetters
 from gateway.transport.spool import Spools
 from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
-
-_HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
 
 _PR_SET_DUMPABLE = 4  # prctl(2): no core dump, no other user's debugger
 
@@ -109,14 +107,8 @@ class House:
     @cached_property
     def installable_store(self) -> Installable:
         """The same, which can also be set up."""
+        self._require_store_for(self.policy)
         store = self.settings.store
-        sealed = [quantity.name for quantity in self.policy.quantities if quantity.mode is Mode.SEALED]
-        if sealed and numbers_only(store.url):
-            raise ConfigurationFault(
-                f"store.url: VictoriaMetrics holds numbers only, and {self.settings.policy} seals: {', '.join(sealed)}",
-                hint="name another store, or give these quantities another mode: clear, which anyone who reads the "
-                "store can see, or drop",
-            )
         return self._opened_store(store.timeout_s)
 
     @cached_property
@@ -136,6 +128,17 @@ class House:
             login=_login(store),
             keep_days=horizon_days(self.policy),
         )
+
+    def _require_store_for(self, policy: Policy) -> None:
+        """Raises ConfigurationFault."""
+        store = self.settings.store
+        sealed = [quantity.name for quantity in policy.quantities if quantity.mode is Mode.SEALED]
+        if sealed and numbers_only(store.url):
+            raise ConfigurationFault(
+                f"store.url: VictoriaMetrics holds numbers only, and {self.settings.policy} seals: {', '.join(sealed)}",
+                hint="name another store, or give these quantities another mode: clear, which anyone who reads the "
+                "store can see, or drop",
+            )
 
     @cached_property
     def signing_key(self) -> SigningKey:
@@ -212,63 +215,24 @@ class House:
         """Raises VerificationFailed when a primitive gives a wrong answer."""
         selftest.run()
 
-    def session(
-        self,
-        on_state: Callable[[str], None],
-        *,
-        client_id: str | None = None,
-        session_expiry_s: int | None = None,
-        controller: Controller | None = None,
-        filters: Sequence[str] | None = None,
-    ) -> Session:
-        """The session that is configured, one controller's part of it, or another on the same terms.
-
-        Raises ConfigurationFault.
-        """
-        mqtt = self.settings.mqtt
-        host, port = mqtt.address
-        return Session(
-            host,
-            port,
-            client_id or (mqtt.client_id if controller is None else f"{mqtt.client_id}-{controller}"),
-            filters or (self.topics.filters if controller is None else self.topics.filters_of(controller)),
-            receive_maximum=mqtt.receive_maximum,
-            keep_alive_s=mqtt.keep_alive_s,
-            session_expiry_s=session_expiry_s or mqtt.session_expiry_s,
-            max_packet_bytes=mqtt.max_payload_bytes + _HEADER_BYTES,
-            clock=self.clock,
-            on_state=on_state,
-            username=mqtt.username,
-            password=_secret(mqtt.password_file),
-            tls=mqtt.tls(),
-            version=mqtt.version,
-        )
-
-    def sessions(self, on_state: Callable[[str], None]) -> Session | Sessions:
-        """All that the gateway receives by. Raises ConfigurationFault."""
-        mqtt, parse = self.settings.mqtt, self.topics.parse
-        if mqtt.connection_per == "gateway":
-            return self.session(on_state)
-
-        def bound(controller: str, topic: str) -> bool:
-            named = parse(topic)
-            return named is None or named[0] == controller  # what names nobody is refused further on
-
-        return Sessions(
-            lambda name: self.session(on_state, controller=Controller(name)), known=self.connected, bound=bound
-        )
+    @cached_property
+    def receiving(self) -> Receiving:
+        """Sessions at the broker. Raises what `mappings` raises."""
+        return Receiving(self.settings.mqtt, self.topics, Roll(self.settings.state / "sessions"), self.clock)
 
     def connected(self) -> set[str]:
         """Controllers that have, or get, a connection of their own where each has one. Raises Unreachable."""
         with self.keystore.snapshot() as tx:
             return {*self.settings.mqtt.controllers, *lineages.all_controllers(tx)}
 
-    def worker(self, log: Log) -> Worker:
-        """The ingesting process. Raises what its parts raise."""
+    def worker(self, log: Log, seat: Seat = ALONE) -> Worker:
+        """The ingesting process, or one of several. Raises what its parts raise."""
         self.self_test()
         _calm_collector()
         store, keys = self.settings.store, self.settings.keys
-        session = self.sessions(lambda state: log.event("broker", state=state))
+        session = self.receiving.sessions(
+            lambda state: log.event("broker", state=state), known=self.connected, seat=seat
+        )
         ring, chain = self.ring(), self.chain()
         replay = self.replay(ring, chain)
         self.operations.tend()
@@ -282,11 +246,15 @@ class House:
             batch_points=store.batch_points,
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
-            housekeeping=_each(self.erasures.resume, self.operations.tend, replay.of_resumed, self._turning(log)),
+            housekeeping=self._housekeeping(replay, log) if seat.leads else _nothing,  # once, not by each worker
+            on_adopted=replay.adopt,
             letters=self.letters,
             sealer=LetterSealer(ring, parse=self.topics.parse),
-            spooling=self._spooling(ring, log) if self.settings.spool.max_bytes else None,
+            spooling=self._spooling(ring, log, seat) if self.settings.spool.max_bytes else None,
         )
+
+    def _housekeeping(self, replay: Replay, log: Log) -> Callable[[], None]:
+        return _each(self.erasures.resume, self.operations.tend, replay.of_resumed, self._turning(log))
 
     def _turning(self, log: Log) -> Callable[[], object]:
         """The daily turnover, which must not stop the reading: what stops it is logged, and tried again."""
@@ -299,10 +267,30 @@ class House:
         self.turnovers.on_trouble = told
         return self.turnovers.tick
 
-    def _spooling(self, ring: Ring, log: Log) -> Spooling:
+    def reload(self, worker: Worker) -> None:
+        """Policy and mappings anew, from the worker's next delivery on; certificates are looked at too.
+
+        Raises ConfigurationFault, PolicyFault, with every fault; then the old ones stay in use.
+        """
+        policy = load_policy(self.settings.policy)
+        if changed := misread(self.policy, policy):
+            raise PolicyFault(
+                "\n".join(f"{self.settings.policy}: {one}" for one in changed),
+                hint="give the policy a new schema number, or put these back",
+            )
+        mappings = load_mappings(self.settings.mqtt.mappings, policy, self.settings.mqtt.topics)
+        if [mapping.pattern.filter for mapping in mappings] != [mapping.pattern.filter for mapping in self.mappings]:
+            raise ConfigurationFault("mqtt.mappings: their topics have changed", hint="restart to subscribe to them")
+        self._require_store_for(policy)
+        chain = Chain(policy, max_payload_bytes=self.settings.mqtt.max_payload_bytes, mappings=mappings)
+        worker.adopt(policy, chain)
+        self.__dict__ |= {"policy": policy, "mappings": mappings}
+
+    def _spooling(self, ring: Ring, log: Log, seat: Seat) -> Spooling:
+        name = seat.client_id(self.settings.mqtt.client_id)
         return Spooling(
             self.hurried_store,
-            lambda on_damage: self.spools.open(self.settings.mqtt.client_id, on_damage),
+            lambda on_damage: self.spools.open(name, on_damage),
             log,
             gone=ring.gone,
             generation=lambda: ring.generation,
@@ -391,6 +379,10 @@ def _login(store: StoreSettings) -> Login | None:
     if store.username is None or store.password_file is None:
         return None
     return Login(username=store.username, password=read_secret(store.password_file))
+
+
+def _nothing() -> None:
+    """Housekeeping of the workers that do not lead: one process does it, not each at once."""
 
 
 def _calm_collector() -> None:

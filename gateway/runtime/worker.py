@@ -38,6 +38,7 @@ from gateway.model.ids import Incarnation
 from gateway.model.sealed import Reason
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import Seals, letters_of
+from gateway.policy.rules import Policy
 from gateway.runtime.batch import Batch, Job
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
@@ -72,6 +73,9 @@ class Receives(Protocol):
     def keep_alive(self) -> None:
         """To be called while nobody receives."""
 
+    def refresh(self) -> None:
+        """Look at once whether certificates were replaced."""
+
     def stop(self) -> None:
         """End `receive` for good."""
 
@@ -105,6 +109,7 @@ class Worker:
         spooling: Spooling | None = None,
         letters: Keeps | None = None,
         sealer: Seals | None = None,
+        on_adopted: Callable[[Chain], object] = lambda _chain: None,
     ) -> None:
         """With `spooling`, which has the store behind it, batches go where it says.
 
@@ -118,12 +123,13 @@ class Worker:
         self._batch_s = batch_ms / 1000
         self._poll_s = poll_ms / 1000
         self._housekeeping = housekeeping
-        self._letters, self._sealer = letters, sealer
+        self._letters, self._sealer, self._on_adopted = letters, sealer, on_adopted
         self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
         self._stopping = threading.Event()
         self._drained = threading.Event()  # the writer has ended: nobody takes from the queue any more
         self._failure: BaseException | None = None
         self._said: dict[str, str] = {}
+        self._moved: dict[str, float] = {}
         self._alarmed: set[Incarnation] = set()
         self._given_up = False
 
@@ -158,6 +164,20 @@ class Worker:
             self._session.close()
             self._leave()
 
+    def adopt(self, policy: Policy, chain: Chain) -> None:
+        """Another policy, from the next delivery on; what was sealed before settles as it is.
+
+        Raises ConfigurationFault: keys that it wants are missing. Then nothing has changed.
+        """
+        with self._ring.adopting(policy):
+            self._chain = chain
+            self._on_adopted(chain)
+        self._session.refresh()
+
+    def silent_s(self) -> float:
+        """For how long that one of its threads which should move all the time has not, in seconds."""
+        return time.monotonic() - min(self._moved.values(), default=time.monotonic())
+
     def stop(self) -> None:
         """Stop reading, write and settle what was read, end. From any thread, not from a signal handler: it locks."""
         self._stopping.set()
@@ -187,6 +207,7 @@ class Worker:
     def _read(self) -> None:
         try:
             while not self._stopping.is_set():
+                self._moved["reading"] = time.monotonic()
                 delivery = self._session.receive(_TICK)
                 if delivery is not None and (job := self._processed(delivery)) is not None:
                     self._put(job)
@@ -198,6 +219,7 @@ class Worker:
             try:
                 self._jobs.put(job, timeout=_TICK)
             except queue.Full:
+                self._moved["reading"] = time.monotonic()
                 self._session.keep_alive()
             else:
                 return
@@ -218,6 +240,7 @@ class Worker:
                 self._poll()
             except GlomskaError as fault:  # no lease, no key store, no custodian: nothing is read on
                 self._trouble("reading", fault)
+                self._moved["reading"] = time.monotonic()
                 self._session.keep_alive()
                 self._stopping.wait(self._poll_s)
             else:
@@ -340,6 +363,7 @@ class Worker:
 
     def _keep(self) -> None:
         while not self._drained.wait(self._poll_s):
+            self._moved["keeping"] = time.monotonic()
             self._poll()
 
     def _tidy(self) -> None:

@@ -11,6 +11,9 @@ What a client has to know of rumqttd 0.20 (rumqttd/src/router/iobufs.rs, link/re
 - after a reconnect the unacknowledged messages come first, and while they fill the window the SUBACK does not come:
   acknowledge them before it. They are not marked as duplicates;
 - keep-alive 0 is refused by closing the connection; a silent client is dropped after 1.5 times its keep-alive;
+- a shared subscription is forgotten with its last member: what is published while all are away is lost, and where that
+  member had unacknowledged messages, the broker ends (router/routing.rs, `handle_disconnection`). So workers that may
+  all be away at once need another broker; one of several may come and go;
 - a session may fall behind by `BACKLOG_BYTES` per subscription filter; then the oldest messages are lost.
 
     with EmbeddedBroker() as broker:

@@ -37,8 +37,10 @@ from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
+from gateway.runtime.roll import Roll
 from gateway.runtime.spooling import Spooling
 from gateway.transport import lineprotocol
+from gateway.transport.ingest import Leaving
 from gateway.transport.ingest.session import Session
 from gateway.transport.spool import Chunk, Spool, Spools, SpoolUnable
 
@@ -72,6 +74,7 @@ def kills(attack: str, *tests: str) -> Callable[[TakeOut], TakeOut]:
 # Tests that show that the attacker, or what they attack, is there at all: no defence makes them pass.
 CONTROLS = {
     "15": {"test_the_search_would_find_them": "plants what the search has to find"},
+    "31": {"test_at_rumqttd_one_of_three_goes_and_comes_back_under_load": "rumqttd itself leaves out who is away"},
     "21": {"test_it_opens_where_it_was_written": "a value that opened nowhere would be safe too"},
 }
 
@@ -435,3 +438,21 @@ def whatever_needs_escaping_refused(patch: Patch, _part: str) -> None:
 def any_connection(patch: Patch, _part: str) -> None:
     """An acknowledgement is sent on whatever connection there is."""
     patch.setattr(Session, "_is_current", staticmethod(lambda _generation, _current: True))
+
+
+@kills("31", "test_three_two_three_workers_under_load_lose_nothing")
+def nobody_looks_for_who_has_gone(patch: Patch, _part: str) -> None:
+    """A worker that there is no more keeps its place in the shared subscription, and its share."""
+    patch.setattr(Roll, "left_behind", lambda _roll, **_now: [])
+
+
+@kills("31", "test_three_two_three_workers_under_load_lose_nothing")
+def given_up_with_what_waits(patch: Patch, _part: str) -> None:
+    """Its session is ended at once, and what waits in it goes with it."""
+
+    def receive(session: Leaving, _timeout_s: float) -> None:
+        if not session.stopped:
+            session.connect()
+            session._end()
+
+    patch.setattr(Leaving, "receive", receive)

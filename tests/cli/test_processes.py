@@ -10,6 +10,7 @@ import select
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,56 @@ def test_run_ends_with_its_books(home: Home, number: signal.Signals, code: int) 
     ended, books = running.end(number)
     assert ended == code
     assert {"stored": 0, "refused": {}, "untimed": 0, "redelivered": 0}.items() <= books.items()
+
+
+def test_a_faulty_policy_is_refused_with_all_its_faults_and_the_next_good_one_taken(home: Home) -> None:
+    running = begun(home)
+    policy = home.directory / "policy.toml"
+    good = policy.read_text()
+    policy.write_text(good.replace('unit = "W"', 'unit = "horse power"').replace("decimals = 3", "decimals = 2"))
+    running.process.send_signal(signal.SIGHUP)
+    refused = running.await_event("reload refused")
+    assert "quantity.power.unit" in str(refused["message"])
+    policy.write_text(good.replace("decimals = 3", "decimals = 2"))
+    running.process.send_signal(signal.SIGHUP)
+    refused = running.await_event("reload refused")
+    assert "quantity.energy.decimals: found 2; allowed under this schema: 3" in str(refused["message"])
+    policy.write_text(good)
+    running.process.send_signal(signal.SIGHUP)
+    running.await_event("reload")
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
+def test_workers_share_the_work_under_one_supervisor(home: Home) -> None:
+    running = Running(home.popen("run", "--workers", "2"))
+    ready = running.await_event("ready")
+    assert {"client_id": "glomska-1", "workers": 2}.items() <= ready.items()
+    (home.directory / "subject").write_text("demo/anna")
+    said, code = home.shell("glomska erase @subject --yes --json")
+    assert (code, json.loads(said)["state"]) == (0, "effective")
+    running.process.send_signal(signal.SIGHUP)
+    assert {running.await_event("reload")["worker"] for _ in range(2)} == {1, 2}
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    assert len(children) == 2
+    os.kill(int(children[1]), signal.SIGKILL)
+    assert running.await_event("worker ended")["again"] is True
+    while running.await_event("broker")["state"] != "connected":
+        pass
+    code, books = running.end(signal.SIGTERM)
+    assert (code, books["restarts"], books["stored"]) == (0, 1, 0)
+
+
+def test_workers_without_a_key_end_once_with_the_reason(home: Home) -> None:
+    for file in (home.directory / "state" / "kek").iterdir():
+        file.unlink()
+    said, code = home.shell("glomska run --workers 2")
+    assert code == 3
+    assert 1 <= said.count("glomska: the custodian's key file") <= 2
+
+
+def test_a_configuration_fault_is_said_once_before_there_are_workers(home: Home) -> None:
+    said, code = home.shell("GLOMSKA_MQTT__VERSION=4 glomska run --workers 3")
+    assert (code, said.count("mqtt.version")) == (3, 1)
 
 
 def test_a_running_gateway_finishes_an_erasure(home: Home) -> None:

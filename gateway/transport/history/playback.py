@@ -77,6 +77,9 @@ class Playback:
     def keep_alive(self) -> None:
         """Nothing: nobody waits at the other end."""
 
+    def refresh(self) -> None:
+        """Nothing: there are no certificates."""
+
     def stop(self) -> None:
         """End `receive` for good."""
         with self._moved:

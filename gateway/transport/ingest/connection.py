@@ -63,7 +63,10 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is asked of the broker. Times in seconds; `receive_maximum` is how many messages may wait for a PUBACK."""
+    """What is asked of the broker. Times in seconds; `receive_maximum` is how many messages may wait for a PUBACK.
+
+    `former` are filters to unsubscribe from; a session that has nothing else is one that goes away (see `leaving`).
+    """
 
     host: str
     port: int
@@ -77,6 +80,7 @@ class Terms:
     password: bytes | None = field(default=None, repr=False)
     tls: Tls | None = None
     version: str = "5"
+    former: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigurationFault for what MQTT cannot express, or what would lose messages."""
@@ -84,7 +88,7 @@ class Terms:
         faults = [
             f"{name} is not from 1 to {top}" for name, top in limits.items() if not 1 <= getattr(self, name) <= top
         ]
-        if faults or not self.filters:
+        if faults or not (self.filters or self.former):
             raise ConfigurationFault("mqtt: " + "; ".join(faults or ["there is no topic to subscribe to"]))
 
 
@@ -103,6 +107,7 @@ class Connection:
         self._reader = Reader(terms.max_packet_bytes)
         self._early: list[Chunk] = []  # messages that came between CONNACK and SUBACK
         self._subscribing = False  # whether the SUBACK is still to come
+        self.unsubscribed = not terms.former  # whether the UNSUBACK has come, where one is to
         self._slow = True  # whether messages come at a low rate
         self._sending = threading.Lock()
         self._keep_alive = terms.keep_alive_s * _SECOND
@@ -155,9 +160,26 @@ class Connection:
         self._pinged = self._pinged or now
         self.send(mqtt5.PingReqPacket().write())
 
+    def ping(self) -> None:
+        """PINGREQ now."""
+        self._pinged = self._clock.boottime()
+        self.send(mqtt5.PingReqPacket().write())
+
+    @property
+    def answered(self) -> bool:
+        """Whether something came since the last PINGREQ."""
+        return not self._pinged
+
     def close(self) -> None:
         """DISCONNECT (the broker keeps the session) and hang up. May be called twice."""
-        self.send(mqtt5.DisconnectPacket().write())
+        self._part(mqtt5.DisconnectPacket())
+
+    def end(self) -> None:
+        """DISCONNECT, and the session with it. Source: MQTT 5, 3.14.2.2.2."""
+        self._part(mqtt5.DisconnectPacket(session_expiry_interval=0))
+
+    def _part(self, farewell: mqtt5.DisconnectPacket) -> None:
+        self.send(farewell.write())
         self._shut(socket.SHUT_WR)
         # Closing with unread bytes would reset the connection, and the broker might never read our last PUBACKs.
         deadline = time.monotonic() + FAREWELL_S
@@ -188,6 +210,10 @@ class Connection:
             raise Unreachable(f"{where} keeps no session: what it sends while nobody listens would be lost")
         self._keep_alive = (connack.server_keep_alive or terms.keep_alive_s) * _SECOND
         self.session_present = connack.session_present
+        if terms.former:
+            self.send(mqtt5.UnsubscribePacket(2, list(terms.former)).write())
+        if not terms.filters:
+            return
         self.send(_subscribe(terms))
         suback = self._await(mqtt5.SubAckPacket, deadline)
         self._subscribing = suback is None
@@ -257,13 +283,22 @@ class Connection:
             if not size:
                 raise Lost("the broker closed the connection")
             self._heard, self._pinged = self._clock.boottime(), 0
-            return self._reader.decode(size)
+            return self._noted(self._reader.decode(size))
         except BlockingIOError:  # a part of a TLS record
             return Chunk()
         except OSError as error:
             raise Lost(*word(error)) from None
         except Malformed as error:
             raise Lost(f"the broker does not speak MQTT 5: {error}") from None
+
+    def _noted(self, chunk: Chunk) -> Chunk:
+        """Without an UNSUBACK, which may come at any moment, whatever it says: what is not there is not there."""
+        if chunk.control and not self.unsubscribed:
+            found = [packet for packet in chunk.control if isinstance(packet, mqtt5.UnsubAckPacket)]
+            self.unsubscribed = bool(found)
+            for packet in found:
+                chunk.control.remove(packet)
+        return chunk
 
     def _due(self) -> int:
         """When the next PINGREQ is due, ns since boot."""

@@ -18,6 +18,7 @@ were away is in the session besides. So these copies are acknowledged and go no 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import select
@@ -71,6 +72,7 @@ class LegacyConnection:
         self._keep_alive = terms.keep_alive_s * _SECOND
         self._heard = self._sent = clock.boottime()
         self._pinged = 0  # when the oldest PINGREQ without an answer was sent; 0: there is none
+        self.unsubscribed = not terms.former  # whether the UNSUBACK has come, where one is to
         self._client = self._made()
 
     @classmethod
@@ -119,6 +121,25 @@ class LegacyConnection:
             if self._client.want_write():
                 self._client.loop_write()
 
+    def ping(self) -> None:
+        """PINGREQ now."""
+        with self._using:
+            self._pinged = self._sent = self._clock.boottime()
+            self._client._send_pingreq()  # noqa: SLF001 - as in keep_alive
+
+    @property
+    def answered(self) -> bool:
+        """Whether something came since the last PINGREQ."""
+        return not self._pinged
+
+    def end(self) -> None:
+        """DISCONNECT, and the session with it: by beginning one that is not kept. Source: MQTT 3.1.1, 3.1.2.4."""
+        self.close()
+        with contextlib.suppress(Unreachable):
+            LegacyConnection.open(
+                dataclasses.replace(self._terms, session_expiry_s=1, filters=()), self._wake, self._clock
+            ).close()
+
     def close(self) -> None:
         """DISCONNECT (the broker keeps the session) and hang up. May be called twice."""
         with self._using:
@@ -159,6 +180,7 @@ class LegacyConnection:
             client.tls_set_context(terms.tls.context)
         client.connect_timeout = HANDSHAKE_S
         client.on_connect, client.on_subscribe, client.on_message = self._connected, self._granted, self._arrived
+        client.on_unsubscribe = self._released
         client.on_log = self._logged
         client.on_socket_register_write = lambda *_: None  # or paho would write whenever it likes, from any thread
         return client
@@ -181,6 +203,11 @@ class LegacyConnection:
         self._poll.register(self._wake, select.POLLIN)
         deadline = time.monotonic() + HANDSHAKE_S
         self._await(lambda: self._let_in, deadline)
+        with self._using:
+            if terms.former:
+                self._client.unsubscribe(list(terms.former))
+        if not terms.filters:
+            return
         with self._using:
             self._client.subscribe([(pattern, _AT_LEAST_ONCE) for pattern in terms.filters])
         # What was not acknowledged may come before the SUBACK; then nobody waits for it, as in Connection.
@@ -250,6 +277,9 @@ class LegacyConnection:
         if other is not None:
             refused = str(other).lower().replace(" ", "_")
             self._fault = Lost(f"refuses the subscription with QoS 1: {refused}", ACCESS)
+
+    def _released(self, _: paho.Client, __: object, ___: int, ____: list[ReasonCode], _____: Properties | None) -> None:
+        self.unsubscribed = True
 
     def _logged(self, _: paho.Client, __: object, level: int, text: str) -> None:
         """The one place where paho says why TLS ended; of its text only OpenSSL's name of the reason is taken."""

@@ -24,6 +24,7 @@ LOOK_S = 1.0
 LINES = 2**20
 _TICK = 0.5  # seconds between looks at whether to stop
 _KNOWN_TOPICS = 100_000
+_NOBODY = ""  # is no controller's name
 
 
 class Sessions:
@@ -35,9 +36,13 @@ class Sessions:
         *,
         known: Callable[[], Collection[str]],
         bound: Callable[[str, str], bool],
+        leaving: Sequence[Session] = (),
     ) -> None:
-        """Args: `known` may raise Unreachable, then those known before stay; `bound(controller, topic)`: may it be?"""
-        self._opened, self._known, self._bound = opened, known, bound
+        """Args: `known` may raise Unreachable, then those known before stay; `bound(controller, topic)`: may it be?
+
+        `leaving` are sessions of former times, drained beside the others.
+        """
+        self._opened, self._known, self._bound, self._leaving = opened, known, bound, leaving
         self._lines: list[_Line] = []
         self._turn = 0
         self._look_at = 0.0
@@ -60,6 +65,8 @@ class Sessions:
                 session.close()
                 raise
             self._begin(controller, session)
+        for session in self._leaving:
+            self._begin(_NOBODY, session)
 
     def receive(self, timeout_s: float) -> Delivery | None:
         """The next messages of whoever's turn it is; None after `timeout_s` s or once stopped."""
@@ -83,6 +90,11 @@ class Sessions:
 
     def keep_alive(self) -> None:
         """Each session's own thread does, while it waits for its turn."""
+
+    def refresh(self) -> None:
+        """As a session's, for each."""
+        for line in list(self._lines):
+            line.session.refresh()
 
     def stop(self) -> None:
         """End `receive` and every wait in it, for good; acknowledgements can still be sent."""
@@ -113,7 +125,8 @@ class Sessions:
             self._begin(controller, self._opened(controller))  # its thread connects, and waits out what is away
 
     def _begin(self, controller: str, session: Session) -> None:
-        line = _Line(controller, session, self._news, self._bound)
+        bound = self._bound if controller else _anyone
+        line = _Line(controller, session, self._news, bound)
         self._lines.append(line)
         line.thread.start()
         if self._stopped:
@@ -132,6 +145,11 @@ class Sessions:
                 self._turn = number + 1
                 return replace(delivery, generation=delivery.generation * LINES + number)
         return None
+
+
+def _anyone(_controller: str, _topic: str) -> bool:
+    """What was kept for a session of former times may be of any controller; the broker's access list let it in."""
+    return True
 
 
 class _Line:

@@ -87,8 +87,12 @@ class Session:
         password: bytes | None = None,
         tls: Tls | None = None,
         version: str = "5",
+        former: Sequence[str] = (),
     ) -> None:
-        """`receive_maximum`: 1 to 65,535 messages, several batches. `max_packet_bytes` counts topic and header too."""
+        """`receive_maximum`: 1 to 65,535 messages, several batches. `max_packet_bytes` counts topic and header too.
+
+        `former` are filters that the session may still have at the broker, and gives up.
+        """
         self.counters = Counters()
         self.generation = 0
         self._terms = Terms(
@@ -104,6 +108,7 @@ class Session:
             password=password,
             tls=tls,
             version=version,
+            former=tuple(former),
         )
         self._clock = clock
         self._on_state = on_state
@@ -155,6 +160,10 @@ class Session:
         """PINGREQ when due. To be called every few seconds while nobody receives, or the broker hangs up."""
         if live := self._live:
             live[1].keep_alive()
+
+    def refresh(self) -> None:
+        """Look at certificates at the next opportunity, not only when it is time to."""
+        self._look_at = 0
 
     def stop(self) -> None:
         """End `receive` and every wait in it, at once and for good; acknowledgements can still be sent."""

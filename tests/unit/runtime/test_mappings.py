@@ -106,7 +106,7 @@ def test_a_gateway_with_a_faulty_mapping_does_not_connect(tmp_path: Path) -> Non
         opened(load_settings(environ=environ)) as house,
         pytest.raises(ConfigurationFault, match=r"m\.toml: quantity\.power\.unit: found \"kW\""),
     ):
-        house.session(print)
+        house.receiving.sessions(print, known=set)
 
 
 def test_units_are_converted_by_zero_and_factor(tmp_path: Path) -> None:

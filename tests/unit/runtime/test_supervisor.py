@@ -1,0 +1,164 @@
+"""The supervisor, as the program that it is, over small programs that stand for workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE_S = 60.0
+HARNESS = """
+import sys
+from gateway.runtime import supervisor
+from gateway.runtime.log import Log
+from gateway.runtime.notify import Notifier
+supervisor.WATCHDOG_S = 2.0
+supervisor.FIRST_BACK_OFF_S = 0.01
+command = [sys.executable, sys.argv[1]]
+sys.exit(supervisor.Supervisor(command, int(sys.argv[2]), Log(), Notifier(), {"client_id": "g"}).run())
+"""
+WORKER = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from gateway.runtime.notify import BOOKS, Notifier
+number, above, over = int(sys.argv[2]), Notifier.of(os.environ), threading.Event()
+starts = Path(__file__).with_name(f"starts-{number}")
+times = len(starts.read_text()) if starts.exists() else 0
+starts.write_text("x" * (times + 1))
+signal.signal(signal.SIGTERM, lambda *_: over.set())
+signal.signal(signal.SIGHUP, lambda *_: starts.with_name(f"reloaded-{number}").touch())
+HERE
+"""
+GOOD = """
+above.say("READY=1", BOOKS + '={"stored": 1, "refused": {"topic": 2}}')
+while not over.wait(0.2):
+    above.say("WATCHDOG=1")
+above.say(BOOKS + '={"stored": 10, "refused": {"topic": 2, "erased": 1}, "untimed": 0, "redelivered": 0}')
+"""
+
+
+class Supervised:
+    """The program, and what it writes."""
+
+    def __init__(self, directory: Path, count: int, body: str) -> None:
+        (directory / "worker.py").write_text(WORKER.replace("HERE", body))
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HARNESS, str(directory / "worker.py"), str(count)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    def wait(self, event: str, **fields: object) -> dict[str, Any]:
+        """The next line of that name with these fields."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            told = json.loads(line) if line.startswith("{") else {}
+            if told.get("event") == event and fields.items() <= told.items():
+                return dict(told)
+        raise AssertionError(f"it ended without {event}")
+
+    def starts(self, number: int) -> int:
+        """How often this worker was started."""
+        return len((self.directory / f"starts-{number}").read_text())
+
+    def await_file(self, name: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.directory / name).exists():
+            assert time.monotonic() < deadline, name
+            time.sleep(0.02)
+
+    def end(self) -> int:
+        assert self.process.stderr is not None
+        code = self.process.wait(PATIENCE_S)
+        self.process.stderr.close()
+        return code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_all_are_ready_and_their_books_are_added_up(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    supervised = Supervised(tmp_path, 3, GOOD)
+    assert supervised.wait("ready").items() >= {"client_id": "g", "workers": 3}.items()
+    supervised.process.send_signal(number)
+    books = supervised.wait("stopped")
+    assert supervised.end() == code
+    assert (books["stored"], books["refused"], books["restarts"]) == (30, {"erased": 3, "topic": 6}, 0)
+
+
+def test_a_killed_worker_is_started_again_and_its_books_count(tmp_path: Path) -> None:
+    killed = "if number == 2 and times < 2:\n    over.wait(0.5)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    first, rest = GOOD[1:].split("\n", 1)
+    supervised = Supervised(tmp_path, 2, f"{first}\n{killed}if times == 2: starts.with_name('third').touch()\n{rest}")
+    for _ in range(2):
+        assert supervised.wait("worker ended", worker=2)["code"] == -signal.SIGKILL
+    deadline = time.monotonic() + PATIENCE_S
+    while supervised.starts(2) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    supervised.await_file("third")
+    supervised.process.terminate()
+    books = supervised.wait("stopped")
+    assert supervised.end() == 0
+    assert (books["stored"], books["restarts"]) == (22, 2)
+
+
+@pytest.mark.parametrize("code", [3, 5, 9])
+def test_what_a_person_has_to_mend_ends_all_with_its_code(tmp_path: Path, code: int) -> None:
+    supervised = Supervised(tmp_path, 2, f"if number == 2: sys.exit({code})\n" + GOOD)
+    assert supervised.wait("worker ended", worker=2)["again"] is False
+    supervised.wait("stopped")
+    assert supervised.end() == code
+    assert (supervised.starts(1), supervised.starts(2)) == (1, 1)
+
+
+def test_unreachable_at_the_start_is_what_it_is_for_a_process_alone(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, 2, "if number == 1: sys.exit(4)\n" + GOOD)
+    supervised.wait("stopped")
+    assert supervised.end() == 4
+
+
+def test_a_worker_that_falls_silent_is_killed(tmp_path: Path) -> None:
+    silent = "if number == 1 and times == 0:\n    above.say('READY=1')\n    while True: time.sleep(9)\n"
+    supervised = Supervised(tmp_path, 2, silent + GOOD)
+    supervised.wait("worker silent", worker=1)
+    supervised.wait("worker ended", worker=1)
+    supervised.process.terminate()
+    supervised.wait("stopped")
+    assert supervised.end() == 0
+
+
+def test_sighup_reaches_every_worker(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, 2, GOOD)
+    supervised.wait("ready")
+    supervised.process.send_signal(signal.SIGHUP)
+    for number in (1, 2):
+        supervised.await_file(f"reloaded-{number}")
+    supervised.process.terminate()
+    assert supervised.end() == 0
+
+
+def test_the_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    supervised = Supervised(tmp_path, 1, deaf + "above.say('READY=1')\nover.wait(20)\n")
+    supervised.wait("ready")
+    supervised.process.terminate()
+    supervised.wait("stopping")
+    supervised.process.terminate()
+    assert supervised.end() == -signal.SIGTERM
+
+
+def test_it_imports_nothing_of_the_rooms_below() -> None:
+    code = "import sys, gateway.runtime.supervisor; print(*sorted(m for m in sys.modules if m.startswith('gateway')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        "gateway", "gateway.errors", "gateway.runtime", "gateway.runtime.log", "gateway.runtime.notify",
+        "gateway.runtime.supervisor",
+    ]  # fmt: skip
