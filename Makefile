@@ -32,7 +32,7 @@ walls: .venv/dev
 	$(BIN)/lint-imports --no-logo
 
 checkout: .venv/dev
-	$(BIN)/pytest $(EACH) --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance)
+	$(BIN)/pytest $(EACH) --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance models)
 
 wheel: .venv/dev
 	$(call suite,.ci/wheel $(FILES),$(call folders,vectors cli unit/cli unit/firmware_sim unit/policy unit/runtime))
@@ -46,7 +46,7 @@ explore: .venv/dev servers
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:
-	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2
+	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin gcc libc6-dev
 
 bench: .venv/dev servers
 	$(BIN)/pytest benchmarks
