@@ -15,14 +15,15 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from gateway.clock import Clock
 from gateway.control import customer as customers
 from gateway.control.access_log import log_access
+from gateway.control.columns import Columns
 from gateway.control.following import News
 from gateway.errors import LeaseOver, Refused, VerificationFailed
 from gateway.keys.custodian import Custodian
@@ -32,19 +33,18 @@ from gateway.keys.letters import open_letter
 from gateway.keys.subject import Subject, find_choices, find_devices, open_subject
 from gateway.keystore import subjects, workers
 from gateway.keystore.database import KeyStore
-from gateway.model.clear import Values, pack_plan, unpack
+from gateway.model.clear import pack_plan, unpack
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import NO_INCARNATION, Controller, CustomerId, DeviceId, Incarnation, KeyEpoch, epoch_of
 from gateway.model.letter import Letter
 from gateway.model.sealed import SealedPoint, parse_clear_field, parse_sealed_field
 from gateway.model.table import Table
 from gateway.policy.consent import Choice, in_force, may_read
-from gateway.policy.rules import Mode, Policy, Purpose, Quantity
+from gateway.policy.rules import Mode, Policy, Purpose
 
 _SECOND = 1_000_000_000
 _LAST = 2**63 - 1  # the end of time, for a store
-_LOOK = 1024  # points between looks at the lease
-Integers = npt.NDArray[np.int64]
+_LOOK = 4096  # points between looks at the lease, which are opened together
 
 
 class Readable(Protocol):
@@ -243,6 +243,16 @@ def _sees_messages(policy: Policy, purpose: str) -> None:
         raise Refused(message, hint="name a purpose with every quantity and resolution = 0, such as support")
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Opened readings of one device (by index), field and revision."""
+
+    device: int
+    revision: int
+    times: list[int]
+    opened: list[bytes]
+
+
 class _Reader:
     """One read: pseudonyms out, stored fields in, values opened and put in order."""
 
@@ -253,24 +263,39 @@ class _Reader:
         self._store = store
         self._lease = lease
         self._wanted = {q.number: q for q in policy.quantities if q.name in purpose.quantities}
-        self._columns = _Columns()
+        self._columns = Columns()
 
     def table(self, start: int, end: int) -> Table:
         """All readings of the purpose's quantities, one a device, time and quantity: the newest revision."""
         for measurement in sorted({q.key_class for q in self._wanted.values()}):
             named = self._series(self._opened.subject.keys.get(measurement, ()), start, end)
-            sealed: dict[int, list[tuple[int, int, int, bytes]]] = {}
-            for point in self._kept_up(self._store.query(measurement, list(named), start, end)):
-                device, key = named[point.series.pseudonym]
-                if point.value:
-                    mask, revision = parse_sealed_field(point.field)
-                    plain = key.open(point.field, point.time, revision, point.value)
-                    sealed.setdefault(mask, []).append((device, point.time, revision, plain))
-                else:
-                    self._take_clear(device, point)
-            for mask, rows in sealed.items():
-                self._take_sealed(mask, rows)
+            sealed: dict[int, list[_Run]] = {}
+            for points in self._kept_up(self._store.query(measurement, list(named), start, end)):
+                for (pseudonym, field), (times, values) in self._by_field(named, points).items():
+                    device, key = named[pseudonym]
+                    mask, revision = parse_sealed_field(field)
+                    opened = key.open_rows(field, times, revision, values)
+                    sealed.setdefault(mask, []).append(_Run(device, revision, times, opened))
+            for mask, runs in sealed.items():
+                self._take_sealed(mask, runs)
         return self._columns.table(self._policy, self._opened.owned, self._purpose.resolution)
+
+    def _by_field(
+        self, named: Mapping[str, tuple[int, SeriesKey]], points: Sequence[SealedPoint]
+    ) -> dict[tuple[str, str], tuple[list[int], list[str]]]:
+        """Times and sealed values by series and field; clear ones are taken at once."""
+        found: dict[tuple[str, str], tuple[list[int], list[str]]] = {}
+        for point in points:
+            if not point.value:
+                self._take_clear(named[point.series.pseudonym][0], point)
+                continue
+            place = (point.series.pseudonym, point.field)
+            column = found.get(place)
+            if column is None:
+                column = found[place] = ([], [])
+            column[0].append(point.time)
+            column[1].append(point.value)
+        return found
 
     def _series(
         self, versions: Sequence[tuple[int, SubjectKey]], start: int, end: int
@@ -284,22 +309,25 @@ class _Reader:
             for series in (key.series(device, KeyEpoch(epoch), area="", schema=self._policy.schema),)
         }
 
-    def _kept_up(self, points: Iterator[SealedPoint]) -> Iterator[SealedPoint]:
-        """The points, with the lease renewed on the way: a long read may take longer. Raises LeaseOver."""
-        for number, point in enumerate(points):
-            if number % _LOOK == 0:
-                self._lease.renew_if_due()
-                self._lease.require()
-            yield point
+    def _kept_up(self, points: Iterator[SealedPoint]) -> Iterator[list[SealedPoint]]:
+        """The points in parts, with the lease renewed on the way: a long read may take longer. Raises LeaseOver."""
+        while part := list(islice(points, _LOOK)):
+            self._lease.renew_if_due()
+            self._lease.require()
+            yield part
 
-    def _take_sealed(self, mask: int, rows: list[tuple[int, int, int, bytes]]) -> None:
+    def _take_sealed(self, mask: int, runs: Sequence[_Run]) -> None:
         held = [q for q in self._policy.quantities if mask >> q.number & 1]
         scales, dtype = pack_plan(tuple(q.decimals for q in held), tuple(q.wide for q in held))
-        if mask.bit_count() != len(held) or any(len(plain) != dtype.itemsize for *_place, plain in rows):
+        if mask.bit_count() != len(held) or {len(plain) for run in runs for plain in run.opened} != {dtype.itemsize}:
             message = "a stored reading holds quantities that this policy does not know"
             raise VerificationFailed(message, hint="read with the policy it was written under, or a later one")
-        values = unpack(b"".join(plain for *_place, plain in rows), scales, dtype)
-        place = np.array([row[:3] for row in rows], dtype=np.int64).T
+        values = unpack(b"".join([plain for run in runs for plain in run.opened]), scales, dtype)
+        sizes = [len(run.times) for run in runs]
+        place = np.empty((3, len(values)), dtype=np.int64)
+        place[0] = np.repeat([run.device for run in runs], sizes)
+        place[1] = np.concatenate([np.array(run.times, dtype=np.int64) for run in runs])
+        place[2] = np.repeat([run.revision for run in runs], sizes)
         for column, quantity in enumerate(held):
             if quantity.number in self._wanted:
                 self._columns.add(place, mask, quantity, values[:, column])
@@ -311,72 +339,3 @@ class _Reader:
             if quantity is not None and quantity.number in self._wanted and quantity.mode is Mode.CLEAR:
                 place = np.array([[device], [point.time], [revision]], dtype=np.int64)
                 self._columns.add(place, 0, quantity, np.array([value]))
-
-
-class _Columns:
-    """Opened values, gathered column by column and put in order once."""
-
-    def __init__(self) -> None:
-        self._places: list[Integers] = []
-        self._values: list[Values] = []
-
-    def add(self, place: Integers, mask: int, quantity: Quantity, value: Values) -> None:
-        """n values of one quantity, from fields of one mask; `place` is (3, n): index of device, time, revision."""
-        fixed = np.empty((2, len(value)), dtype=np.int64)
-        fixed[0], fixed[1] = mask - 2**63, quantity.number  # 64 bits without a sign, in their order
-        self._places.append(np.concatenate((place, fixed)))
-        self._values.append(value)
-
-    def table(self, policy: Policy, owned: Mapping[DeviceId, Sequence[tuple[int, int]]], resolution: int) -> Table:
-        """In order of time, device, quantity; the highest revision, then the larger mask, of what is there twice.
-
-        Only what was measured while the device was theirs: what was stored before a hand-over may be of after it.
-        """
-        names = {q.number: q for q in policy.quantities}
-        if not self._values:
-            return Table(np.empty(0, np.int64), [], [], [], np.empty(0), np.empty(0, np.int64), {})
-        device, time, revision, mask, number = np.concatenate(self._places, axis=1)
-        value = np.concatenate(self._values)
-        spelled = np.zeros(max(names) + 1, dtype=np.int64)
-        spelled[sorted(names, key=lambda n: names[n].name)] = range(len(names))
-        devices = list(owned)
-        theirs = _owned(device, time, list(owned.values()))
-        device, time, revision, mask, number = (c[theirs] for c in (device, time, revision, mask, number))
-        value = value[theirs]
-        rows = _last_of((mask, revision), (time, device, number))
-        if resolution:  # the last reading of each interval, dated to its start
-            start = time // (resolution * _SECOND) * (resolution * _SECOND)
-            rows = rows[_last_of((time[rows],), (start[rows], device[rows], number[rows]))]
-            time = start
-        rows = rows[np.lexsort((spelled[number[rows]], device[rows], time[rows]))]
-        return Table(
-            time=time[rows],
-            device=[devices[i] for i in device[rows].tolist()],
-            quantity=[names[n].name for n in number[rows].tolist()],
-            unit=[names[n].unit for n in number[rows].tolist()],
-            value=value[rows],
-            revision=revision[rows],
-            decimals={q.name: q.decimals for q in policy.quantities},
-        )
-
-
-def _owned(device: Integers, time: Integers, owned: Sequence[Sequence[tuple[int, int]]]) -> Integers | slice:
-    """Rows whose event time lies within an interval in which their device was the customer's."""
-    first, last = int(time.min()), int(time.max())
-    if all(any(starts <= first and last < ends for starts, ends in spans) for spans in owned):
-        return slice(None)  # nothing changed hands, as nearly always
-    theirs = np.zeros(len(time), dtype=bool)
-    for index, spans in enumerate(owned):
-        for starts, ends in spans:
-            theirs |= (device == index) & (time >= starts) & (time < ends)
-    return np.flatnonzero(theirs)
-
-
-def _last_of(rising: tuple[Integers, ...], same: tuple[Integers, ...]) -> Integers:
-    """Rows to keep: of those that agree in all of `same`, the highest in `rising` (least significant first)."""
-    order = np.lexsort((*rising, *same))
-    differs = np.zeros(len(order), dtype=bool)
-    for column in same:
-        differs[:-1] |= np.diff(column[order]) != 0
-    differs[-1:] = True
-    return order[differs]

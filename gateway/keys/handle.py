@@ -79,13 +79,22 @@ class SeriesKey(Redacted):
         Raises:
             VerificationFailed: it was changed, stands elsewhere, or was written under another policy's schema.
         """
-        _format, schema, sealed = envelope.decode_value(value)
-        if schema != self._schema:
-            message = f"a stored reading has schema {schema}, where the policy says {self._schema}"
+        return self.open_rows(field, [time], revision, [value])[0]
+
+    def open_rows(self, field: str, times: Sequence[int], revision: int, values: Sequence[str]) -> list[bytes]:
+        """The plaintexts of n stored values of one field and revision. Raises as `open`."""
+        schemas, sealed = envelope.decode_values(values)
+        if schemas - {self._schema}:
+            message = (
+                f"a stored reading has schema {max(schemas - {self._schema})}, where the policy says {self._schema}"
+            )
             raise VerificationFailed(message, hint="read with the policy that it was written under")
-        nonce = aead.reading_nonce(time, revision)
+        decrypt, place = self._decrypt, self._prefix + _field(field)
         try:
-            return self._decrypt(nonce, sealed, self._prefix + _field(field) + nonce)
+            return [
+                decrypt(nonce, part, place + nonce)
+                for nonce, part in zip(aead.reading_nonces(times, revision), sealed, strict=True)
+            ]
         except aead.InvalidTag:
             message = "a stored reading does not open: it was changed, or moved from where it was written"
             raise VerificationFailed(message) from None

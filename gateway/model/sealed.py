@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, Self
 
 import msgspec
@@ -87,6 +88,27 @@ class SealedPoint(msgspec.Struct, frozen=True, gc=False):
         parse_clear_field(field)
         return cls(series, time, "", "", ((field, float(value)),))
 
+    @classmethod
+    def parse_column(  # noqa: PLR0913 - the parts of stored points, those that they share once
+        cls,
+        *,
+        measurement: str,
+        pseudonym: str,
+        area: str,
+        field: str,
+        times: Sequence[int],
+        values: Sequence[str | float],
+    ) -> list[Self]:
+        """n points of one series and one field, as `parse` gives each. Raises VerificationFailed."""
+        if not values:
+            return []
+        series = Series(measurement, Pseudonym(pseudonym), area, KeyId(b""))
+        if isinstance(values[0], str):
+            parse_sealed_field(field)
+            return [cls(series, time, field, str(value)) for time, value in zip(times, values, strict=True)]
+        parse_clear_field(field)
+        return [cls(series, time, "", "", ((field, float(value)),)) for time, value in zip(times, values, strict=True)]
+
     def to_bytes(self) -> bytes:
         """As MessagePack, for queues that keep points as they are; the key id is in bytes 4 to 19.
 
@@ -153,6 +175,7 @@ def clear_field(quantity: str, revision: int) -> str:
     return f"{quantity}_r{revision}" if revision else quantity
 
 
+@lru_cache(maxsize=4096)
 def parse_sealed_field(field: str) -> tuple[int, int]:
     """(mask, revision) of a sealed field's name. Raises VerificationFailed."""
     match = _SEALED_FIELD.fullmatch(field)
@@ -162,6 +185,7 @@ def parse_sealed_field(field: str) -> tuple[int, int]:
     return int(match[1], 16), int(match[2] or 0)
 
 
+@lru_cache(maxsize=4096)
 def parse_clear_field(field: str) -> tuple[str, int]:
     """(quantity, revision) of a clear field's name. Raises VerificationFailed."""
     match = _CLEAR_FIELD.fullmatch(field)

@@ -130,19 +130,36 @@ def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _points(series: Rows) -> Iterator[SealedPoint]:
-    pseudonym = series.tags["series"]
+    if not series.values:
+        return
+    columns = list(zip(*series.values, strict=True))
     area_at = series.columns.index("area") if "area" in series.columns else -1
-    fields = [(i, name) for i, name in enumerate(series.columns) if i and i != area_at]  # column 0 is the time
-    for row in series.values:
-        area = str(row[area_at] or "") if area_at >= 0 else ""
-        for i, name in fields:
-            value = row[i]
+    areas = [str(area or "") for area in columns[area_at]] if area_at >= 0 else [""] * len(series.values)
+    found = [  # column 0 is the time; a statement brings every field of the measurement, most of them empty here
+        (name, column)
+        for i, (name, column) in enumerate(zip(series.columns, columns, strict=True))
+        if i not in {0, area_at} and column.count(None) < len(column)
+    ]
+    times = [int(time or 0) for time in columns[0]]
+    if len(found) == 1 and None not in found[0][1] and areas.count(areas[0]) == len(areas):
+        yield from SealedPoint.parse_column(  # as nearly always: what they share is looked at once
+            measurement=series.name,
+            pseudonym=series.tags["series"],
+            area=areas[0],
+            field=found[0][0],
+            times=times,
+            values=[value for value in found[0][1] if value is not None],
+        )
+        return
+    for row, (time, area) in enumerate(zip(times, areas, strict=True)):
+        for name, column in found:
+            value = column[row]
             if value is not None:
                 yield SealedPoint.parse(
                     measurement=series.name,
-                    pseudonym=pseudonym,
+                    pseudonym=series.tags["series"],
                     area=area,
-                    time=int(row[0] or 0),
+                    time=time,
                     field=name,
                     value=value,
                 )

@@ -114,6 +114,17 @@ class SqliteStore:
             for pseudonym in sorted(set(pseudonyms)):
                 with self._faults():
                     rows = reader.execute(_SELECT, (measurement, pseudonym, first, last)).fetchall()
+                if len({(area, field) for area, _at, field, _value in rows}) == 1:  # shared, and looked at once
+                    _areas, times, _fields, values = zip(*rows, strict=True)
+                    yield from SealedPoint.parse_column(
+                        measurement=measurement,
+                        pseudonym=pseudonym,
+                        area=rows[0][0],
+                        field=rows[0][2],
+                        times=times,
+                        values=values,
+                    )
+                    continue
                 for area, at, field, value in rows:
                     yield SealedPoint.parse(
                         measurement=measurement, pseudonym=pseudonym, area=area, time=at, field=field, value=value

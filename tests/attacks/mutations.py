@@ -173,7 +173,11 @@ def pass_through(patch: Patch, _part: str) -> None:
         return [packed[at : at + size] + bytes(aead.TAG_BYTES) for at in range(0, len(packed), size)]
 
     patch.setattr(seal, "seal_rows", not_sealed)
-    patch.setattr(SeriesKey, "open", lambda _key, _f, _t, _r, value: envelope.decode_value(value)[2][:-16])
+    patch.setattr(
+        SeriesKey,
+        "open_rows",
+        lambda _key, _f, _t, _r, values: [sealed[:-16] for sealed in envelope.decode_values(values)[1]],
+    )
 
 
 @kills("15", "test_no_identifier_and_no_value_in_any_file")

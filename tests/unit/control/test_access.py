@@ -17,6 +17,7 @@ from gateway.clock import FixedClock
 from gateway.control.access import Access, Readable
 from gateway.control.erasure import Step
 from gateway.errors import CustodianFault, KeyDestroyed, LeaseOver, Refused, UnknownSubject, VerificationFailed
+from gateway.keystore import workers
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.model.sealed import REVISION_TAKEN, SealedPoint
 from gateway.policy.load import parse_policy
@@ -392,6 +393,17 @@ class Slow:
             yield point
 
 
+class Overtaken(Slow):
+    """While it answers, keys are withdrawn: who has not acknowledged that does not get a lease again."""
+
+    def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
+        for number, point in enumerate(super().query(measurement, pseudonyms, start, end)):
+            if number == 20:
+                with self.world.keystore.act() as tx:
+                    workers.raise_generation(tx)
+            yield point
+
+
 def test_a_read_keeps_its_lease_while_it_lasts_and_gives_nothing_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +414,7 @@ def test_a_read_keeps_its_lease_while_it_lasts_and_gives_nothing_without(
     for minute in range(40):
         world.publish("meter-1", clock.wall() - minute * 60 * SECOND, temperature=20.0)
     assert read_by(access_over(world, Slow(world, clock, 3 * SECOND)), world) == 40
+    assert read_by(access_over(world, Slow(world, clock, 31 * SECOND)), world) == 40, "renewed before it is opened"
     with pytest.raises(LeaseOver):
-        read_by(access_over(world, Slow(world, clock, 31 * SECOND)), world)
+        read_by(access_over(world, Overtaken(world, clock, 31 * SECOND)), world)
     world.close()

@@ -190,6 +190,47 @@ def test_a_format_that_is_not_ours_is_told(value: str) -> None:
         envelope.decode_value(value)
 
 
+def one_by_one(values: list[str]) -> tuple[set[int], list[bytes]] | None:
+    try:
+        decoded = [envelope.decode_value(value) for value in values]
+    except VerificationFailed:
+        return None
+    return {schema for _format, schema, _sealed in decoded}, [sealed for _format, _schema, sealed in decoded]
+
+
+@st.composite
+def stored_values(draw: st.DrawFn) -> list[str]:
+    """Values as they are written, of one length or several; sometimes with a letter changed, or one too many."""
+    sizes = draw(st.lists(st.integers(14, 22), min_size=1, max_size=2))
+    values = [
+        envelope.encode_values([draw(st.binary(min_size=size, max_size=size))], schema=draw(st.integers(1, 2)))[0]
+        for size in sizes
+        for _ in range(3)
+    ]
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(values) - 1))
+        place = draw(st.integers(0, len(values[at]) - 1))
+        values[at] = (
+            values[at][:place] + draw(st.sampled_from("A_-+/=\n é")) + values[at][place + draw(st.integers(0, 1)) :]
+        )
+    return values
+
+
+@given(stored_values())
+@settings(deadline=None)
+def test_many_values_are_read_as_each_of_them(values: list[str]) -> None:
+    try:
+        together = envelope.decode_values(values)
+    except VerificationFailed:
+        assert one_by_one(values) is None
+    else:
+        assert together == one_by_one(values)
+
+
+def test_no_values_are_no_values() -> None:
+    assert envelope.decode_values([]) == (set(), [])
+
+
 @given(st.text(max_size=60))
 @settings(deadline=None)
 def test_any_text_opens_or_is_refused(text: str) -> None:
