@@ -126,9 +126,11 @@ class World:
         self.chain = Chain(self.policy, max_payload_bytes=262_144)
         self.lease = Lease(self.keystore, self.clock, lease_s=30, deadline_s=0)
         self.ring = Ring(self.keystore, self.custodian, self.policy, self.lease, self.clock, parse=PATTERN.parse)
-        self.letters = DeadLetters(directory / "letters.db", max_bytes=16 << 20)
+        self.letters = DeadLetters(directory / "letters.db", max_bytes=64 << 20)
         self.sealer = LetterSealer(self.ring, parse=PATTERN.parse)
-        self.operations = Operations(self.control, self.custodian, self.letters, keep_days=30, operations_days=7)
+        self.operations = Operations(
+            self.control, self.custodian, self.policy, self.letters, keep_days=30, operations_days=7
+        )
         self._registered = False
 
     @property

@@ -1,20 +1,22 @@
 """Operations keys and the age of dead letters: made before they are needed, destroyed when they have had their days.
 
-    keys = Operations(control, custodian, letters, keep_days=30, operations_days=7)
+    keys = Operations(control, custodian, policy, letters, keep_days=30, operations_days=7)
     keys.tend()         # at the start of `run`, and then once a second: nearly always there is nothing to do
 
 Every controller has a key for today and one for tomorrow, so that midnight finds it made even while the ledger cannot
 be written. A day's key is destroyed when `operations_days` days have begun after its own: no letter under it is older
 than that then. Making is a step; destroying is an act, in the ledger. Letters of customers are dropped by age.
 
-A clock that jumps destroys nothing: while wall time has moved otherwise than the time since boot, since this process
-began, keys are made and none is destroyed.
+A wrong clock destroys nothing: keys are made and none is destroyed while wall time has moved otherwise than the time
+since boot since this process began, nor in a process at whose beginning the ledger did not agree with the clock (see
+`guard`).
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.control.guard import judge, ns_of
 from gateway.control.role import Control
 from gateway.errors import Unreachable
 from gateway.keys.capture import trace
@@ -24,6 +26,7 @@ from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
 from gateway.model.dead import DAY, LetterKind, day_of
 from gateway.model.ids import Controller
+from gateway.policy.rules import Policy
 
 ACT = "expire-dead-letters"
 OPERATIONS = "operations"
@@ -40,16 +43,25 @@ class Ages(Protocol):
 class Operations:
     """The operations keys of one key store, and the age of dead letters."""
 
-    def __init__(
-        self, control: Control, custodian: Custodian, letters: Ages, *, keep_days: int, operations_days: int
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
+        self,
+        control: Control,
+        custodian: Custodian,
+        policy: Policy,
+        letters: Ages,
+        *,
+        keep_days: int,
+        operations_days: int,
     ) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
+        self._policy = policy
         self._letters = letters
         self._keep_days = keep_days
         self._operations_days = operations_days
         self._strayed = self._clock.wall() - self._clock.boottime()
+        self._doubt: str | None = None  # what speaks against the clock, judged once
         self._expired = -1  # the day on which letters were last dropped by age
         self.dropped = 0
 
@@ -68,11 +80,7 @@ class Operations:
         missing = [(name, day) for name in known for day in (today, today + 1) if (name, day) not in days]
         if missing:
             self._make(missing, now)
-        if abs(now - self._clock.boottime() - self._strayed) > _STRAYED:
-            message = (
-                "the clock was set while this process ran, so neither dead letters nor their keys are dropped by age"
-            )
-            raise Unreachable(message, hint="when the clock is right, start the gateway again")
+        self._trust_clock(now)
         over = [row for row in found if row.version <= today - self._operations_days]
         if over:
             self._destroy(over)
@@ -83,6 +91,17 @@ class Operations:
             for kind in (LetterKind.MESSAGE, LetterKind.POINT):
                 self.dropped += self._letters.expire(kind, before=now - self._keep_days * DAY)
             self._expired = today
+
+    def _trust_clock(self, now: int) -> None:
+        """Raises Unreachable while it is not to be trusted."""
+        if self._doubt is None:
+            written = ns_of(str(self._control.ledger.head.body["time"]))
+            self._doubt = judge(self._policy, now, ledger_time=written, store_time=None).why
+        strayed = abs(now - self._clock.boottime() - self._strayed) > _STRAYED
+        why = self._doubt or ("the clock was set while this process ran" if strayed else "")
+        if why:
+            message = f"{why}, so neither dead letters nor their keys are dropped by age"
+            raise Unreachable(message, hint="when the clock is right, start the gateway again")
 
     def _make(self, missing: list[tuple[Controller, int]], now: int) -> None:
         with self._control.step() as tx:

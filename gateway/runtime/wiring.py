@@ -198,6 +198,7 @@ class House:
         return Operations(
             self.control,
             self.custodian,
+            self.policy,
             self.letters,
             keep_days=kept.keep_days,
             operations_days=kept.operations_days,
@@ -235,7 +236,8 @@ class House:
         )
         ring, chain = self.ring(), self.chain()
         replay = self.replay(ring, chain)
-        self.operations.tend()
+        with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
+            self.operations.tend()
         return Worker(
             session,
             ring,

@@ -47,6 +47,7 @@ from gateway.transport.ingest import Counters, Delivery
 
 _QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
+_TOGETHER = 250  # letters that are written together: not all of a batch has to find room
 _TIDY = 1.0  # seconds between looks at open erasures
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
 _AT_ONCE = 32  # answers in a row of a store that keeps everything, before there is a pause: halving takes 17
@@ -315,15 +316,16 @@ class Worker:
             return True
         letters, pause = batch.letters(self._clock.wall()), _FIRST_PAUSE
         while letters:
+            part = letters[:_TOGETHER]
             try:
-                self.metrics.letters += self._letters.add(letters)
+                self.metrics.letters += self._letters.add(part)
             except Unreachable as fault:
                 self._trouble("dead letters", fault, level="error")
                 if self._stopping.wait(pause):
                     return False
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                break
+                letters = letters[len(part) :]
         self._recovered("dead letters")
         return True
 

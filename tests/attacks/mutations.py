@@ -34,14 +34,19 @@ from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
 from gateway.keystore import subjects
 from gateway.keystore.database import KeyStore
+from gateway.model.clear import Arrival
+from gateway.model.dead import DeadLetter
 from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
+from gateway.pipeline.letters import Seals, letters_of
+from gateway.runtime import worker
 from gateway.runtime.roll import Roll
 from gateway.runtime.spooling import Spooling
-from gateway.transport import lineprotocol
+from gateway.transport import letters, lineprotocol
 from gateway.transport.ingest import Leaving
-from gateway.transport.ingest.session import Session
+from gateway.transport.ingest.session import Delivery, Session
+from gateway.transport.letters import DeadLetters
 from gateway.transport.spool import Chunk, Spool, Spools, SpoolUnable
 
 _HOUR = 3600 * 10**9
@@ -258,6 +263,93 @@ def _sent_once(spooling: Spooling) -> None:
     points, spooling._left = spooling._left, []
     with contextlib.suppress(Unreachable):
         spooling._behind.write(points)
+
+
+@kills("15", "test_no_identifier_and_no_value_in_the_dead_letters")
+def letters_as_they_came(patch: Patch, _part: str) -> None:
+    """What could not be stored is kept as it came, where it belongs to nobody."""
+    patch.setattr(envelope, "seal_letter", lambda _key, plaintext, **_place: derive.u8(1) + plaintext)
+
+
+@kills("15", "test_no_identifier_and_no_value_in_the_dead_letters")
+def letters_of_customers_as_they_came(patch: Patch, _part: str) -> None:
+    """Or where it belongs to somebody."""
+    records_as_they_are(patch, _part)
+
+
+@kills("03", "test_redelivered_after_erasure")
+def letters_of_the_erased(patch: Patch, _part: str) -> None:
+    """What an erased customer's device sends cannot be stored, so it is kept."""
+    patch.setattr(Device, "letter_key", lambda _device, _arrived: None)
+
+
+@kills("16", "test_what_was_of_the_erased_is_deleted_and_stays_away")
+def letters_not_purged(patch: Patch, _part: str) -> None:
+    """An erasure forgets what never reached a store."""
+    patch.setattr(DeadLetters, "purge", lambda _letters, _key_ids, _dead: 0)
+
+
+@kills("16", "test_what_was_of_the_erased_is_deleted_and_stays_away")
+def no_hashes_captured(patch: Patch, _part: str) -> None:
+    """It knows its customer's keys, and not what their devices sent before they were theirs."""
+    patch.setattr(erasure, "letter_keys", lambda _tx, _custodian, _lineage: [])
+
+
+@kills("16", "test_what_was_of_the_erased_is_deleted_and_stays_away")
+def purged_and_taken_again(patch: Patch, _part: str) -> None:
+    """What is purged may come again from a worker in which it waited."""
+    patch.setattr(letters, "_INSERT", letters._INSERT.partition("WHERE")[0])
+
+
+@kills("16", "test_a_copy_of_the_file_opens_for_nobody")
+def records_open_without_a_key(patch: Patch, _part: str) -> None:
+    """A destroyed key is still at hand."""
+    patch.setattr(subjects, "destroy_key", lambda _tx, _key_id: None)
+    patch.setattr(KeyStore, "scrub", lambda _store, _traces: None)
+    patch.setattr(Lineage, "open", Lineage.open_to_end)
+    patch.setattr(ring, "_fence_span", lambda _fence: handle.Span(starts=0, ends=0, reason=Reason.ERASED))
+
+
+@kills("16", "test_a_living_customers_are_still_there_and_replayed")
+def suspended_and_forgotten(patch: Patch, _part: str) -> None:
+    """What a suspended customer's devices send is refused, and that is that."""
+
+    def without(
+        arrivals: Sequence[Arrival],
+        devices: Sequence[Device | Reason],
+        refused: dict[int, Reason],
+        now: int,
+        sealer: Seals,
+    ) -> list[DeadLetter]:
+        others = {index: why for index, why in refused.items() if why is not Reason.SUSPENDED}
+        return letters_of(arrivals, devices, others, now, sealer)
+
+    patch.setattr("tests.world.letters_of", without)
+
+
+@kills("29", "test_after_nothing_but_poison_good_messages_flow_and_memory_is_flat")
+def poison_is_remembered(patch: Patch, _part: str) -> None:
+    """Whatever could not be read stays in memory, to be looked at some day."""
+    kept: list[Arrival] = []
+    processed = worker.Worker._processed
+
+    def remembering(this: worker.Worker, delivery: Delivery) -> object:
+        kept.extend(delivery.arrivals)
+        return processed(this, delivery)
+
+    patch.setattr(worker.Worker, "_processed", remembering)
+
+
+@kills(
+    "29",
+    "test_after_nothing_but_poison_good_messages_flow_and_memory_is_flat",
+    "test_full_dead_letters_stop_the_acknowledging_and_lose_nothing",
+    "test_dead_letters_that_fail_stop_the_acknowledging",
+)
+def acknowledged_and_not_kept(patch: Patch, _part: str) -> None:
+    """What is refused is counted and acknowledged, and gone."""
+    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
+    patch.setattr(worker.Worker, "_kept", lambda _worker, _batch: True)
 
 
 @kills("20", "test_two_values_under_one_nonce_give_nothing_away")

@@ -52,6 +52,8 @@ def test_redelivered_after_erasure(world: World) -> None:
     again = world.process(*messages, message("meter-1", now - 3 * DAY, power=900))
 
     assert again.points == []
+    late = Message(messages[0].topic, b"{cut off")
+    assert world.refuse(*messages, late) == [], "nor does the customer come back as a dead letter"
     assert again.refusals.readings == {Reason.ERASED: 2 * len(messages) + 1}
     assert set(again.refusals.message.values()) == {Reason.ERASED}
     assert len(again.refusals.message) == len(messages) + 1

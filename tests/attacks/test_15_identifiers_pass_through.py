@@ -13,7 +13,8 @@ import struct
 import pytest
 
 from gateway.errors import CustodianFault
-from tests.world import World, message
+from gateway.transport.letters import EVERY
+from tests.world import CANARY, DAY, Message, World, message
 
 ENERGY = 86_420_975.317
 POWER = 987_654
@@ -30,6 +31,21 @@ def test_no_identifier_and_no_value_in_any_file(world: World) -> None:
     assert world.leaks(*VALUES) == []
     world.erase("anna")
     assert world.leaks(*VALUES) == []
+
+
+def test_no_identifier_and_no_value_in_the_dead_letters(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    now = world.clock.wall()
+    letters = world.refuse(
+        message("meter-1", now + DAY, power=POWER, energy=ENERGY),  # too far in the future: under her key
+        message("meter-9", now, power=POWER, energy=ENERGY),  # of nobody known: under the day's
+        Message("glomska/" + CANARY, str(ENERGY).encode()),
+    )
+    assert len(letters) == 3
+    opened = [str(world.access.letter(letter, purpose="support").payload) for letter in letters]
+    assert sum(str(POWER) in payload for payload in opened) == 2  # they are in there
+    assert world.leaks(*VALUES) == []
+    assert not any(CANARY in repr(letter) for letter in letters)
 
 
 def test_the_search_would_find_them(world: World) -> None:
@@ -49,7 +65,10 @@ def test_without_the_custodian_nothing_is_emitted(world: World) -> None:
     other = World(world.directory)
     with pytest.raises(CustodianFault, match=r"key file w-.* cannot be read"):
         other.publish("meter-1", power=POWER)
+    with pytest.raises(CustodianFault, match=r"key file w-.* cannot be read"):
+        other.refuse(message("meter-1", 1, power=POWER))
     assert other.points() == []
+    assert other.letters.find(EVERY) == []
     other.close()
     shutil.move(world.directory.parent / "safe", world.directory / "kek")
 

@@ -103,6 +103,12 @@ def test_a_clock_that_jumps_destroys_nothing_and_todays_key_is_there_all_the_sam
         world.operations.tend()
     assert world.letters.count(EVERY) == 2
     assert {0, 1} < set(days(world))
+    restarted = World(world.directory, clock=FixedClock(clock.wall_ns, 5))
+    with pytest.raises(Unreachable, match="ledger is 26645 days old"):
+        restarted.operations.tend()
+    assert world.letters.count(EVERY) == 2
+    assert {0, 1} < set(days(world))
+    restarted.close()
     clock.wall_ns -= 73 * 365 * DAY
     world.operations.tend()
     assert world.letters.count(EVERY) == 2
