@@ -128,7 +128,7 @@ class Access:
                     customer = open_subject(lineage, row.incarnation, customers.living_keys(tx, row.incarnation))
                     choices = find_choices(tx, customer)
                 may_read(self._policy, purpose, in_force(choices, self._clock.wall()))
-                opened = Letter.decode(open_letter(tx, lineage, row, letter))
+                opened = Letter.of(letter, open_letter(tx, lineage, row, letter))
             lease.require()
             if lease.look() != generation:
                 message = "keys have changed meanwhile"

@@ -15,6 +15,7 @@ import struct
 from dataclasses import dataclass, field
 
 from gateway.errors import VerificationFailed
+from gateway.model.dead import DeadLetter
 from gateway.model.sealed import Reason
 
 _FORMAT = 1
@@ -35,6 +36,15 @@ class Letter:
         kind = b"\0" if self.content_type is None else b"\1" + _lp(self.content_type)
         head = struct.pack(">B", _FORMAT) + _lp(self.reason) + struct.pack(">Q", self.arrived)
         return head + kind + _lp(self.topic) + self.payload
+
+    @classmethod
+    def of(cls, kept: DeadLetter, plain: bytes) -> Letter:
+        """What was under the seal of `kept`. Raises VerificationFailed also where what stands beside it was changed."""
+        letter = cls.decode(plain)
+        if (letter.reason, letter.arrived) != (kept.reason, kept.arrived):
+            message = "what stands beside a dead letter is not what was sealed with it"
+            raise VerificationFailed(message)
+        return letter
 
     @classmethod
     def decode(cls, plain: bytes) -> Letter:

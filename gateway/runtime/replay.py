@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.errors import GlomskaError, KeyDestroyed, LeaseOver, Refused, Unreachable
+from gateway.errors import GlomskaError, KeyDestroyed, LeaseOver, Refused, Unreachable, VerificationFailed
 from gateway.keys.letters import open_letters
 from gateway.keys.ring import Ring
 from gateway.model.dead import DeadLetter, LetterKind
@@ -148,7 +148,11 @@ class Replay:
         if isinstance(plain, GlomskaError):
             page.refused[index] = str(Reason.SUSPENDED) if isinstance(plain, Refused) else UNREADABLE
             return
-        arrival = arrival_of(plain)
+        try:
+            arrival = arrival_of(letter, plain)
+        except VerificationFailed:
+            page.refused[index] = UNREADABLE
+            return
         devices = self._ring.resolve([arrival.topic])
         done = self._chain([arrival], devices, self._clock.wall(), arrived=letter.arrived)
         page.points += done.points

@@ -39,7 +39,7 @@ from gateway.model.sealed import Reason
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import Seals, letters_of
 from gateway.policy.rules import Policy
-from gateway.runtime.batch import Batch, Job
+from gateway.runtime.batch import Batch, Job, Keeps
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.spooling import Spooled, Spooling, Writes
@@ -82,13 +82,6 @@ class Receives(Protocol):
 
     def close(self) -> None:
         """Let go."""
-
-
-class Keeps(Protocol):
-    """The dead letters, as the worker needs them."""
-
-    def add(self, letters: Sequence[DeadLetter]) -> int:
-        """Durable when it returns; how many were taken. Raises Unreachable."""
 
 
 class Worker:
