@@ -23,8 +23,10 @@ from typing import Any
 
 from gateway.clock import Clock, SystemClock
 from gateway.control.access import Access
+from gateway.control.certificate import Certificates
 from gateway.control.enrolment import Enrolment, Result, enrol
 from gateway.control.erasure import Erased, Erasures
+from gateway.control.final import Finality
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
 from gateway.control.role import Control
@@ -136,7 +138,23 @@ class World:
     @property
     def erasures(self) -> Erasures:
         queues = {"dead letters": self.letters}
-        return Erasures(self.control, self.custodian, {"readings": self.store}, queues, future_window_s=300)
+        return Erasures(
+            self.control,
+            self.custodian,
+            {"sqlite:readings": self.store},
+            queues,
+            future_window_s=300,
+            certificates=self.certificates,
+            holds=self.policy.holds,
+        )
+
+    @property
+    def finality(self) -> Finality:
+        return Finality(self.control, self.certificates)
+
+    @property
+    def certificates(self) -> Certificates:
+        return Certificates(self.directory / "certificates", self.ledger, self.signing_key)
 
     @property
     def replay(self) -> Replay:

@@ -1,9 +1,9 @@
-"""`glomska erase`: destroy a customer's keys, and say at every step what holds and what remains.
+"""`glomska erase`: destroy customers' keys, and say at every step what holds and what remains.
 
 Effective means: no key of this customer is left, in no file and no process, and nothing that was sealed for them can be
 read by anyone. The rows that can no longer be read are deleted too: at once, and again after the longest request that a
 worker may have had under way. A running gateway does the second; where none runs, this command waits for it. `final` is
-more (every wrapping key that ever covered the key reported destroyed) and is not said before turnover exists.
+more: every wrapping key that ever covered the key is reported destroyed, which a turnover does. Both are certified.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cli.erase_many import erase_many, outcome
 from gateway.cli.failure import Interrupted
 from gateway.cli.options import AsJson, Config
 from gateway.cli.subject import Argument, find_subject, subject_text
+from gateway.control.accounting import said
 from gateway.control.erasure import Erased, Step
 from gateway.errors import UsageFault
 from gateway.keys import lease
@@ -46,6 +49,10 @@ def erase(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until rows are deleted again, also where a gateway runs.")
     ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Erase many: a CSV with the columns controller,customer."),
+    ] = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -53,6 +60,11 @@ def erase(
 
     The subject, controller/customer, is never an argument.
     """
+    if csv is not None:
+        if subject is not None:
+            raise UsageFault("both a subject and a file were given", hint="give one of them")
+        erase_many(csv, yes=yes, as_json=as_json, config=config)
+        return
     text = _confirmed(subject, yes=yes)
     steps: list[Step] = []
 
@@ -68,7 +80,7 @@ def erase(
             step = _finished(house, erased, on_step, wait=wait)
         except KeyboardInterrupt:
             raise _interrupted(steps) from None
-    typer.echo(json.dumps(_outcome(erased)) if as_json else _summary(erased, step))
+        typer.echo(json.dumps(outcome(erased)) if as_json else _summary(house, erased, step))
 
 
 def is_running(worker: rows.Worker, now: int) -> bool:
@@ -95,12 +107,14 @@ def _finished(house: House, erased: Erased, on_step: Callable[[Step], None], *, 
         running = any(is_running(worker, house.clock.boottime()) for worker in workers.find_all(tx))
     if not wait and (running or erased.step is Step.EFFECTIVE):
         return erased.step
-    _wait(house, erased.erasure)
-    on_step(Step.PURGED)
-    return Step.PURGED
+    if _waited(house, erased.erasure):
+        on_step(Step.PURGED)
+        return Step.PURGED
+    return erased.step
 
 
-def _wait(house: House, erasure: bytes) -> None:
+def _waited(house: House, erasure: bytes) -> bool:
+    """Whether rows are deleted again; False where somebody has still to be accounted for, which time does not mend."""
     console = Console(stderr=True)
     columns = (TextColumn("before rows are deleted again"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -111,7 +125,10 @@ def _wait(house: House, erasure: bytes) -> None:
             progress.update(task, completed=whole - left)
             if left == 0:
                 house.erasures.resume()
+                if house.erasures.owing(erasure):
+                    return False
             time.sleep(min(_TICK, left or _TICK))
+    return True
 
 
 def _step(house: House, erasure: bytes) -> Step:
@@ -120,27 +137,23 @@ def _step(house: House, erasure: bytes) -> Step:
     return Step.PURGED if found is None else Step(found.step)
 
 
-def _outcome(erased: Erased) -> dict[str, object]:
-    return {
-        "erasure": erased.erasure.hex(),
-        "state": "effective",
-        "effective_ms": round(erased.effective_ms, 1),
-        "certificate": None,
-    }
-
-
-def _summary(erased: Erased, step: Step) -> str:
+def _summary(house: House, erased: Erased, step: Step) -> str:
     done = f"erasure {erased.erasure.hex()}: effective after {erased.effective_ms:.0f} ms"
     rows_gone = "1 row deleted" if erased.rows == 1 else f"{erased.rows} rows deleted"
+    certificate = f"\ncertificate: {erased.certificate}" if erased.certificate else ""
     if step is Step.PURGED:
-        return f"{done}, {rows_gone}, and looked for again"
+        return f"{done}, {rows_gone}, and looked for again{certificate}"
     if step is Step.EFFECTIVE:
-        return f"{done}; the store did not answer: its rows, which nobody can read, go when `glomska run` reaches it"
-    return f"{done}, {rows_gone}; `glomska run` deletes once more when no late write can arrive"
+        what = "the store did not answer: its rows, which nobody can read, go when `glomska run` reaches it"
+        return f"{done}; {what}{certificate}"
+    late = [account for account in house.erasures.owing(erased.erasure) if account.how == "lease over"]
+    if late:
+        return f"{done}, {rows_gone}; {said(late)} has still to go on or end before rows are deleted again{certificate}"
+    return f"{done}, {rows_gone}; `glomska run` deletes once more when no late write can arrive{certificate}"
 
 
 def _interrupted(steps: list[Step]) -> Interrupted:
     """What was done stands, so that is what Ctrl-C is answered with."""
     done = _SAID[steps[-1]] if steps else "whether the erasure had begun is not known here"
-    hint = "`glomska run` carries on what was begun; `glomska doctor` shows what is open"
+    hint = "`glomska run` carries on what was begun; `glomska erasures list` shows what is open"
     return Interrupted(f"interrupted; {done}", hint=hint)

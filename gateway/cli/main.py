@@ -19,6 +19,7 @@ from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.enrol import enrol
 from gateway.cli.erase import erase
+from gateway.cli.erasures import app as erasures_app
 from gateway.cli.failure import report
 from gateway.cli.hand_over import hand_over
 from gateway.cli.import_history import import_history
@@ -71,6 +72,7 @@ app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(spool_app, name="spool")
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(erasures_app, name="erasures")
 
 
 def call(argv: list[str]) -> int:

@@ -5,12 +5,17 @@
                   generation + 1
     3. released   every worker has acknowledged the generation, or its lease is over
     4. effective  wrapped keys, routes and records deleted, and the key store's files scanned for them
-    5. purged     rows deleted from every store by captured pseudonym, at once and again when the longest request that a
-                  worker may have had under way is over; then the purge key and the capture go too, scanned for as well
+    5. purged     rows deleted from every store by captured pseudonym, at once and again when everybody is accounted for
+                  and the longest request that a worker may have had under way is over; then the purge key and the
+                  capture go too, scanned for as well. Nobody is told elsewhere: no recipient was ever given anything
+    6. final      every wrapping key that ever covered the keys is reported destroyed: see `control.final`
+
+Effective and final each have a certificate. A class that a law keeps stays, with its key `deactivated`, until the law's
+date: then an erasure of its own ends it, by the same steps.
 
 Every step is recorded and may be repeated, by several processes at once: end one anywhere and `resume` converges.
 Before step 4 is done nothing is reported as erased. A worker that is stopped or cut off delays step 3 by its lease plus
-10 %, and no more; it is forgotten with step 5 (`control.purge`), so that it delays no other erasure.
+10 %, and no more. Step 5 waits until it goes on, has ended, or is declared lost (`control.accounting`).
 
     erasure = erasures.erase(controller, customer)      # steps 1 to 4, and the first purge
     erasures.resume()                                   # whatever is open: called by `run` once a second
@@ -22,28 +27,29 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
+from gateway.control import accounting
 from gateway.control import customer as customers
+from gateway.control.certificate import EFFECTIVE, FINAL, Certificates, effective_claims
 from gateway.control.chain import Line
-from gateway.control.purge import Eraser, Purging, Queue, Step, find, note
+from gateway.control.purge import MARGIN, Eraser, Purging, Queue, Retained, Step, find, note
 from gateway.control.role import ERASE, Act, Control
+from gateway.control.withdrawal import Withdrawal
 from gateway.errors import KeyDestroyed, Unreachable
 from gateway.keys import lease
-from gateway.keys.capture import collect, letter_keys
 from gateway.keys.custodian import Custodian
-from gateway.keys.fencing import fence_lines, fences_of
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keys.lineage import Lineage
-from gateway.keys.subject import open_subject
-from gateway.keystore import acts, rows, subjects, workers
+from gateway.keys.lineage import Kind, Lineage
+from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
-from gateway.model.ids import Controller, CustomerId, Incarnation, new_id
+from gateway.model.ids import Controller, CustomerId, Incarnation, KeyId, new_id
+from gateway.policy.rules import Hold
 
-__all__ = ["Erased", "Eraser", "Erasures", "Queue", "Step", "open_count"]
+__all__ = ["Erased", "Eraser", "Erasures", "Queue", "Retained", "Step", "open_count"]
 
 _PAUSE = 0.01  # seconds between looks at the workers
-_MARGIN = lease.SECOND  # between the last request's deadline and the second purge
 _SEALED_UNTIL = 86_400 * lease.SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
 
 
@@ -56,12 +62,14 @@ class Erased:
     effective_ms: float
     rows: int | None
     workers: int
+    final: bool
+    certificate: Path | None
 
 
 class Erasures:
     """The erasure protocol over one key store, its ledger, and an inventory of stores."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what wiring hands to it
         self,
         control: Control,
         custodian: Custodian,
@@ -69,12 +77,16 @@ class Erasures:
         queues: Mapping[str, Queue] = MappingProxyType({}),
         *,
         future_window_s: int,
+        retained: Retained | None = None,
+        certificates: Certificates | None = None,
+        holds: Mapping[str, Hold] = MappingProxyType({}),
     ) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self.purging = Purging(control, custodian, inventory, queues)
-        self._newest = future_window_s * lease.SECOND + _SEALED_UNTIL
+        self.purging = Purging(control, custodian, inventory, queues, retained)
+        self._certificates = certificates
+        self._withdrawal = Withdrawal(control, custodian, holds, newest=future_window_s * lease.SECOND + _SEALED_UNTIL)
         self._asked: dict[bytes, int] = {}  # boot time from which this process waits for workers, by erasure
 
     def erase(
@@ -91,12 +103,20 @@ class Erasures:
             CustodianFault, Refused, IntegrityStop, Unreachable: what was done so far stands, and `resume` goes on.
         """
         started = self._clock.boottime()
+        erasure = self.begin(controller, customer)
+        on_step(Step.FENCED)
+        return self.finish(erasure, started=started, on_step=on_step)
+
+    def begin(self, controller: Controller, customer: CustomerId) -> bytes:
+        """Steps 1 and 2, for who erases many and then waits once. Raises as `erase`."""
         with self._control.keystore.snapshot() as tx:
             lineage = customers.open_lineage(tx, self._custodian, controller)
-            incarnation = customers.find_incarnation(tx, lineage, customer)
+            incarnation = self._living(tx, lineage, customer)
             begun = acts.erasure_of(tx, incarnation)
-        erasure = begun.erasure if begun else self._fence(lineage, incarnation)
-        on_step(Step.FENCED)
+        return begun.erasure if begun else self._fence(lineage, incarnation)
+
+    def finish(self, erasure: bytes, *, started: int, on_step: Callable[[Step], None] = lambda _step: None) -> Erased:
+        """Steps 3 and 4 and the first purge, of an erasure that was asked for at boot time `started` (ns)."""
         while (counted := self._advance(erasure)) is None:
             time.sleep(_PAUSE)
         on_step(Step.EFFECTIVE)
@@ -110,6 +130,8 @@ class Erasures:
             effective_ms=effective_ms,
             rows=found.rows_first,
             workers=counted,
+            final=found.final is not None,
+            certificate=self.certificate(found),
         )
 
     def resume(self) -> list[bytes]:
@@ -122,7 +144,9 @@ class Erasures:
         self._control.check()
         self._resume_intents()
         with self._control.keystore.snapshot() as tx:
-            waiting = acts.open_erasures(tx, done=Step.PURGED)
+            waiting, bare = acts.open_erasures(tx, done=Step.PURGED), acts.uncertified(tx)
+        for found in bare:  # whoever was to write it ended first
+            self._certify(found.erasure)
         effective = [found.erasure for found in waiting if self._advance(found.erasure) is not None]
         done = []
         for erasure in effective:
@@ -138,12 +162,58 @@ class Erasures:
         """How long until the second purge of an erasure may be done; 0 when it may, or is."""
         return self.purging.seconds_left(find(self._control, erasure))
 
+    def owing(self, erasure: bytes) -> list[rows.Account]:
+        """Who has still to be accounted for before rows are deleted again. Raises Unreachable."""
+        with self._control.keystore.snapshot() as tx:
+            return accounting.owing(tx, erasure)
+
+    def certificate(self, found: rows.Erasure) -> Path | None:
+        """Where the newest certificate of an erasure is."""
+        if self._certificates is None or found.certified is None:
+            return None
+        return self._certificates.path(found.erasure, EFFECTIVE if found.final is None else FINAL)
+
+    def release(self, controller: Controller) -> list[bytes]:
+        """End every legal hold whose date has come: erasures of what it kept, begun here, carried on by `resume`.
+
+        Whoever calls this has judged the clock: a turnover, under its guard. Raises as `erase`.
+        """
+        now = self._clock.wall()
+        with self._control.keystore.snapshot() as tx:
+            due = accounts.holds_due(tx, controller, now=now)
+            lineage = customers.open_lineage(tx, self._custodian, controller) if due else None
+            first = {hold.erasure: acts.find_erasure(tx, hold.erasure) for hold in due}
+        begun = []
+        for erasure, found in first.items():
+            if found is not None and lineage is not None:
+                keys = [hold.key_id for hold in due if hold.erasure == erasure]
+                begun.append(self._release(lineage, found.incarnation, keys))
+        return begun
+
+    def _release(self, lineage: Lineage, incarnation: Incarnation, keys: list[KeyId]) -> bytes:
+        erasure, ids = new_id(), [key.hex() for key in keys]
+        with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex(), released=ids) as act:
+            self._withdrawal.of_held(act, lineage, incarnation, erasure, keys)
+        return erasure
+
+    def _living(self, tx: Transaction, lineage: Lineage, customer: CustomerId) -> Incarnation:
+        """Raises UnknownSubject, KeyDestroyed: it names the certificate."""
+        try:
+            return customers.find_incarnation(tx, lineage, customer)
+        except KeyDestroyed as destroyed:
+            for fence in subjects.find_fences(tx, lineage.fence_hashes(Kind.CUSTOMER, customer)):
+                found = acts.find_erasure(tx, fence.erasure)
+                place = self.certificate(found) if found else None
+                if place is not None:
+                    raise KeyDestroyed(str(destroyed), hint=f"the certificate of it is {place}") from None
+            raise
+
     def _fence(self, lineage: Lineage, incarnation: Incarnation) -> bytes:
         """Steps 1 and 2; the erasure that is under way, of this process or of one that came first."""
         erasure = new_id()
         try:
             with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex()) as act:
-                self._fence_within(act, lineage, incarnation, erasure)
+                self._withdrawal.of_customer(act, lineage, incarnation, erasure)
         except KeyDestroyed:
             with self._control.keystore.snapshot() as tx:
                 begun = acts.erasure_of(tx, incarnation)
@@ -151,43 +221,6 @@ class Erasures:
                 raise
             return begun.erasure
         return erasure
-
-    def _fence_within(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
-        tx, now = act.tx, self._clock.wall()
-        lineage.hold(tx)
-        key_rows = customers.living_keys(tx, incarnation)
-        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
-        capture = collect(
-            tx,
-            subject,
-            key_rows,
-            newest=now + self._newest,
-            operations=letter_keys(tx, self._custodian, lineage),
-        )
-        fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
-        subjects.add_fences(tx, fences)
-        self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
-        for key in key_rows:
-            if key.state != KeyState.DESTROYED:  # one that was lost earlier
-                subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.ERASING), now=now)
-        purge_key = lineage.add_purge_key(tx, now=now)
-        row = rows.Erasure(
-            erasure=erasure,
-            controller=lineage.controller,
-            incarnation=incarnation,
-            seq=act.seq,
-            step=Step.FENCED,
-            generation=workers.raise_generation(tx),
-            requested=now,
-            effective=None,
-            purge_due=None,
-            purge_boot=None,
-            purge_key=purge_key,
-            capture=lineage.seal_capture(tx, purge_key, capture.encode(), erasure=erasure),
-            rows_first=None,
-            rows_second=None,
-        )
-        acts.add_erasure(tx, row)
 
     def _advance(self, erasure: bytes) -> int | None:
         """Steps 3 and 4, from wherever they stand: the number of workers it took, or None while one holds on."""
@@ -204,8 +237,20 @@ class Erasures:
             self._control.keystore.scrub(capture.trace_bytes() if capture else ())
             note(self._control, erasure, was=Step.DELETED, step=Step.EFFECTIVE, effective=self._clock.wall())
         self._control.conclude(ERASE, found.seq, state="effective", workers=counted)
+        self._certify(erasure)
         self._asked.pop(erasure, None)
         return counted
+
+    def _certify(self, erasure: bytes) -> None:
+        """The first certificate; whoever comes second leaves it as it is. Raises CustodianFault, Unreachable."""
+        with self._control.keystore.snapshot() as tx:
+            found = acts.find_erasure(tx, erasure)
+            if self._certificates is None or found is None or found.evidence is None or found.certified is not None:
+                return
+            said = effective_claims(tx, found, residue=self._control.keystore.residue)
+        digest = self._certificates.issue(erasure, EFFECTIVE, said)
+        with self._control.step() as tx:
+            acts.update_erasure(tx, erasure, certified=digest)
 
     def _released(self, found: rows.Erasure) -> int | None:
         """Step 3: the number of workers, once each has acknowledged or its lease is over."""
@@ -222,14 +267,17 @@ class Erasures:
             found = acts.find_erasure(tx, erasure)
             if found is None or found.step != Step.FENCED:
                 return  # another process came first
-            now = self._clock.wall()
+            now, held = self._clock.wall(), set()
+            accounting.release(tx, found, now=now)
             for key in subjects.find_keys(tx, [found.incarnation]):
                 if key.state == KeyState.ERASING:
                     subjects.destroy_key(tx, key.key_id)
                     subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DESTROYED), now=now)
-            subjects.delete_identity(tx, found.incarnation)
+                elif key.state == KeyState.DEACTIVATED:
+                    held.add(key.key_class)
+            subjects.delete_identity(tx, found.incarnation, keep=held)
             longest = max((w.deadline for w in workers.find_all(tx)), default=None)
-            due = self._clock.boottime() if longest is None else self._clock.boottime() + longest + _MARGIN
+            due = self._clock.boottime() if longest is None else self._clock.boottime() + longest + MARGIN
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 
     def _resume_intents(self) -> None:
@@ -249,11 +297,14 @@ class Erasures:
                 return True  # another process came first
             if acts.find_act(tx, line.seq) is None:
                 acts.record_intent(tx, seq=line.seq, act=ERASE, now=self._clock.wall())
-            key_rows = subjects.find_keys(tx, [wanted])
-            if not key_rows or acts.erasure_of(tx, wanted) is not None:
+            key_rows, released = subjects.find_keys(tx, [wanted]), _released(line)
+            if not key_rows or (acts.erasure_of(tx, wanted) is not None and not released):
                 return False
             lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
-            self._fence_within(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
+            if released:
+                self._withdrawal.of_held(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line), released)
+                return True
+            self._withdrawal.of_customer(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
             return True
 
 
@@ -264,3 +315,9 @@ def open_count(tx: Transaction) -> int:
 
 def _erasure(line: Line) -> bytes:
     return bytes.fromhex(str(line.body["erasure"]))
+
+
+def _released(line: Line) -> list[KeyId]:
+    """The held keys that an erasure ends; none for the erasure of a customer."""
+    found = line.body.get("released")
+    return [KeyId(bytes.fromhex(one)) for one in found] if isinstance(found, list) else []

@@ -10,21 +10,26 @@ deleted in one transaction, and the key store's files are scanned for what is le
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
+from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.role import Control
-from gateway.errors import KeyDestroyed
-from gateway.keys import lease
+from gateway.errors import KeyDestroyed, Unreachable
+from gateway.keys import lease, process
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
-from gateway.keystore import acts, lineages, rows, workers
-from gateway.model.ids import KeyId
+from gateway.keystore import accounts, acts, lineages, rows, workers
+from gateway.model.ids import Controller, DeviceId, KeyId
+from gateway.model.sealed import SealedPoint
 
 PURGE = "purge"
+MARGIN = lease.SECOND  # between the last request's deadline and the second purge
+_LAST = 2**63 - 1
 
 
 class Step(enum.StrEnum):
@@ -44,6 +49,16 @@ class Eraser(Protocol):
     def delete(self, measurements: Sequence[str], pseudonyms: Sequence[str]) -> int:
         """Remove all rows of these series; how many. Raises Unreachable."""
 
+    def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
+        """What is still there of them. Raises Unreachable."""
+
+
+class Retained(Protocol):
+    """The broker, as erasure needs it."""
+
+    def clear(self, controller: Controller, devices: Sequence[DeviceId]) -> int:
+        """Remove what is retained on these devices' topics; how many topics. Raises Unreachable."""
+
 
 class Queue(Protocol):
     """What keeps sealed points or messages until they can go on: a spool, dead letters."""
@@ -61,8 +76,10 @@ class Purging:
         custodian: Custodian,
         inventory: Mapping[str, Eraser],
         queues: Mapping[str, Queue] = MappingProxyType({}),
+        retained: Retained | None = None,
     ) -> None:
         self._control = control
+        self._retained = retained
         self._clock = control.clock
         self._custodian = custodian
         self._inventory = inventory
@@ -74,13 +91,32 @@ class Purging:
             self._first(erasure)
             on_step(Step.PURGED_ONCE)
         found = find(self._control, erasure)
-        if found.step == Step.PURGED_ONCE and self.seconds_left(found) == 0:
+        if (
+            found.step == Step.PURGED_ONCE
+            and not self.owing(found)
+            and self.seconds_left(find(self._control, erasure)) == 0
+        ):
             self._second(erasure)
         if find(self._control, erasure).step == Step.CLEARED:
             self._control.keystore.scrub(())
             note(self._control, erasure, was=Step.CLEARED, step=Step.PURGED)
             on_step(Step.PURGED)
         return Step(find(self._control, erasure).step)
+
+    def owing(self, found: rows.Erasure) -> list[rows.Account]:
+        """Who is not accounted for, after our own share was done. Raises Unreachable, but for the broker's."""
+        late, settled = accounting.look_again(self._control, found)
+        if settled:
+            self._put_off(found)
+        parties = {account.party for account in late}
+        capture = self.capture(found.erasure) if parties & {accounting.BROKER, self._ours} else None
+        if capture is not None and self._ours in parties:
+            self._purge_queues(found.erasure, capture)
+        if capture is not None and accounting.BROKER in parties:
+            with contextlib.suppress(Unreachable):
+                self._clear_broker(found, capture)
+        with self._control.keystore.snapshot() as tx:
+            return accounting.owing(tx, found.erasure)
 
     def seconds_left(self, found: rows.Erasure) -> float:
         """How long until the second purge may be done; 0 when it may, or is. Requests do not outlive their boot."""
@@ -106,6 +142,7 @@ class Purging:
 
     def _second(self, erasure: bytes) -> None:
         gone = self._delete(erasure)
+        seen = self._seen(erasure)
         traces: list[bytes] = []
         with self._control.act(PURGE, erasure=erasure.hex()) as act:
             act.outcome["rows"] = gone
@@ -116,6 +153,8 @@ class Purging:
             traces = [trace(found.capture), *([trace(secret.wrapped)] if secret else [])]
             lineages.delete_secret(act.tx, found.purge_key)
             workers.forget(act.tx, before=found.generation)
+            stores = {name: {"accepted": "deleted twice", "rows_seen_after": count} for name, count in seen.items()}
+            acts.add_evidence(act.tx, erasure, stores=stores, purge_e=secret.e if secret else 0)
             acts.update_erasure(act.tx, erasure, step=Step.CLEARED, rows_second=gone, capture=None, purge_key=None)
         self._control.keystore.scrub(traces)
 
@@ -123,11 +162,58 @@ class Purging:
         capture = self.capture(erasure)
         if capture is None:
             return 0
+        self._purge_queues(erasure, capture)  # before the stores: a queue may still fill one
+        return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
+
+    @property
+    def _ours(self) -> str:
+        return accounting.queues_of(process.machine())
+
+    def _purge_queues(self, erasure: bytes, capture: Capture) -> None:
+        """Those of this machine; others' are purged by who runs there."""
         key_ids = [KeyId(bytes.fromhex(one)) for one in capture.key_ids]
         dead = [bytes.fromhex(one) for one in capture.dead]
-        for queue in self._queues.values():  # before the stores: a queue may still fill one
+        for queue in self._queues.values():
             queue.purge(key_ids, dead)
-        return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
+        self._settle(erasure, self._ours)
+
+    def _clear_broker(self, found: rows.Erasure, capture: Capture) -> None:
+        if self._retained is not None:
+            self._retained.clear(found.controller, [DeviceId(device) for device in capture.devices])
+        self._settle(found.erasure, accounting.BROKER)
+
+    def _settle(self, erasure: bytes, party: str) -> None:
+        with self._control.keystore.snapshot() as tx:
+            due = any(account.party == party for account in accounting.owing(tx, erasure))
+        if due:
+            with self._control.step() as tx:
+                accounts.settle(tx, erasure, party, how="purged", now=self._clock.wall())
+
+    def _put_off(self, found: rows.Erasure) -> None:
+        """Somebody let go only now: what they had under way may land for as long again."""
+        with self._control.step() as tx:
+            longest = max((worker.deadline for worker in workers.find_all(tx)), default=0)
+            due = self._clock.boottime() + longest + MARGIN
+            acts.update_erasure(tx, found.erasure, purge_due=due, purge_boot=lease.boot_id())
+
+    def _seen(self, erasure: bytes) -> dict[str, int]:
+        """Rows that a query finds in each store, after they were deleted. Raises Unreachable."""
+        capture = self.capture(erasure)
+        if capture is None:
+            return {}
+        return {
+            kind_of(name): sum(
+                1
+                for measurement in capture.measurements
+                for _point in store.query(measurement, capture.pseudonyms, 0, _LAST)
+            )
+            for name, store in self._inventory.items()
+        }
+
+
+def kind_of(store: str) -> str:
+    """What a certificate calls a store: what it is, and not where."""
+    return store.partition(":")[0]
 
 
 def find(control: Control, erasure: bytes) -> rows.Erasure:

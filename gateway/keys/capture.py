@@ -9,7 +9,7 @@ prove by a scan that the rows have left the key store's files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from gateway.keys.operations import OperationsKey
 from gateway.keys.subject import Subject, find_devices, open_subject
 from gateway.keystore import lineages, rows, subjects
 from gateway.keystore.database import Transaction
-from gateway.model.ids import Incarnation, KeyEpoch, epoch_of
+from gateway.model.ids import DeviceId, Incarnation, KeyEpoch, epoch_of
 
 _TRACE_BYTES = 13
 
@@ -53,21 +53,26 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
         return [bytes.fromhex(trace) for trace in self.traces]
 
 
-def collect(
+def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     tx: Transaction,
     subject: Subject,
     key_rows: Sequence[rows.Key],
     *,
     newest: int,
     operations: Sequence[OperationsKey],
+    held: Collection[str] = (),
+    devices: Sequence[DeviceId] | None = None,
 ) -> Capture:
     """Everything of a subject, up to event times of `newest` (ns): devices x classes x versions x live epochs.
 
-    `operations` are the operations keys that letters of these devices may be under: see `letter_keys`.
+    `operations` are the operations keys that letters of these devices may be under: see `letter_keys`. Not what is
+    `held`: those classes stay. `devices` are named where no identity key knows them any more.
     """
-    controller = subject.identity.controller
-    devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
-    classes = [name for name in subject.keys if name != IDENTITY]
+    controller = next(key.controller for versions in subject.keys.values() for _valid_from, key in versions)
+    if devices is None:
+        devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
+    key_rows = [row for row in key_rows if row.key_class not in held]
+    classes = [name for name in subject.keys if name != IDENTITY and name not in held]
     last = epoch_of(newest)
     pseudonyms = [
         key.pseudonym(device, KeyEpoch(epoch))
@@ -76,10 +81,11 @@ def collect(
         for epoch in range(key.base, last + 1)
         for device in devices
     ]
-    records = [r.sealed for kind in ("customer", "device", "choice") for r in _records(tx, subject, kind)]
+    kinds = ("customer", "device", "choice", "held-device")
+    records = [r.sealed for kind in kinds for r in _records(tx, subject, kind) if r.key_class not in held]
     wrapped = [row.wrapped for row in key_rows if row.wrapped is not None]
     return Capture(
-        devices=devices,
+        devices=tuple(devices),
         measurements=tuple(classes),
         pseudonyms=tuple(pseudonyms),
         key_ids=tuple(row.key_id.hex() for row in key_rows),

@@ -13,13 +13,14 @@ eraser thinks is over.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gateway.clock import Clock
 from gateway.errors import LeaseOver
+from gateway.keys.process import boot_id, own
 from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import new_id
+
+__all__ = ["EXTRA", "SECOND", "Lease", "boot_id", "is_over"]
 
 SECOND = 1_000_000_000
 EXTRA = 1.1  # what the eraser adds to a lease, for clocks that run apart
@@ -28,12 +29,13 @@ EXTRA = 1.1  # what the eraser adds to a lease, for clocks that run apart
 class Lease:
     """One worker's registration in the key store."""
 
-    def __init__(self, keystore: KeyStore, clock: Clock, *, lease_s: float, deadline_s: float) -> None:
+    def __init__(self, keystore: KeyStore, clock: Clock, *, lease_s: float, deadline_s: float, name: str = "") -> None:
         self._keystore = keystore
         self._clock = clock
         self._length = int(lease_s * SECOND)
         self._deadline = int(deadline_s * SECOND)
         self._worker = new_id()
+        self._name = name
         self._renewed = 0
         self._until_boot = 0
         self._until_wall = 0
@@ -96,17 +98,14 @@ class Lease:
             lease=self._length,
             deadline=self._deadline,
             renewed=renewed,
+            name=self._name,
+            process=own(),
         )
 
     def _granted(self, before: int, wall: int) -> None:
         self._renewed = before
         self._until_boot = before + self._length
         self._until_wall = wall + self._length
-
-
-def boot_id() -> str:
-    """Names this boot of this machine: boot times can be compared only within one. Source: random(4)."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def is_over(worker: rows.Worker, *, now: int, boot: str, asked: int) -> bool:

@@ -61,6 +61,7 @@ class Ring:
         self._known: dict[str, Device] = {}
         self._operations: dict[Controller | None, OperationsKey] = {}
         self.generation = 0
+        self._touched: set[bytes] = set()  # open fences that refuse what comes: they must not expire yet
         self.unusable: set[Incarnation] = set()  # whose keys should open and do not: one must not stop all others
 
     def register(self) -> None:
@@ -98,7 +99,16 @@ class Ring:
                 self._lease.acknowledge(generation)
                 self._acknowledged = generation
             self._lease.renew_if_due()
+            self._tell_touched()
             return moved
+
+    def _tell_touched(self) -> None:
+        """Once a generation for each device: a fence's date is counted in months."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
+        if touched:
+            with self._keystore.act() as tx:
+                subjects.touch_fences(tx, touched, now=self._clock.wall())
 
     @contextlib.contextmanager
     def adopting(self, policy: Policy) -> Iterator[None]:
@@ -223,6 +233,7 @@ class Ring:
             spans.setdefault(route.hash, []).extend(_route_spans(route, owners[route.incarnation]))
         for fence in fences:
             spans.setdefault(fence.hash, []).append(_fence_span(fence))
+        self._touched |= {fence.fence_id for fence in fences if fence.ends is None}
         devices = {}
         for topic, name in wanted.items():
             found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]

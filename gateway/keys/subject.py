@@ -92,11 +92,11 @@ def open_subject(
 
     Raises KeyDestroyed, KeyMissing, Refused, VerificationFailed.
     """
-    open_key = lineage.open_to_end if to_end else lineage.open
     keys: dict[str, tuple[tuple[int, SubjectKey], ...]] = {}
     for row in key_rows:
         if row.state != KeyState.DESTROYED or not to_end:
-            keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, open_key(row)))
+            opened = lineage.open_to_end(row) if to_end else lineage.open(row)
+            keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, opened))
     return Subject(incarnation=incarnation, keys=keys)
 
 

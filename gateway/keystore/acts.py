@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 
 from gateway.errors import Refused
@@ -64,8 +66,8 @@ def find_erasure(tx: Transaction, erasure: bytes) -> rows.Erasure | None:
 
 
 def erasure_of(tx: Transaction, incarnation: Incarnation) -> rows.Erasure | None:
-    """The erasure of an incarnation, if it was ever begun."""
-    query = erasures.select().where(erasures.c.incarnation == incarnation)
+    """The first erasure of an incarnation, if it was ever begun; a later one ends a legal hold."""
+    query = erasures.select().where(erasures.c.incarnation == incarnation).order_by(erasures.c.seq).limit(1)
     return rows.one(rows.Erasure, tx.execute(query).one_or_none())
 
 
@@ -73,6 +75,36 @@ def open_erasures(tx: Transaction, *, done: str) -> list[rows.Erasure]:
     """Erasures whose step is not `done`, oldest first."""
     query = erasures.select().where(erasures.c.step != done).order_by(erasures.c.seq)
     return rows.many(rows.Erasure, tx.execute(query))
+
+
+def all_erasures(tx: Transaction) -> list[rows.Erasure]:
+    """Every erasure, oldest first."""
+    return rows.many(rows.Erasure, tx.execute(erasures.select().order_by(erasures.c.seq)))
+
+
+def uncertified(tx: Transaction) -> list[rows.Erasure]:
+    """Effective erasures whose first certificate is not known to be written."""
+    lacks = (erasures.c.effective.is_not(None), erasures.c.evidence.is_not(None), erasures.c.certified.is_(None))
+    return rows.many(rows.Erasure, tx.execute(erasures.select().where(*lacks).order_by(erasures.c.seq)))
+
+
+def not_final(tx: Transaction, controller: Controller, *, purged: str) -> list[rows.Erasure]:
+    """A controller's erasures that are purged and certified, and not final with a certificate of that."""
+    of = (erasures.c.controller == controller, erasures.c.step == purged, erasures.c.certified.is_not(None))
+    query = erasures.select().where(*of, erasures.c.certified_final.is_(None)).order_by(erasures.c.seq)
+    return rows.many(rows.Erasure, tx.execute(query))
+
+
+def add_evidence(tx: Transaction, erasure: bytes, **more: object) -> None:
+    """What a step has found, for the certificates; members of a name that is there already are put together."""
+    found = tx.scalars(sa.select(erasures.c.evidence).where(erasures.c.erasure == erasure)).one_or_none()
+    if found is None:
+        return  # of an earlier version
+    known = json.loads(found)
+    for name, value in more.items():
+        both = isinstance(value, dict) and isinstance(known.get(name), dict)
+        known[name] = known[name] | value if both else value
+    tx.execute(erasures.update().where(erasures.c.erasure == erasure).values(evidence=json.dumps(known)))
 
 
 def access_head(tx: Transaction) -> bytes:

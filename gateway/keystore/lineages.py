@@ -43,6 +43,11 @@ def created(tx: Transaction, controller: Controller) -> int:
     return int(found or 0)
 
 
+def every_controller(tx: Transaction) -> list[Controller]:
+    """Every controller, those that have left too, by name."""
+    return [Controller(name) for name in tx.scalars(sa.select(controllers.c.controller).order_by("controller"))]
+
+
 def current_e(tx: Transaction, controller: Controller) -> int | None:
     """The e that everything new is wrapped under, or None for an unknown controller."""
     found: int | None = tx.scalars(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -39,7 +40,40 @@ def _turnover(connection: Connection) -> None:
         connection.exec_driver_sql(text)
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover})
+def _proof(connection: Connection) -> None:
+    """Accounts and holds of erasures, and what their certificates say; which process a worker is."""
+    schema.accounts.create(connection)
+    schema.holds.create(connection)
+    for text in (
+        "ALTER TABLE workers ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE workers ADD COLUMN process TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE fences ADD COLUMN refused BIGINT",
+        "ALTER TABLE erasures RENAME TO erasures_2",  # which allowed one erasure an incarnation
+    ):
+        connection.exec_driver_sql(text)
+    former = sa.Table("erasures_2", sa.MetaData(), autoload_with=connection)
+    now = sa.Table("erasures", sa.MetaData(), *(_column(c) for c in former.columns), *_of_certificates())
+    now.create(connection)
+    sa.Index("ix_erasures_incarnation", now.c.incarnation).create(connection)
+    names = [column.name for column in former.columns]
+    connection.execute(sa.insert(now).from_select(names, sa.select(*former.columns)))
+    former.drop(connection)
+
+
+def _column(column: sa.Column[Any]) -> sa.Column[Any]:
+    return sa.Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
+
+
+def _of_certificates() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("final", sa.BigInteger),
+        sa.Column("evidence", sa.Text),
+        sa.Column("certified", sa.Text),
+        sa.Column("certified_final", sa.Text),
+    ]
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover, 3: _proof})
 """By the version that it leads to."""
 
 

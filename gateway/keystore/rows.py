@@ -85,6 +85,7 @@ class Fence:
     starts: int
     ends: int | None
     expires: int | None
+    refused: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,36 @@ class Erasure:
     capture: bytes | None
     rows_first: int | None
     rows_second: int | None
+    final: int | None = None
+    evidence: str | None = None
+    certified: str | None = None
+    certified_final: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Who may still hold something of an erased customer: a worker, the queues of a machine, the broker."""
+
+    erasure: bytes
+    party: str
+    kind: str
+    process: str
+    boot: str
+    how: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A key that a law keeps until a date (ns), and the erasure that ended it."""
+
+    key_id: KeyId
+    erasure: bytes
+    controller: Controller
+    key_class: str
+    until: int
+    law: str
+    released: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +148,8 @@ class Worker:
     lease: int
     deadline: int
     renewed: int
+    name: str = ""
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,7 @@ fences = Table(
     Column("starts", BigInteger, nullable=False),  # event time, device fences
     Column("ends", BigInteger),  # event time, exclusive; null: open
     Column("expires", BigInteger),  # null: not yet known
+    Column("refused", BigInteger),  # when it last refused a message
 )
 
 acts = Table(
@@ -169,12 +170,16 @@ erasures = Table(
     metadata,
     Column("erasure", _id, primary_key=True),
     Column("controller", Text, nullable=False),
-    Column("incarnation", _id, nullable=False, unique=True),
+    Column("incarnation", _id, nullable=False, index=True),  # a second one ends what a legal hold kept
     Column("seq", BigInteger, nullable=False),
     Column("step", Text, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("requested", BigInteger, nullable=False),
     Column("effective", BigInteger),
+    Column("final", BigInteger),
+    Column("evidence", Text),  # what the certificates say, as it was found: JSON
+    Column("certified", Text),  # hexadecimal SHA-256 of the first certificate
+    Column("certified_final", Text),  # and of the second
     Column("purge_due", BigInteger),  # CLOCK_BOOTTIME ns of the second purge, on the boot named beside it
     Column("purge_boot", Text),
     Column("purge_key", _id),
@@ -192,6 +197,32 @@ workers = Table(
     Column("lease", BigInteger, nullable=False),  # ns
     Column("deadline", BigInteger, nullable=False),  # ns: the longest request to a store it may have under way
     Column("renewed", BigInteger, nullable=False),  # CLOCK_BOOTTIME ns, before the renewal was sent
+    Column("name", Text, nullable=False, server_default=""),  # client id; who only reads has none
+    Column("process", Text, nullable=False, server_default=""),  # see keys.process
+)
+
+accounts = Table(
+    "accounts",  # who may hold something of an erased customer, and how each was accounted for
+    metadata,
+    Column("erasure", _id, primary_key=True),
+    Column("party", Text, primary_key=True),  # a worker, the queues of a machine, the broker
+    Column("kind", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+holds = Table(
+    "holds",  # keys that a law keeps when all else of a customer is erased
+    metadata,
+    Column("key_id", _id, ForeignKey("keys.key_id"), primary_key=True),
+    Column("erasure", _id, nullable=False, index=True),
+    Column("controller", Text, nullable=False),
+    Column("key_class", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("law", Text, nullable=False),
+    Column("released", _id),  # the erasure that ended it
 )
 
 accesses = Table(

@@ -93,10 +93,10 @@ def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> None:
             move_key(tx, key_id, state=state, now=now)
 
 
-def delete_identity(tx: Transaction, incarnation: Incarnation) -> None:
-    """Delete a customer's routes and records."""
+def delete_identity(tx: Transaction, incarnation: Incarnation, *, keep: Collection[str] = ()) -> None:
+    """Delete a customer's routes and records, but for records of classes that a law keeps."""
     tx.execute(routes.delete().where(routes.c.incarnation == incarnation))
-    tx.execute(records.delete().where(records.c.incarnation == incarnation))
+    tx.execute(records.delete().where(records.c.incarnation == incarnation, records.c.key_class.not_in(keep)))
 
 
 def add_routes(tx: Transaction, new: Sequence[rows.Route]) -> None:
@@ -171,6 +171,22 @@ def find_fences(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Fence]:
 def bound_fence(tx: Transaction, fence_id: bytes, *, ends: int) -> None:
     """End an open device fence at an event time: the device has a new owner from then on."""
     tx.execute(fences.update().where(fences.c.fence_id == fence_id, fences.c.ends.is_(None)).values(ends=ends))
+
+
+def all_fences(tx: Transaction) -> list[rows.Fence]:
+    """Every fence, of every controller."""
+    return rows.many(rows.Fence, tx.execute(fences.select()))
+
+
+def date_fence(tx: Transaction, fence_id: bytes, *, expires: int) -> None:
+    """A turnover may let this fence go from a time (ns) on."""
+    tx.execute(fences.update().where(fences.c.fence_id == fence_id).values(expires=expires))
+
+
+def touch_fences(tx: Transaction, touched: Collection[bytes], *, now: int) -> None:
+    """Messages come that these fences refuse."""
+    for part in _groups(touched):
+        tx.execute(fences.update().where(fences.c.fence_id.in_(part)).values(refused=now))
 
 
 def _groups(items: Collection[T]) -> list[list[T]]:

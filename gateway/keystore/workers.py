@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import state, workers
+from gateway.keystore.schema import accounts, state, workers
 
 
 def generation(tx: Transaction) -> int:
@@ -47,8 +47,10 @@ def forget(tx: Transaction, *, before: int) -> None:
 
 
 def leave(tx: Transaction, worker: bytes) -> None:
-    """The worker has drained and holds no key."""
+    """The worker has drained and holds no key; every erasure that still asks for it is told."""
     tx.execute(workers.delete().where(workers.c.worker == worker))
+    owing = (accounts.c.party == worker.hex(), accounts.c.how.in_(["waiting", "lease over"]))
+    tx.execute(accounts.update().where(*owing).values(how="left"))
 
 
 def find_all(tx: Transaction) -> list[rows.Worker]:

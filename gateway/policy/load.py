@@ -21,7 +21,7 @@ from pydantic import Field
 
 from gateway.errors import PolicyFault
 from gateway.policy.document import Faults, Table, read_toml, shown
-from gateway.policy.rules import IDENTITY, NUMBER_MAX, Basis, Category, Mode, Policy, Purpose, Quantity, assemble
+from gateway.policy.rules import IDENTITY, NUMBER_MAX, Basis, Category, Hold, Mode, Policy, Purpose, Quantity, assemble
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 RESERVED = frozenset({"time", "rev", "series", "area"})
@@ -40,6 +40,12 @@ class _Top(Table):
     quantity: dict[str, Any]
     category: Annotated[dict[str, Any], Field(default_factory=dict)]
     purpose: dict[str, Any]
+    hold: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class _Hold(Table):
+    months: Annotated[int, Field(ge=1, le=MONTHS_MAX)]
+    law: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Quantity(Table):
@@ -91,6 +97,11 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
         faults.add(f"category.{name}", found="the name of a quantity", allowed="a name of its own")
     for name, purpose in purposes.items():
         _judge_purpose(faults, f"purpose.{name}", purpose, names)
+    holds = _each(faults, "hold", _Hold, _table(document, "hold"))
+    for name in holds:
+        if name == IDENTITY or name not in (classes or ()):
+            allowed = f"a key class other than {IDENTITY}, which ends with the customer"
+            faults.add(f"hold.{name}", found=f"the name {shown(name)}", allowed=allowed)
     faults.settle(PolicyFault)
     if top is None:  # cannot be: its faults were raised; said for the type checker
         raise AssertionError
@@ -101,6 +112,7 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
         categories=[Category(name=name, **c.model_dump()) for name, c in categories.items()],
         purposes=[_purpose(name, p) for name, p in purposes.items()],
         key_classes=top.key_classes,
+        holds={name: Hold(months=hold.months, law=hold.law) for name, hold in holds.items()},
     )
 
 
@@ -134,6 +146,9 @@ def check(policy: Policy) -> list[tuple[Literal["warning", "note"], str]]:
     unused = sorted(policy.categories.keys() - used)
     found += [("warning", f"category.{name}: no purpose uses it, so it is never stored") for name in unused]
     found += [("warning", f"purpose.{p.name}: no description") for p in policy.purposes.values() if not p.description]
+    for name, hold in policy.holds.items():
+        text = f"key class {name}: kept {hold.months} months after an erasure, for {hold.law}"
+        found.append(("note", text))
     for kept in policy.key_classes.values():
         if kept.ratchets:
             found.append(_about_retention(policy, kept.name))

@@ -98,6 +98,14 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A law that keeps one key class for some months after a customer's erasure."""
+
+    months: int
+    law: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyClass:
     """Data with one retention rule.
 
@@ -129,6 +137,7 @@ class Policy:
     categories: Mapping[str, Category] = field(hash=False)
     purposes: Mapping[str, Purpose] = field(hash=False)
     key_classes: Mapping[str, KeyClass] = field(hash=False)
+    holds: Mapping[str, Hold] = field(hash=False)
 
     @property
     def classes_of_readings(self) -> tuple[KeyClass, ...]:
@@ -184,6 +193,7 @@ def assemble(  # noqa: PLR0913 - the parts of a policy
     categories: Iterable[Category],
     purposes: Iterable[Purpose],
     key_classes: Iterable[str],
+    holds: Mapping[str, Hold] = MappingProxyType({}),
 ) -> Policy:
     """A policy from parts that are already known to fit together; derives what each key class is kept for."""
     numbered = tuple(sorted(quantities, key=lambda q: q.number))
@@ -197,6 +207,7 @@ def assemble(  # noqa: PLR0913 - the parts of a policy
         categories=_named(categories),
         purposes=_named(purposes),
         key_classes=_named(_kept(name, class_of, purposes) for name in key_classes),
+        holds=MappingProxyType(dict(holds)),
     )
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import urllib.parse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from gateway.errors import ConfigurationFault
-from gateway.model.ids import is_identifier
+from gateway.model.ids import Controller, DeviceId, is_identifier
 from gateway.pipeline.topics import Topics
 from gateway.policy.document import Faults, Table, shown
-from gateway.runtime.secret import trouble_with
-from gateway.transport.ingest import Tls
+from gateway.runtime.secret import read_secret, trouble_with
+from gateway.transport.ingest import Retained, Tls
 
 FILES = ("password_file", "ca_file", "certificate_file", "key_file")
 _MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -122,6 +123,20 @@ class MqttSettings(Table):
         if not self.encrypted:
             return None
         return Tls(ca_file=self.ca_file, certificate_file=self.certificate_file, key_file=self.key_file)
+
+    def retained(self, topics_of: Callable[[Controller, Sequence[DeviceId]], Sequence[str]]) -> Retained:
+        """The broker, for what it retains of devices. Raises ConfigurationFault when a file cannot be used."""
+        host, port = self.address
+        return Retained(
+            topics_of,
+            host=host,
+            port=port,
+            client_id=self.client_id,
+            username=self.username,
+            password=None if self.password_file is None else read_secret(self.password_file),
+            tls=self.tls(),
+            version=self.version,
+        )
 
     @property
     def address(self) -> tuple[str, int]:

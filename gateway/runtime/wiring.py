@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gateway.clock import Clock, SystemClock
 from gateway.control.access import Access
-from gateway.control.erasure import Erasures, Queue
+from gateway.control.erasure import Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
 from gateway.control.role import Control
@@ -40,6 +40,7 @@ from gateway.policy.areas import Areas, load_areas
 from gateway.policy.load import load_policy, misread
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
+from gateway.runtime.forgetting import Forgetting
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
 from gateway.runtime.receiving import Receiving
@@ -159,27 +160,19 @@ class House:
         return control
 
     @cached_property
-    def erasures(self) -> Erasures:
-        """The inventory is every store that this gateway writes to."""
-        inventory = {self.settings.store.url: self.store}
-        queues: dict[str, Queue] = {"spool": self.spools}
-        if self.create or self.letters_file.exists():
-            queues["dead letters"] = self.letters
-        window_s = self.policy.future_window_s
-        return Erasures(self.control, self.custodian, inventory, queues, future_window_s=window_s)
+    def forgetting(self) -> Forgetting:
+        """Erasures, turnovers, and what is signed about them."""
+        return Forgetting(self)
 
-    @cached_property
+    @property
+    def erasures(self) -> Erasures:
+        """Raises what `control` raises."""
+        return self.forgetting.erasures
+
+    @property
     def turnovers(self) -> Turnovers:
-        """Passes over every controller's keys. Raises what `control` raises."""
-        return Turnovers(
-            self.control,
-            self.custodian,
-            self.policy,
-            {self.settings.store.url: self.store},
-            store_time=lambda: self.store.health().time,
-            before=self.erasures.resume,
-            every_h=self.settings.keys.turnover_h,
-        )
+        """Raises what `control` raises."""
+        return self.forgetting.turnovers
 
     @property
     def letters_file(self) -> Path:
@@ -256,7 +249,9 @@ class House:
         )
 
     def _housekeeping(self, replay: Replay, log: Log) -> Callable[[], None]:
-        return _each(self.erasures.resume, self.operations.tend, replay.of_resumed, self._turning(log))
+        return _each(
+            self.erasures.resume, self.forgetting.finalise, self.operations.tend, replay.of_resumed, self._turning(log)
+        )
 
     def _turning(self, log: Log) -> Callable[[], object]:
         """The daily turnover, which must not stop the reading: what stops it is logged, and tried again."""
@@ -309,7 +304,8 @@ class House:
     def ring(self) -> Ring:
         """A worker's keys, with a lease of their own."""
         deadline_s = REQUEST_WAITS * self.settings.store.timeout_s
-        lease = Lease(self.keystore, self.clock, lease_s=self.settings.keys.lease_s, deadline_s=deadline_s)
+        lease_s, name = self.settings.keys.lease_s, self.settings.mqtt.client_id
+        lease = Lease(self.keystore, self.clock, lease_s=lease_s, deadline_s=deadline_s, name=name)
         return Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
 
     def chain(self) -> Chain:

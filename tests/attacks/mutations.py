@@ -23,7 +23,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.control import enrolment, erasure
+from gateway.control import enrolment, withdrawal
 from gateway.control.enrolment import Group
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
@@ -94,13 +94,13 @@ CONTROLS = {
 )
 def no_fences(patch: Patch, _part: str) -> None:
     """An erasure leaves no fence, so that a late message finds an unknown device, and enrolment a free name."""
-    patch.setattr(erasure, "fences_of", lambda *_args, **_named: [])
+    patch.setattr(withdrawal, "fences_of", lambda *_args, **_named: [])
 
 
 @kills("03", "test_redelivered_after_erasure", "test_a_broker_delivers_again_and_retains_in_vain")
 def the_route_stays(patch: Patch, _part: str) -> None:
     """Destroyed keys, and everything that leads to them still there."""
-    patch.setattr(subjects, "delete_identity", lambda _tx, _incarnation: None)
+    patch.setattr(subjects, "delete_identity", lambda _tx, _incarnation, **_keep: None)
     patch.setattr(KeyStore, "scrub", lambda _store, _traces: None)
 
 
@@ -292,7 +292,7 @@ def letters_not_purged(patch: Patch, _part: str) -> None:
 @kills("16", "test_what_was_of_the_erased_is_deleted_and_stays_away")
 def no_hashes_captured(patch: Patch, _part: str) -> None:
     """It knows its customer's keys, and not what their devices sent before they were theirs."""
-    patch.setattr(erasure, "letter_keys", lambda _tx, _custodian, _lineage: [])
+    patch.setattr(withdrawal, "letter_keys", lambda _tx, _custodian, _lineage: [])
 
 
 @kills("16", "test_what_was_of_the_erased_is_deleted_and_stays_away")

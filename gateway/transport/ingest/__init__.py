@@ -9,13 +9,14 @@
 
 `stream` decodes bytes and does no I/O, `tls` is a socket that encrypts, `connection` is one connection from dialling to
 hanging up, `legacy` the same for MQTT 3.1.1, `session` outlives connections, `leaving` is one that goes away for good,
-`many` is one session for each controller.
+`many` is one session for each controller, `retained` removes what a broker retains of the erased.
 This package acknowledges nothing by itself: whoever made a message durable does.
 """
 
 from gateway.transport.ingest.leaving import Leaving
 from gateway.transport.ingest.many import Sessions
+from gateway.transport.ingest.retained import Retained
 from gateway.transport.ingest.session import Counters, Delivery, Session
 from gateway.transport.ingest.tls import Tls
 
-__all__ = ["Counters", "Delivery", "Leaving", "Session", "Sessions", "Tls"]
+__all__ = ["Counters", "Delivery", "Leaving", "Retained", "Session", "Sessions", "Tls"]

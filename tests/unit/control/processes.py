@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from gateway.control.certificate import Certificates
 from gateway.control.erasure import open_count
 from gateway.control.ledger import Ledger
 from gateway.errors import KeyDestroyed, UnknownSubject
@@ -97,6 +98,7 @@ def kill_at(boundary: int) -> None:
     KeyStore.act = crossed  # type: ignore[method-assign]
     KeyStore.scrub = around(KeyStore.scrub)  # type: ignore[method-assign]
     SqliteStore.delete = around(SqliteStore.delete)  # type: ignore[method-assign]
+    Certificates.issue = around(Certificates.issue)  # type: ignore[method-assign]
     Ledger._write = staticmethod(around(Ledger._write))  # type: ignore[method-assign]
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from gateway.clock import FixedClock
+from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.erasure import Erasures, Step
-from gateway.errors import KeyDestroyed, UnknownSubject, Unreachable
-from gateway.keys import lease
+from gateway.errors import KeyDestroyed, UnknownSubject, Unreachable, UsageFault
+from gateway.keys import lease, process
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import Lineage
-from gateway.keystore import acts, rows, workers
+from gateway.keystore import accounts, acts, rows, workers
 from gateway.model.ids import Controller, CustomerId, Incarnation, parse_controller, parse_customer
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.transport.store import Store, StoreUnreachable
@@ -36,6 +37,9 @@ class Away:
         if self.away:
             raise StoreUnreachable("the store does not answer")
         return self.store.delete(measurements, pseudonyms)
+
+    def query(self, measurement: str, pseudonyms: Sequence[str], start: int, end: int) -> Iterator[SealedPoint]:
+        return self.store.query(measurement, pseudonyms, start, end)
 
 
 def erasures_over(world: World, store: Away) -> Erasures:
@@ -132,9 +136,18 @@ def lineage_and_incarnation(world: World, customer: str) -> tuple[Lineage, Incar
         return lineage, customers.find_incarnation(tx, lineage, parse_customer(CANARY + customer))
 
 
-def row_of_worker(*, renewed: int, boot: str, generation: int = -1) -> rows.Worker:
+ENDED = f"{process.own().rpartition(' ')[0]} 1"  # our PID, of a process that started long before us
+
+
+def row_of_worker(*, renewed: int, boot: str, generation: int = -1, of: str = ENDED) -> rows.Worker:
     return rows.Worker(
-        worker=b"w" * 16, boot=boot, generation=generation, lease=30 * SECOND, deadline=10 * SECOND, renewed=renewed
+        worker=b"w" * 16,
+        boot=boot,
+        generation=generation,
+        lease=30 * SECOND,
+        deadline=10 * SECOND,
+        renewed=renewed,
+        process=of,
     )
 
 
@@ -226,11 +239,15 @@ def test_a_worker_that_was_forgotten_begins_again(world: World) -> None:
     assert len(done.points) == 1
     eraser = World(world.directory, clock=clock)
     erasures = eraser.erasures
-    erasures._fence(*lineage_and_incarnation(eraser, "anna"))
+    erasure = erasures._fence(*lineage_and_incarnation(eraser, "anna"))
     erasures.resume()
     clock.advance(34 * SECOND)
     erasures.resume()
     clock.advance(12 * SECOND)
+    assert erasures.resume() == [], "it is alive, and may still send what it had under way"
+    (owing,) = erasures.owing(erasure)
+    assert owing.how == "lease over"
+    accounting.declare_lost(eraser.control, erasure, owing.party)
     assert len(erasures.resume()) == 1
     assert table(mine, "workers") == 0
     assert mine.ring.poll()
@@ -242,6 +259,50 @@ def test_a_worker_that_was_forgotten_begins_again(world: World) -> None:
     assert table(mine, "workers") == 1
     eraser.close()
     mine.close()
+
+
+def test_a_worker_that_goes_on_is_accounted_for_and_its_requests_are_waited_for(world: World) -> None:
+    clock = FixedClock(world.clock.wall(), 10**15)
+    mine = World(world.directory, clock=clock)
+    mine.lease._deadline = 10 * SECOND
+    mine.enrol("anna", "meter-1")
+    mine.register()
+    eraser = World(world.directory, clock=clock)
+    erasures = eraser.erasures
+    erasure = erasures._fence(*lineage_and_incarnation(eraser, "anna"))
+    erasures.resume()
+    clock.advance(34 * SECOND)
+    erasures.resume()
+    clock.advance(60 * SECOND)
+    assert erasures.resume() == []
+    assert mine.ring.poll()
+    assert erasures.resume() == [], "what it had under way when it went on may land for another deadline"
+    assert [(a.kind, a.how) for a in accounts_of(eraser, erasure)] == [
+        ("broker", "purged"),
+        ("queues", "purged"),
+        ("worker", "acknowledged"),
+    ]
+    clock.advance(11 * SECOND)
+    assert erasures.resume() == [erasure]
+    eraser.close()
+    mine.close()
+
+
+def accounts_of(world: World, erasure: bytes) -> list[rows.Account]:
+    with world.keystore.snapshot() as tx:
+        return accounts.of_erasure(tx, erasure)
+
+
+def test_only_who_is_owing_can_be_declared_lost_and_only_when_it_is_effective(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.register()
+    erasures = world.erasures
+    erasure = erasures._fence(*lineage_and_incarnation(world, "anna"))
+    (worker,) = (a.party for a in erasures.owing(erasure) if a.kind == "worker")
+    with pytest.raises(UsageFault, match="not effective yet"):
+        accounting.declare_lost(world.control, erasure, worker)
+    with pytest.raises(UsageFault, match="nobody of that name"):
+        accounting.declare_lost(world.control, erasure, "somebody")
 
 
 def test_an_old_worker_may_seal_into_a_month_that_no_capture_could_know(tmp_path: Path) -> None:

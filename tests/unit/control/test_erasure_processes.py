@@ -19,7 +19,7 @@ from tests.unit.control.processes import CONTEXT, ended, open_erasures, start
 from tests.unit.control.test_erasure import ledger_lines, states
 from tests.world import World
 
-BOUNDARIES = 38
+BOUNDARIES = 49
 
 
 @pytest.fixture(scope="module")

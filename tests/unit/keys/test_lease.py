@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import FixedClock
 from gateway.errors import LeaseOver
+from gateway.keys import process
 from gateway.keys.lease import EXTRA, Lease, boot_id, is_over
 from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
@@ -65,8 +66,26 @@ def test_registration(keystore: KeyStore, clock: FixedClock, lease: Lease) -> No
     assert lease.holds()
     worker = only_worker(keystore)
     assert dataclasses.replace(worker, worker=b"") == rows.Worker(
-        worker=b"", boot=boot_id(), generation=1, lease=LENGTH, deadline=10 * SECOND, renewed=clock.boottime()
+        worker=b"",
+        boot=boot_id(),
+        generation=1,
+        lease=LENGTH,
+        deadline=10 * SECOND,
+        renewed=clock.boottime(),
+        process=process.own(),
     )
+
+
+def test_a_process_is_gone_only_where_that_is_certain() -> None:
+    machine, boot, space, pid, started = process.own().split(" ")
+    assert not process.is_gone(process.own(), boot)
+    assert process.is_gone(f"{machine} {boot} {space} {pid} 1", boot), "its PID was given again"
+    assert process.is_gone(f"{machine} {boot} {space} 4194305 1", boot), "no PID is as high"
+    assert process.is_gone(f"{machine} before {space} {pid} {started}", "before"), "its boot is over"
+    assert not process.is_gone(f"another {boot} {space} 4194305 1", boot), "it cannot be seen from here"
+    assert not process.is_gone(f"{machine} {boot} pid:[1] 4194305 1", boot), "nor from outside its container"
+    assert process.is_gone("", "before")
+    assert not process.is_gone("", boot)
 
 
 def test_over_by_boot_time(clock: FixedClock, lease: Lease) -> None:

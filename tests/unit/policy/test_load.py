@@ -24,7 +24,7 @@ FAULTS = [
     ("schema", 0, "schema: found 0; allowed: a whole number from 1 to 255"),
     ("schema", REMOVED, "schema: found nothing; allowed: a whole number from 1 to 255"),
     ("future_window_s", -1, "future_window_s: found -1; allowed: a whole number from 0 to 86400"),
-    ("surprise", 1, "surprise: found an unknown key; allowed: category, future_window_s, key_classes, purpose,"),
+    ("surprise", 1, "surprise: found an unknown key; allowed: category, future_window_s, hold, key_classes,"),
     ("key_classes", REMOVED, "key_classes: found nothing; allowed: a list"),
     ("key_classes", ["telemetry", "billing"], 'key_classes: found no "identity"; allowed: a list with it'),
     ("key_classes", ["telemetry", "identity"], 'category.invoices.key_class: found "billing"; allowed: telemetry, ide'),

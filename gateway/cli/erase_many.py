@@ -1,0 +1,112 @@
+"""`glomska erase --csv FILE`: many customers at once. All are fenced first, then workers are waited for once.
+
+    controller,customer     # the controller may be left out where the key store has one
+
+A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`), and the others go on.
+Repeated with the same file, it carries on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from gateway.cli.failure import Interrupted
+from gateway.cli.subject import find_subject
+from gateway.control.erasure import Erased
+from gateway.errors import GlomskaError, KeyDestroyed, UnknownSubject, UsageFault
+from gateway.runtime.config import load_settings
+from gateway.runtime.wiring import House, opened
+
+_COLUMNS = {"controller", "customer"}
+
+
+def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> None:
+    """Erase everybody in the file. Raises UsageFault, and what an erasure raises: what was begun is carried on with."""
+    lines = list(_lines(file))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageFault("this cannot be undone, and there is nobody to ask", hint="give --yes to erase anyway")
+        if typer.prompt(f"erasing {len(lines)} customers cannot be undone; their number again", err=True) != str(
+            len(lines)
+        ):
+            raise UsageFault("that was another number; nothing was erased", hint="repeat the command")
+    with opened(load_settings(config), create=False) as house:
+        try:
+            erased, refused = _erased(house, lines)
+        except KeyboardInterrupt:
+            hint = "`glomska run` carries on what was begun; repeat the command for the rest"
+            raise Interrupted("interrupted; who was begun with is fenced", hint=hint) from None
+    _say(erased, refused, as_json=as_json)
+
+
+def _erased(house: House, lines: list[tuple[int, str]]) -> tuple[list[Erased], list[tuple[int, str]]]:
+    console, refused, begun, erased = Console(stderr=True), [], [], []
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        fencing = progress.add_task("keys fenced", total=len(lines))
+        started = house.clock.boottime()
+        for number, text in lines:
+            try:
+                begun.append(house.erasures.begin(*find_subject(text, house.keystore)))
+            except (UnknownSubject, KeyDestroyed, UsageFault) as fault:
+                refused.append((number, _reason(fault)))
+            progress.advance(fencing)
+        destroying = progress.add_task("keys destroyed", total=len(begun))
+        for erasure in begun:
+            erased.append(house.erasures.finish(erasure, started=started))
+            progress.advance(destroying)
+    return erased, refused
+
+
+def _say(erased: list[Erased], refused: list[tuple[int, str]], *, as_json: bool) -> None:
+    if as_json:
+        done = [outcome(one) for one in erased]
+        lines = [{"line": number, "reason": reason} for number, reason in refused]
+        typer.echo(json.dumps({"erased": done, "refused": lines}))
+        return
+    for number, reason in refused:
+        typer.echo(f"line {number}: {reason}", err=True)
+    rows = sum(one.rows or 0 for one in erased)
+    typer.echo(f"{len(erased)} erased, {len(refused)} refused; {rows} rows deleted")
+    if erased and erased[0].certificate is not None:
+        typer.echo(f"certificates: {erased[0].certificate.parent}")
+
+
+def outcome(erased: Erased) -> dict[str, object]:
+    """An erasure as `--json` gives it."""
+    return {
+        "erasure": erased.erasure.hex(),
+        "state": "final" if erased.final else "effective",
+        "effective_ms": round(erased.effective_ms, 1),
+        "certificate": None if erased.certificate is None else str(erased.certificate),
+    }
+
+
+def _reason(fault: GlomskaError) -> str:
+    if isinstance(fault, KeyDestroyed):
+        return "erased"
+    return "unknown" if isinstance(fault, UnknownSubject) else "malformed"
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """(line number, controller/customer). Raises UsageFault."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            table = csv.DictReader(stream, strict=True)
+            named = set(table.fieldnames or ())
+            if "customer" not in named or named - _COLUMNS:
+                raise UsageFault("the file's first line does not name its columns", hint="write: controller,customer")
+            for row in table:
+                controller, customer = row.get("controller") or "", row["customer"] or ""
+                yield table.line_num, f"{controller}/{customer}" if controller else customer
+    except OSError as fault:
+        raise UsageFault(f"the file cannot be read: {(fault.strerror or '').lower()}") from None
+    except (csv.Error, UnicodeDecodeError):
+        raise UsageFault("the file is not CSV in UTF-8", hint="write: controller,customer") from None

@@ -1,0 +1,112 @@
+"""Who may still hold something of an erased customer, and how each was accounted for.
+
+Opened with the erasure: an account for every registered worker, one for the queues (spools, dead letters) of each
+machine that has one, and one for the broker, which may retain a message. A worker is
+
+    waiting         until it has let go
+    acknowledged    handle dropped; what was in flight for it is refused
+    left            it drained and ended in order
+    lease over      it can begin no use of a key, but what it had under way may still land when it goes on
+    ended           its process is gone, seen from its own machine
+    lost            an operator says that it will never go on
+
+and queues or broker are `waiting` until `purged`, or `lost`. An erasure is effective when no worker is waiting. Rows
+are deleted for the second time, and it can become final, when everybody is accounted for: none of these two is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.control.role import Control
+from gateway.errors import UsageFault
+from gateway.keys import process
+from gateway.keystore import accounts, acts, rows, workers
+from gateway.keystore.database import Transaction
+
+BROKER = "broker"
+OWING = frozenset({"waiting", "lease over"})
+DECLARE = "declare-lost"
+
+
+def queues_of(machine: str) -> str:
+    """The party that the queues of a machine are."""
+    return f"queues {machine}"
+
+
+def begin(tx: Transaction, erasure: bytes, *, now: int) -> None:
+    """The accounts of an erasure, in the transaction that fences it. Ours are the queues that we are about to purge."""
+    registered = workers.find_all(tx)
+    machines = {process.machine(), *(process.machine_of(worker.process) for worker in registered if worker.process)}
+    new = [_account(erasure, w.worker.hex(), "worker", now, process=w.process, boot=w.boot) for w in registered]
+    new += [_account(erasure, queues_of(machine), "queues", now) for machine in sorted(machines)]
+    accounts.open_accounts(tx, [*new, _account(erasure, BROKER, BROKER, now)])
+
+
+def release(tx: Transaction, found: rows.Erasure, *, now: int) -> None:
+    """How each worker let go, once none can begin the use of a key any more."""
+    registered = {worker.worker.hex(): worker for worker in workers.find_all(tx)}
+    for account in accounts.of_erasure(tx, found.erasure):
+        if account.kind == "worker" and account.how == "waiting":
+            how = _how(account, registered.get(account.party), found.generation)
+            accounts.settle(tx, found.erasure, account.party, how=how, now=now)
+
+
+def look_again(control: Control, found: rows.Erasure) -> tuple[list[rows.Account], bool]:
+    """Who is still owing, after a look at those whose lease was over; and whether one of them came back or ended."""
+    with control.keystore.snapshot() as tx:
+        registered = {worker.worker.hex(): worker for worker in workers.find_all(tx)}
+        late = [account for account in accounts.of_erasure(tx, found.erasure) if account.how in OWING]
+    ways = {a.party: _how(a, registered.get(a.party), found.generation) for a in late if a.kind == "worker"}
+    settled = {party: how for party, how in ways.items() if how not in OWING}
+    if settled:
+        with control.step() as tx:
+            for party, how in settled.items():
+                accounts.settle(tx, found.erasure, party, how=how, now=control.clock.wall())
+    return [account for account in late if account.party not in settled], bool(settled)
+
+
+def owing(tx: Transaction, erasure: bytes) -> list[rows.Account]:
+    """Who is not accounted for."""
+    return [account for account in accounts.of_erasure(tx, erasure) if account.how in OWING]
+
+
+def declare_lost(control: Control, erasure: bytes, party: str) -> None:
+    """An operator's word that a worker, a machine's queues or the broker will never come back with what they hold.
+
+    Raises:
+        UsageFault: this erasure asks for nobody of that name, or is not effective yet: a lease ends by itself.
+    """
+    with control.keystore.snapshot() as tx:
+        found = acts.find_erasure(tx, erasure)
+        known = {account.party: account for account in owing(tx, erasure)}
+    if found is None or party not in known:
+        raise UsageFault(
+            "nobody of that name is owing in that erasure", hint="`glomska erasures show` names who is waited for"
+        )
+    if found.effective is None:
+        raise UsageFault("this erasure is not effective yet: wait until the lease is over", hint="then repeat")
+    with control.act(DECLARE, erasure=erasure.hex(), party=party) as act:
+        accounts.settle(act.tx, erasure, party, how="lost", now=control.clock.wall())
+
+
+def claims(tx: Transaction, erasure: bytes) -> list[dict[str, str]]:
+    """The accounts as a certificate shows them."""
+    return [{"party": a.party, "accounted": a.how} for a in accounts.of_erasure(tx, erasure)]
+
+
+def said(parties: Iterable[rows.Account]) -> str:
+    """Who is owing, in words."""
+    return ", ".join(a.party if a.kind != "worker" else f"worker {a.party}" for a in parties)
+
+
+def _how(account: rows.Account, worker: rows.Worker | None, generation: int) -> str:
+    if worker is not None and worker.generation >= generation:
+        return "acknowledged"
+    return "ended" if process.is_gone(account.process, account.boot) else "lease over"
+
+
+def _account(  # noqa: PLR0913, PLR0917 - the columns
+    erasure: bytes, party: str, kind: str, now: int, process: str = "", boot: str = ""
+) -> rows.Account:
+    return rows.Account(erasure=erasure, party=party, kind=kind, process=process, boot=boot, how="waiting", at=now)

@@ -1,0 +1,173 @@
+"""Certificates: signed statements of what was done to one customer's keys and data, and of what is not covered.
+
+`effective`: no key is left in the key store and no process can use one. `final`: every wrapping key that ever covered
+them is reported destroyed too, rows were deleted twice, and everybody is accounted for; it names the first by its hash.
+Each is a compact JWS (docs/formats/certificates.md), written once to `state/certificates`, and names no one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from gateway.control import accounting
+from gateway.control.ledger import Ledger, Signer
+from gateway.control.verification import TYPE
+from gateway.errors import Unreachable
+from gateway.keys.signing import signed_part
+from gateway.keystore import accounts, rows
+from gateway.keystore.database import Transaction
+
+EFFECTIVE, FINAL = "effective", "final"
+DAY = 86_400 * 10**9
+LETTERS_DAYS = 7
+"""How long a dead letter that belongs to nobody known is kept at most."""
+NOT_COVERED = [
+    "copies of memory and swap that were made while the keys were in use",
+    "keys or readings that were taken before the erasure",
+    "what was read, exported or handed on before the erasure",
+    "statistics that were released before the erasure",
+]
+
+
+class Certificates:
+    """Where they are, and how they are signed."""
+
+    def __init__(self, directory: Path, ledger: Ledger, signer: Signer) -> None:
+        self._directory = directory
+        self._ledger = ledger
+        self._signer = signer
+
+    def path(self, erasure: bytes, kind: str) -> Path:
+        """Where one is, or will be."""
+        return self._directory / f"{erasure.hex()}-{kind}.jws"
+
+    def issue(self, erasure: bytes, kind: str, claims: dict[str, Any]) -> str:
+        """Sign and write one, unless it is there; hexadecimal SHA-256 of the one that is there then.
+
+        Raises:
+            CustodianFault: the signing key is not at hand.
+            Unreachable: it cannot be written.
+        """
+        place = self.path(erasure, kind)
+        with self._ledger.locked():
+            head, key = self._ledger.head, str(self._ledger.key)
+            named = {"id": self._ledger.id.hex(), "seq": head.seq, "head": head.hash}
+        body = {"v": 1, "kind": kind, "erasure": erasure.hex(), **claims, "ledger": named}
+        part = signed_part(rfc8785.dumps(body), public=key, typ=TYPE)
+        try:
+            _write_once(place, f"{part}.{self._signer.sign(key, part.encode())}\n".encode())
+            return sha256(place.read_bytes().strip()).hexdigest()
+        except OSError as fault:
+            message = f"the certificate cannot be written: {fault.strerror}"
+            raise Unreachable(
+                message, hint="free some space in the state directory; it is written with the next look"
+            ) from None
+
+
+def effective_claims(tx: Transaction, found: rows.Erasure, *, residue: str) -> dict[str, Any]:
+    """What the first certificate says. `residue`: where the key store may still hold deleted rows."""
+    evidence = evidence_of(found)
+    keeps = [_hold(hold) for hold in accounts.holds_of(tx, found.erasure)]
+    return {
+        "controller": found.controller,
+        "incarnation": found.incarnation.hex(),
+        "requested": rfc3339(found.requested),
+        "effective": rfc3339(found.effective or 0),
+        "keys": evidence["keys"],
+        "held": keeps,
+        "fences": evidence["fences"],
+        "generation": found.generation,
+        "parties": accounting.claims(tx, found.erasure),
+        "keystore": {"traces_sought": evidence.get("traces", 0), "found": 0, "residue": residue},
+        "custodian": {"kind": evidence["custodian"], "reported": []},
+        "residuals": [
+            {"what": "copies of the key store of before, with the custodian's live key", "until": "the next turnover"},
+            *_residuals(found, keeps),
+        ],
+        "not_covered": NOT_COVERED,
+    }
+
+
+def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrapping]) -> dict[str, Any]:
+    """What the second one says. `reports`: of every wrapping key that ever covered a key of this erasure."""
+    evidence = evidence_of(found)
+    keeps = [_hold(hold) for hold in accounts.holds_of(tx, found.erasure)]
+    copies = [
+        {"what": f"{report.residue}, of e = {report.e}", "until": f"made before {rfc3339(report.destroyed)}"}
+        for report in reports
+        if report.residue
+    ]
+    return {
+        "controller": found.controller,
+        "incarnation": found.incarnation.hex(),
+        "effective": rfc3339(found.effective or 0),
+        "final": rfc3339(found.final or 0),
+        "first": found.certified,
+        "parties": accounting.claims(tx, found.erasure),
+        "stores": evidence.get("stores", {}),
+        "recipients": [],
+        "custodian": {"kind": evidence["custodian"], "reported": [_report(report) for report in reports]},
+        "residuals": [*copies, *_residuals(found, keeps)],
+        "not_covered": NOT_COVERED,
+    }
+
+
+def evidence_of(found: rows.Erasure) -> dict[str, Any]:
+    """What the steps have found."""
+    known: dict[str, Any] = json.loads(found.evidence or "{}")
+    return known
+
+
+def rfc3339(ns: int) -> str:
+    """UTC, whole seconds."""
+    return dt.datetime.fromtimestamp(ns // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _residuals(found: rows.Erasure, keeps: list[dict[str, str]]) -> list[dict[str, str | None]]:
+    letters = (found.effective or 0) + LETTERS_DAYS * DAY
+    held = [f"the key of class {hold['class']}, for {hold['law']}" for hold in keeps]
+    dated: list[dict[str, str | None]] = [
+        {"what": "messages of these devices that the broker still holds: refused when they come", "until": None},
+        {"what": "dead letters that could not be told to be this customer's", "until": rfc3339(letters)},
+        {"what": "fences: who holds the fence secret can confirm a guessed id", "until": "a horizon later"},
+    ]
+    dated += [{"what": what, "until": hold["until"]} for what, hold in zip(held, keeps, strict=True)]
+    return dated
+
+
+def _hold(hold: rows.Hold) -> dict[str, str]:
+    return {"key_id": hold.key_id.hex(), "class": hold.key_class, "until": rfc3339(hold.until), "law": hold.law}
+
+
+def _report(report: rows.Wrapping) -> dict[str, Any]:
+    destroyed = rfc3339(report.destroyed)
+    return {"e": report.e, "custodian": report.custodian, "attested": bool(report.attested), "destroyed": destroyed}
+
+
+def _write_once(place: Path, data: bytes) -> None:
+    """Whole or not there; the first one stays. Raises OSError."""
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = place.with_name(f"{place.name}.{secrets.token_hex(8)}.new")
+    try:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        with contextlib.suppress(FileExistsError):
+            place.hardlink_to(fresh)
+    finally:
+        fresh.unlink(missing_ok=True)
+    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

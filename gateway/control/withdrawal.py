@@ -1,0 +1,150 @@
+"""Step 2 of an erasure: one transaction. After it nobody begins a use of the keys, and what is to go is written down.
+
+Keys become `erasing`, and those that a law keeps `deactivated`, with the device ids that they are about re-sealed under
+them. Fences stop the ids, what is to be deleted is captured under a purge key, accounts are opened for all who may hold
+something, and the generation rises.
+
+    withdrawal.of_customer(act, lineage, incarnation, erasure)
+    withdrawal.of_held(act, lineage, incarnation, erasure, keys)    # at a law's date
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+
+from gateway.control import accounting
+from gateway.control import customer as customers
+from gateway.control.purge import Step
+from gateway.control.role import Act, Control
+from gateway.keys.capture import Capture, collect, letter_keys
+from gateway.keys.custodian import Custodian
+from gateway.keys.fencing import fence_lines, fences_of
+from gateway.keys.holding import held_devices, reseal_devices
+from gateway.keys.lifecycle import KeyState, move
+from gateway.keys.lineage import IDENTITY, Lineage
+from gateway.keys.subject import open_subject
+from gateway.keystore import accounts, acts, rows, subjects, workers
+from gateway.keystore.database import Transaction
+from gateway.model.ids import Incarnation, KeyEpoch, KeyId, epoch_of, epoch_start
+from gateway.policy.rules import Hold
+
+
+class Withdrawal:
+    """Over one key store and its ledger. `newest`: how far after now an event time may be that is sealed, ns."""
+
+    def __init__(self, control: Control, custodian: Custodian, holds: Mapping[str, Hold], *, newest: int) -> None:
+        self._control = control
+        self._clock = control.clock
+        self._custodian = custodian
+        self._holds = holds
+        self._newest = newest
+
+    def of_customer(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
+        """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed."""
+        tx, now = act.tx, self._clock.wall()
+        lineage.hold(tx)
+        key_rows = customers.living_keys(tx, incarnation)
+        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
+        held = sorted(self._holds.keys() & subject.keys.keys() - {IDENTITY})
+        capture = collect(
+            tx,
+            subject,
+            key_rows,
+            newest=now + self._newest,
+            operations=letter_keys(tx, self._custodian, lineage),
+            held=held,
+        )
+        fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
+        subjects.add_fences(tx, fences)
+        self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
+        subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
+        kept = [row for row in key_rows if row.key_class in held]
+        self._keep(tx, kept, erasure, now)
+        going = [row for row in key_rows if row.key_class not in held]
+        self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
+        if kept:
+            act.outcome["held"] = [row.key_id.hex() for row in kept]
+
+    def _keep(self, tx: Transaction, kept: list[rows.Key], erasure: bytes, now: int) -> None:
+        """Keys that a law keeps: they seal nothing any more, and have a date."""
+        for key in kept:
+            subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DEACTIVATED), now=now)
+        laws = self._holds
+        new = [
+            rows.Hold(
+                key_id=key.key_id,
+                erasure=erasure,
+                controller=key.controller,
+                key_class=key.key_class,
+                until=epoch_start(KeyEpoch(epoch_of(now) + laws[key.key_class].months + 1)),
+                law=laws[key.key_class].law,
+                released=None,
+            )
+            for key in kept
+        ]
+        accounts.add_holds(tx, new)
+
+    def _begin(  # noqa: PLR0913, PLR0917 - what step 2 has gathered
+        self,
+        act: Act,
+        lineage: Lineage,
+        incarnation: Incarnation,
+        erasure: bytes,
+        going: list[rows.Key],
+        capture: Capture,
+        *,
+        fences: int,
+    ) -> None:
+        """Keys `erasing`, the capture sealed, accounts opened, workers told: the end of step 2's transaction."""
+        tx, now = act.tx, self._clock.wall()
+        for key in going:
+            if key.state != KeyState.DESTROYED:  # one that was lost earlier
+                subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.ERASING), now=now)
+        purge_key = lineage.add_purge_key(tx, now=now)
+        evidence = {"keys": [_named(key) for key in going], "fences": fences, "custodian": self._custodian.kind}
+        row = rows.Erasure(
+            erasure=erasure,
+            controller=lineage.controller,
+            incarnation=incarnation,
+            seq=act.seq,
+            step=Step.FENCED,
+            generation=workers.raise_generation(tx),
+            requested=now,
+            effective=None,
+            purge_due=None,
+            purge_boot=None,
+            purge_key=purge_key,
+            capture=lineage.seal_capture(tx, purge_key, capture.encode(), erasure=erasure),
+            rows_first=None,
+            rows_second=None,
+            evidence=json.dumps(evidence | {"traces": len(capture.traces)}),
+        )
+        acts.add_erasure(tx, row)
+        accounting.begin(tx, erasure, now=now)
+
+    def of_held(
+        self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes, keys: Collection[KeyId]
+    ) -> None:
+        """What a law kept of an erased customer, under these keys. Raises VerificationFailed."""
+        tx, now = act.tx, self._clock.wall()
+        lineage.hold(tx)
+        key_rows = [row for row in subjects.find_keys(tx, [incarnation]) if row.key_id in keys]
+        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
+        devices = held_devices(tx, subject)
+        capture = collect(tx, subject, key_rows, newest=now + self._newest, operations=(), devices=devices)
+        self._begin(act, lineage, subject.incarnation, erasure, key_rows, capture, fences=0)
+        for key in key_rows:
+            accounts.release(tx, key.key_id, erasure=erasure)
+
+
+def _named(key: rows.Key) -> dict[str, object]:
+    """A destroyed key as its certificate names it."""
+    return {
+        "key_id": key.key_id.hex(),
+        "class": key.key_class,
+        "version": key.version,
+        "base": key.base,
+        "commitment": None if key.commitment is None else key.commitment.hex(),
+        "e": key.e,
+    }

@@ -1,0 +1,88 @@
+"""What ends keys and proves it, built from a house: erasures, turnovers, certificates, backups.
+
+They lean on each other: a turnover carries on with erasures before it begins, and makes them final when it is done.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gateway.control.certificate import Certificates
+from gateway.control.erasure import Erasures, Queue
+from gateway.control.final import Finality, date_fences
+from gateway.control.turnover import Turnovers
+from gateway.keystore import lineages
+from gateway.model.ids import Controller
+
+if TYPE_CHECKING:
+    from gateway.runtime.wiring import House
+
+
+class Forgetting:
+    """One house's; what is not used is not opened."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        """The inventory is every store that this gateway writes to."""
+        inventory = {self._house.settings.store.url: self._house.store}
+        queues: dict[str, Queue] = {"spool": self._house.spools}
+        if self._house.create or self._house.letters_file.exists():
+            queues["dead letters"] = self._house.letters
+        return Erasures(
+            self._house.control,
+            self._house.custodian,
+            inventory,
+            queues,
+            future_window_s=self._house.policy.future_window_s,
+            retained=self._house.settings.mqtt.retained(self._house.topics.topics_of),
+            certificates=self.certificates,
+            holds=self._house.policy.holds,
+        )
+
+    @cached_property
+    def turnovers(self) -> Turnovers:
+        """Passes over every controller's keys. Raises what `control` raises."""
+        return Turnovers(
+            self._house.control,
+            self._house.custodian,
+            self._house.policy,
+            {self._house.settings.store.url: self._house.store},
+            store_time=lambda: self._house.store.health().time,
+            before=self._before_turnover,
+            finalise=lambda: len(self.finalise()),
+            every_h=self._house.settings.keys.turnover_h,
+        )
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Of erasures. Raises what `control` raises."""
+        return Certificates(
+            self._house.settings.state / "certificates", self._house.control.ledger, self._house.signing_key
+        )
+
+    @cached_property
+    def finality(self) -> Finality:
+        """Which erasures are final. Raises what `control` raises."""
+        return Finality(self._house.control, self.certificates)
+
+    def _before_turnover(self) -> None:
+        """What a pass is to find: erasures carried on with, fences dated, holds whose date has come ended."""
+        self.erasures.resume()
+        date_fences(self._house.control, self._house.policy)
+        if self.turnovers.verdict().plausible:
+            for controller in self._controllers():
+                self.erasures.release(controller)
+
+    def _controllers(self) -> list[Controller]:
+        with self._house.keystore.snapshot() as tx:
+            return lineages.all_controllers(tx)
+
+    def finalise(self) -> list[bytes]:
+        """Every erasure that is final now, of every controller. Raises what an erasure raises."""
+        with self._house.keystore.snapshot() as tx:
+            names = lineages.every_controller(tx)
+        return [erasure for name in names for erasure in self.finality.finalise(name)]
