@@ -4,7 +4,7 @@ A new key store is made from `schema` as it is now; one of every past version is
 with the same tables. A key store of a newer version than this program knows is refused, never guessed at.
 
 A migration is written in SQL that SQLite and PostgreSQL share, or with SQLAlchemy's `Table.create`; it is never changed
-once released. With a new one come the change in `schema`, and a key store of the version before in `tests/vectors`.
+once released. With a new one come the change in `schema`, and a key store of the new version in `tests/vectors`.
 """
 
 from __future__ import annotations

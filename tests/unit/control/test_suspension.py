@@ -16,6 +16,8 @@ from gateway.model.sealed import Reason
 from tests.unit.control.test_turnover import HEAT_CO, START, all_keys
 from tests.world import CANARY, SECOND, ShiftedClock, World
 
+pytestmark = pytest.mark.both_key_stores
+
 ANNA = parse_customer(CANARY + "anna")
 
 

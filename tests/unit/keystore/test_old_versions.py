@@ -19,7 +19,10 @@ from gateway.keystore.database import KeyStore
 from gateway.keystore.migrations import newest
 from gateway.model.sealed import Reason, SealedPoint
 from tests import vectors
-from tests.world import DAY, World, topic
+from tests.postgres import PASSWORD
+from tests.world import DAY, SQLITE, World, topic
+
+pytestmark = pytest.mark.both_key_stores
 
 VERSIONS = sorted(
     (version for path in vectors.__path__ for version in (Path(path) / "keystore").glob("v*")),
@@ -39,15 +42,18 @@ def version(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def restored(tmp_path: Path, version: Path) -> Iterator[World]:
+def restored(tmp_path: Path, version: Path, keys_url: str, request: pytest.FixtureRequest) -> Iterator[World]:
     """A world around the old files. Version control keeps no modes, so the key file gets its own back."""
     state = tmp_path / "state"
     (state / "kek").mkdir(parents=True, mode=0o700)
-    shutil.copy(version / "keys.db", state)
+    if keys_url == SQLITE:
+        shutil.copy(version / "keys.db", state)
+    else:
+        request.getfixturevalue("postgres").load(keys_url, version / "keys.sql")
     for key_file in version.glob("*.key"):
         shutil.copy(key_file, state / "kek")
         (state / "kek" / key_file.name).chmod(0o600)
-    made = World(state, clock=FixedClock(expected(version)["now"], 10**15))
+    made = World(state, clock=FixedClock(expected(version)["now"], 10**15), keys=keys_url)
     yield made
     made.close()
 
@@ -57,12 +63,13 @@ def test_there_is_one_of_every_version() -> None:
 
 
 def test_it_is_brought_up_to_date(restored: World) -> None:
-    with restored.keystore.snapshot() as tx:
-        assert tx.exec_driver_sql("PRAGMA user_version").scalar_one() == newest()
+    query = "PRAGMA user_version" if restored.keys == SQLITE else "SELECT version FROM glomska_schema"
+    assert restored.sql(query) == [(newest(),)]
 
 
-def test_its_tables_are_those_of_a_new_one(restored: World, tmp_path: Path) -> None:
-    fresh = KeyStore.open("sqlite:///keys.db", state=tmp_path / "fresh")
+def test_its_tables_are_those_of_a_new_one(restored: World, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = SQLITE if restored.keys == SQLITE else request.getfixturevalue("postgres").database()
+    fresh = KeyStore.open(url, state=tmp_path / "fresh", password=PASSWORD.encode())
     assert tables(restored.keystore) == tables(fresh)
     fresh.close()
 
@@ -132,6 +139,6 @@ def at(ring: Ring, device: str, time: int) -> Window | Reason:
 
 
 def test_opening_it_twice_changes_nothing_more(restored: World) -> None:
-    before = restored.keystore.path.read_bytes()
-    KeyStore.open("sqlite:///keys.db", state=restored.directory).close()
-    assert restored.keystore.path.read_bytes() == before
+    before = restored.sql("SELECT * FROM keys ORDER BY key_id"), tables(restored.keystore)
+    KeyStore.open(restored.keys, state=restored.directory, password=PASSWORD.encode()).close()
+    assert (restored.sql("SELECT * FROM keys ORDER BY key_id"), tables(restored.keystore)) == before
