@@ -245,9 +245,17 @@ class Window(Redacted):
 class Device(Redacted):
     """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again."""
 
-    __slots__ = ("_name", "_schema", "_spans", "_windows", "newest")
+    __slots__ = ("_name", "_schema", "_spans", "_windows", "controller", "newest")
 
-    def __init__(self, name: DeviceId, spans: Sequence[Span], *, schema: int = envelope.SCHEMA) -> None:
+    def __init__(
+        self,
+        name: DeviceId,
+        spans: Sequence[Span],
+        *,
+        schema: int = envelope.SCHEMA,
+        controller: Controller = Controller(""),  # noqa: B008 - a string
+    ) -> None:
+        self.controller = controller
         self._name = name
         self._schema = schema
         self._spans = tuple(spans)

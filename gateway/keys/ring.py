@@ -25,8 +25,9 @@ from gateway.keys.lease import Lease
 from gateway.keys.lifecycle import KEEPS, SEALS, KeyState
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.operations import NoOperationsKey, OperationsKey
+from gateway.keys.strangers import Strangers
 from gateway.keys.subject import CHOICE, is_erased, open_subject
-from gateway.keystore import lineages, rows, subjects, workers
+from gateway.keystore import acts, lineages, rows, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.ids import Controller, DeviceId, Incarnation, KeyId, epoch_start
 from gateway.model.sealed import Reason
@@ -59,6 +60,7 @@ class Ring:
         self._acknowledged = 0
         self._lineages: dict[Controller, Lineage] = {}
         self._known: dict[str, Device] = {}
+        self._strangers = Strangers()
         self._operations: dict[Controller | None, OperationsKey] = {}
         self.generation = 0
         self._touched: set[bytes] = set()  # open fences that refuse what comes: they must not expire yet
@@ -206,10 +208,13 @@ class Ring:
             if names is not None:
                 by_controller.setdefault(names[0], {})[topic] = names[1]
         with self.current() as tx:
-            for controller, wanted in by_controller.items():
-                lineage = self._lineage(tx, controller)
+            self._strangers.as_of(acts.newest_known(tx))
+            for controller, asked in by_controller.items():
+                wanted = {topic: name for topic, name in asked.items() if topic not in self._strangers}
+                lineage = self._lineage(tx, controller) if wanted else None
                 if lineage is not None:
                     self._known |= self._devices(tx, lineage, wanted)
+                self._strangers.add(topic for topic in wanted if topic not in self._known)
         return {topic: Reason.TOPIC for topic, names in parsed.items() if names is None}
 
     def _find_operations_key(self, controller: Controller | None, day: int) -> OperationsKey:
@@ -238,7 +243,9 @@ class Ring:
         for topic, name in wanted.items():
             found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]
             if found:
-                devices[topic] = Device(name, [self._expired(lineage), *found], schema=self._policy.schema)
+                devices[topic] = Device(
+                    name, [self._expired(lineage), *found], schema=self._policy.schema, controller=lineage.controller
+                )
         return devices
 
     def _owners(self, tx: Transaction, lineage: Lineage, wanted: set[Incarnation]) -> dict[Incarnation, list[Span]]:

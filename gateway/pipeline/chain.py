@@ -10,7 +10,7 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from gateway.keys.handle import Device
@@ -44,6 +44,18 @@ class Chain:
         self.admit = Admission(policy)
         self.pseudonymise = Pseudonymiser(policy)
         self.seal = Sealer(policy)
+
+    def without(
+        self, over: Collection[int], arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], now: int
+    ) -> Processed:
+        """The same for a batch of which some are refused as `rate`, unread: see `budget`."""
+        kept = [index for index in range(len(arrivals)) if index not in over]
+        done = self([arrivals[index] for index in kept], [devices[index] for index in kept], now)
+        done.owners = [kept[owner] for owner in done.owners]
+        done.refusals.message = {kept[index]: reason for index, reason in done.refusals.message.items()}
+        for index in over:
+            done.refusals.add(index, Reason.RATE)
+        return done
 
     def __call__(
         self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], now: int, *, arrived: int | None = None

@@ -133,6 +133,23 @@ class LedgerSettings(Table):
     )
 
 
+class LimitsSettings(Table):
+    """How many messages are taken, by each worker; what is over is refused as `rate`. A rate of 0 is no limit."""
+
+    device_rate: float = Field(50.0, ge=0, le=1e6, description="Of one device, a second, in the long run.")
+    device_burst: int = Field(
+        100_000, ge=1, le=10**9, description="Of one device at once: what it may have kept while it was offline."
+    )
+    controller_rate: float = Field(
+        0.0, ge=0, le=1e6, description="Of all devices of one controller, a second, where several share a connection."
+    )
+    controller_burst: int = Field(1_000_000, ge=1, le=10**9, description="Of one controller at once.")
+    stranger_rate: float = Field(
+        2.0, ge=0, le=1e6, description="Of all devices together that are not enrolled, a second, in the long run."
+    )
+    stranger_burst: int = Field(100_000, ge=1, le=10**9, description="Of all of them at once.")
+
+
 class LogSettings(Table):
     """What the gateway says on standard error."""
 
@@ -161,6 +178,7 @@ SECTIONS: dict[str, type[Table]] = {
     "keys": KeysSettings,
     "dead_letters": DeadLettersSettings,
     "ledger": LedgerSettings,
+    "limits": LimitsSettings,
     "log": LogSettings,
 }
 
@@ -179,6 +197,7 @@ class Settings:
     keys: KeysSettings
     dead_letters: DeadLettersSettings
     ledger: LedgerSettings
+    limits: LimitsSettings
     log: LogSettings
 
 
@@ -203,6 +222,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     keys = faults.salvage(KeysSettings, ("keys",), document.get("keys", {}))
     dead_letters = faults.salvage(DeadLettersSettings, ("dead_letters",), document.get("dead_letters", {}))
     ledger = faults.salvage(LedgerSettings, ("ledger",), document.get("ledger", {}))
+    limits = faults.salvage(LimitsSettings, ("limits",), document.get("limits", {}))
     log = faults.salvage(LogSettings, ("log",), document.get("log", {}))
     files = {name: getattr(mqtt, name) for name in FILES if getattr(mqtt, name) is not None}
     mqtt = mqtt.model_copy(update={name: located(f"mqtt.{name}", written) for name, written in files.items()})
@@ -226,6 +246,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
         keys=keys,
         dead_letters=dead_letters,
         ledger=ledger,
+        limits=limits,
         log=log,
     )
 

@@ -33,6 +33,7 @@ from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.model.dead import DeadLetter
 from gateway.model.sealed import Reason, SealedPoint
+from gateway.pipeline.budget import Budget, Limits
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
@@ -242,6 +243,7 @@ class House:
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
             housekeeping=self._housekeeping(replay, log) if seat.leads else _nothing,  # once, not by each worker
+            budget=Budget(Limits(**self.settings.limits.model_dump())),
             on_adopted=replay.adopt,
             letters=self.letters,
             sealer=LetterSealer(ring, parse=self.topics.parse),

@@ -26,9 +26,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from itertools import chain, groupby
-from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable
@@ -36,14 +36,16 @@ from gateway.keys.ring import GenerationMoved, Ring
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import Incarnation
 from gateway.model.sealed import Reason
+from gateway.pipeline.budget import Budget, Limits
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import Seals, letters_of
 from gateway.policy.rules import Policy
 from gateway.runtime.batch import Batch, Job, Keeps
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
+from gateway.runtime.ports import Receives
 from gateway.runtime.spooling import Spooled, Spooling, Writes
-from gateway.transport.ingest import Counters, Delivery
+from gateway.transport.ingest import Delivery
 
 _QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
@@ -53,35 +55,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store tha
 _AT_ONCE = 32  # answers in a row of a store that keeps everything, before there is a pause: halving takes 17
 _QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
 _WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
-
-
-class Receives(Protocol):
-    """Where deliveries come from, as the worker needs it: a session at a broker, or history. See `ingest.Session`."""
-
-    @property
-    def counters(self) -> Counters:
-        """What was counted since the start."""
-
-    def connect(self) -> None:
-        """Begin. Raises Unreachable."""
-
-    def receive(self, timeout_s: float) -> Delivery | None:
-        """The next messages; None after `timeout_s` s or once stopped."""
-
-    def acknowledge(self, generation: int, packet_ids: Sequence[int]) -> None:
-        """These are settled."""
-
-    def keep_alive(self) -> None:
-        """To be called while nobody receives."""
-
-    def refresh(self) -> None:
-        """Look at once whether certificates were replaced."""
-
-    def stop(self) -> None:
-        """End `receive` for good."""
-
-    def close(self) -> None:
-        """Let go."""
 
 
 class Worker:
@@ -103,6 +76,7 @@ class Worker:
         spooling: Spooling | None = None,
         letters: Keeps | None = None,
         sealer: Seals | None = None,
+        budget: Budget | None = None,
         on_adopted: Callable[[Chain], object] = lambda _chain: None,
     ) -> None:
         """With `spooling`, which has the store behind it, batches go where it says.
@@ -118,6 +92,7 @@ class Worker:
         self._poll_s = poll_ms / 1000
         self._housekeeping = housekeeping
         self._letters, self._sealer, self._on_adopted = letters, sealer, on_adopted
+        self._budget = budget or Budget(Limits())
         self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
         self._stopping = threading.Event()
         self._drained = threading.Event()  # the writer has ended: nobody takes from the queue any more
@@ -225,8 +200,10 @@ class Worker:
                 with self._ring.using() as generation:
                     devices = self._ring.resolve([arrival.topic for arrival in delivery.arrivals])
                     now = self._clock.wall()
-                    done = self._chain(delivery.arrivals, devices, now)
-                    refused, letters = done.refusals.message, list[DeadLetter]()
+                    over = self._budget.over(devices, generation, self._clock.boottime())
+                    chain = partial(self._chain.without, over) if over else self._chain
+                    done = chain(delivery.arrivals, devices, now)
+                    refused, letters = self._budget.kept(done.refusals.message), list[DeadLetter]()
                     if refused and self._sealer is not None:
                         letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
                 self._recovered("reading")

@@ -246,7 +246,7 @@ def test_a_fault_names_the_variable_the_key_what_was_found_and_what_is_allowed(v
             "surprise = 1",
             (
                 "surprise: found an unknown key; "
-                "allowed: state, policy, areas, mqtt, store, spool, keys, dead_letters, ledger, log"
+                "allowed: state, policy, areas, mqtt, store, spool, keys, dead_letters, ledger, limits, log"
             ),
         ),
         ("mqtt = 3", "mqtt: found 3; allowed: a table"),

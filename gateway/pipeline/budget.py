@@ -1,0 +1,155 @@
+"""How many messages a device, a controller and all strangers together may send: leaky buckets, counted by the batch.
+
+    budget = Budget(Limits(device_rate=50, device_burst=100_000))
+    over = budget.over(devices, generation, now)        # indices of arrivals that are `rate`; nearly always none
+
+A bucket holds `burst` messages and drains `rate` a second, once every WINDOW_S. What is over is not counted against it,
+so that who floods is let through at the rate and no more. `burst` is what a device may send at once that was offline.
+
+Strangers are all devices that nobody enrolled, and topics that name none: they share one bucket a worker, because who
+may publish can invent as many as they like. So nothing here grows with them, nor with anything but devices that sent in
+the last window.
+
+Counting is done in C, and the fullest bucket is looked for only when enough has come since the last look that one could
+have run over. Devices are counted by the identity of what the ring has for them, and forgotten with its generation: no
+handle is kept here.
+
+Pure: `now` is handed in, in ns of a clock that does not jump.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from gateway.keys.handle import Device
+from gateway.model.ids import Controller
+from gateway.model.sealed import Reason
+
+WINDOW_S = 10
+KEPT = 10
+"""Of what is over, so many messages a window are kept as dead letters; the rest is counted alone. To write each one
+down would cost more than to store it, and would fill the dead letters, which stops everybody."""
+_WINDOW = WINDOW_S * 1_000_000_000
+_FAR = 2**62
+_NONE: frozenset[int] = frozenset()
+_STRANGERS = (Reason.UNKNOWN_DEVICE, Reason.TOPIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Messages a second, and at once. A rate of 0: no limit."""
+
+    device_rate: float = 0
+    device_burst: int = 1
+    controller_rate: float = 0
+    controller_burst: int = 1
+    stranger_rate: float = 0
+    stranger_burst: int = 1
+
+
+class _Bucket:
+    """Levels of many buckets of one size, by key."""
+
+    __slots__ = ("_burst", "_due", "_quota", "levels")
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.levels: Counter[object] = Counter()
+        self._burst = burst
+        self._quota = max(int(rate * WINDOW_S), 1) if rate else 0  # messages a window
+        self._due = burst if rate else _FAR  # messages until one could be over
+
+    def turn(self) -> None:
+        """A window is over."""
+        if self._quota:
+            self.levels = Counter({key: n - self._quota for key, n in self.levels.items() if n > self._quota})
+            self._look()
+
+    def forget(self) -> None:
+        """All are empty."""
+        self.levels.clear()
+        self._look()
+
+    def over(self, keys: Sequence[object]) -> set[int] | frozenset[int]:
+        """Count these; indices of those that found their bucket full."""
+        if not self._quota:
+            return _NONE
+        self.levels.update(keys)
+        self._due -= len(keys)
+        if self._due >= 0:
+            return _NONE
+        self._look()
+        return self._of_full(keys) if self._due < 0 else _NONE
+
+    def _look(self) -> None:
+        if self._quota:
+            self._due = self._burst - max(self.levels.values(), default=0)
+
+    def _of_full(self, keys: Sequence[object]) -> set[int]:
+        came = Counter(keys)
+        left = {key: self._burst - self.levels[key] + n for key, n in came.items() if self.levels[key] > self._burst}
+        found = set()
+        for index, key in enumerate(keys):
+            if key in left:
+                if left[key] < 1:
+                    found.add(index)
+                left[key] -= 1
+        for key in left:
+            self.levels[key] = self._burst
+        return found
+
+
+class Budget:
+    """The buckets of one worker."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._devices = _Bucket(limits.device_rate, limits.device_burst)
+        self._controllers = _Bucket(limits.controller_rate, limits.controller_burst)
+        self._strangers = _Bucket(limits.stranger_rate, limits.stranger_burst)
+        self._by_controller = limits.controller_rate > 0
+        self._window = 0
+        self._generation = -1
+        self._kept = 0
+
+    def over(self, devices: Sequence[Device | Reason], generation: int, now: int) -> Collection[int]:
+        """Of arrivals from these devices, at `now`, those that are over. `generation` is the ring's."""
+        if (window := now // _WINDOW) != self._window:
+            self._turn(window)
+        if generation != self._generation:
+            self._generation = generation
+            self._devices.forget()
+        known: Sequence[int] = range(len(devices))
+        if set(map(type, devices)) == {Device}:
+            found: AbstractSet[int] = self._devices.over(list(map(id, devices)))
+        else:
+            known = [index for index, device in enumerate(devices) if device.__class__ is Device]
+            strangers = [index for index, device in enumerate(devices) if device in _STRANGERS]
+            ours = self._devices.over([id(devices[index]) for index in known])
+            theirs = self._strangers.over(["strangers"] * len(strangers))
+            found = {known[at] for at in ours} | {strangers[at] for at in theirs}
+        if self._by_controller:
+            names: list[Controller] = [devices[index].controller for index in known]  # type: ignore[union-attr]
+            found = found | {known[at] for at in self._controllers.over(names)}
+        return found
+
+    def kept(self, refused: Mapping[int, Reason]) -> Mapping[int, Reason]:
+        """Refused messages less those that are over and not kept."""
+        over = [index for index, reason in refused.items() if reason is Reason.RATE]
+        if not over:
+            return refused
+        room = max(KEPT - self._kept, 0)
+        self._kept += len(over[:room])
+        dropped = set(over[room:])
+        return {index: reason for index, reason in refused.items() if index not in dropped}
+
+    def _turn(self, window: int) -> None:
+        """Windows that passed while nothing came are given, too."""
+        for bucket in (self._devices, self._controllers, self._strangers):
+            for _ in range(window - self._window):
+                if not bucket.levels:
+                    break
+                bucket.turn()
+        self._window = window
+        self._kept = 0

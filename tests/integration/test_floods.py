@@ -1,0 +1,94 @@
+"""Floods, short, on a real broker: one device flooding, ever new unknown devices; each without its limit, too."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.pipeline.budget import KEPT, WINDOW_S
+from tests.integration.test_worker import MS, Servers, embedded, publish, until, working
+from tests.world import Message, World, message
+
+FLOOD, NORMAL = 2000, 100
+SECOND = 10**9
+
+
+@dataclass
+class Limited(Servers):
+    """The same servers, under limits."""
+
+    limits: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {f"GLOMSKA_LIMITS__{name.upper()}": value for name, value in self.limits}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the messages; over how many windows, at most."""
+
+    stored: int
+    refused: dict[str, int]
+    letters: int
+    windows: int
+
+
+def counted(world: World, messages: list[Message], **limits: float) -> Counts:
+    """A gateway under these limits that has taken all messages."""
+    with embedded() as servers:
+        limited = Limited(servers.broker, servers.store_url, limits=tuple((k, str(v)) for k, v in limits.items()))
+        begun = world.clock.boottime()
+        with working(limited, world.directory) as served:
+            publish(servers, messages)
+            metrics = served.worker.metrics
+            until(lambda: metrics.stored + sum(metrics.refused.values()) >= len(messages), served.said.getvalue)
+        windows = 2 + (world.clock.boottime() - begun) // (WINDOW_S * SECOND)
+    refused = {str(reason): count for reason, count in metrics.refused.items()}
+    return Counts(metrics.stored, refused, letters(world.directory), windows)
+
+
+def letters(state: Path) -> int:
+    """How many dead letters are kept."""
+    with contextlib.closing(sqlite3.connect(state / "letters.db")) as db:
+        return int(db.execute("SELECT count(*) FROM letter").fetchone()[0])
+
+
+def readings(world: World, device: str, count: int) -> list[Message]:
+    begin = world.clock.wall() // MS * MS - 3600 * SECOND
+    return [message(device, begin + number * MS, temperature=20.0) for number in range(count)]
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_one_device_flooding(world: World, limited: bool) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    flood, normal = readings(world, "meter-1", FLOOD), readings(world, "meter-2", NORMAL)
+    every = FLOOD // NORMAL
+    mixed = [one for n in range(NORMAL) for one in (*flood[n * every : (n + 1) * every], normal[n])]
+    found = counted(world, mixed, device_rate=1 if limited else 0, device_burst=200)
+    if limited:
+        assert 200 + NORMAL <= found.stored <= 200 + NORMAL + found.windows * WINDOW_S
+        assert found.refused == {"rate": len(mixed) - found.stored}
+        assert 0 < found.letters <= KEPT * found.windows
+    else:  # the limit it is that holds it up
+        assert (found.stored, found.refused) == (len(mixed), {})
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_ever_new_unknown_devices(world: World, limited: bool) -> None:
+    world.enrol("anna", "meter-1")
+    flood = [readings(world, f"stranger-{number}", 1)[0] for number in range(FLOOD)]
+    mixed = [*flood[: FLOOD // 2], *readings(world, "meter-1", NORMAL), *flood[FLOOD // 2 :]]
+    found = counted(world, mixed, stranger_rate=1 if limited else 0, stranger_burst=200)
+    assert found.stored == NORMAL
+    if limited:
+        assert 200 <= found.refused["unknown_device"] <= 200 + found.windows * WINDOW_S
+        assert found.refused["rate"] == FLOOD - found.refused["unknown_device"]
+        assert found.letters <= found.refused["unknown_device"] + KEPT * found.windows
+    else:  # each is written down: what somebody invents would fill the dead letters
+        assert (found.refused, found.letters) == ({"unknown_device": FLOOD}, FLOOD)

@@ -1,0 +1,115 @@
+"""Budgets: who sends too much is refused what is over, and nobody else anything."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from gateway.keys.handle import Device
+from gateway.model.ids import Controller, DeviceId
+from gateway.model.sealed import Reason
+from gateway.pipeline.budget import KEPT, WINDOW_S, Budget, Limits
+
+SECOND = 10**9
+LIMITS = Limits(device_rate=5, device_burst=100, stranger_rate=1, stranger_burst=50)
+
+
+def device(name: str, controller: str = "acme") -> Device:
+    return Device(DeviceId(name), [], controller=Controller(controller))
+
+
+def test_a_burst_passes_and_what_is_over_does_not() -> None:
+    budget, one = Budget(LIMITS), device("one")
+    assert sorted(budget.over([one] * 130, 1, 0)) == list(range(100, 130))
+    assert len(budget.over([one] * 30, 1, SECOND)) == 30
+
+
+def test_a_flooding_device_is_let_through_at_its_rate_and_leaves_others_alone() -> None:
+    budget, bad, good = Budget(LIMITS), device("bad"), device("good")
+    passed: Counter[str] = Counter()
+    for second in range(600):
+        batch = [bad] * 200 + [good] * 4
+        random.Random(second).shuffle(batch)
+        over = budget.over(batch, 1, second * SECOND)
+        passed["bad"] += sum(1 for i, d in enumerate(batch) if d is bad and i not in over)
+        passed["good"] += sum(1 for i, d in enumerate(batch) if d is good and i not in over)
+    assert passed["good"] == 600 * 4
+    assert 100 + 5 * (600 - 2 * WINDOW_S) <= passed["bad"] <= 100 + 5 * 600
+
+
+def test_a_device_that_comes_back_after_hours_may_send_what_it_kept() -> None:
+    budget, one = Budget(LIMITS), device("one")
+    assert len(budget.over([one] * 100, 1, 0)) == 0
+    assert len(budget.over([one] * 100, 1, 3600 * SECOND)) == 0
+
+
+def test_strangers_share_one_bucket_however_many_they_are() -> None:
+    budget, one = Budget(LIMITS), device("one")
+    batch: list[Device | Reason] = [Reason.UNKNOWN_DEVICE, one, Reason.TOPIC] * 40
+    over = budget.over(batch, 1, 0)
+    assert len(over) == 30
+    assert all(batch[index] is not one for index in over)
+    for _ in range(1000):
+        budget.over([Reason.UNKNOWN_DEVICE] * 1000, 1, SECOND)
+    assert len(budget._strangers.levels) == 1
+
+
+def test_what_is_refused_for_a_reason_of_its_own_is_not_counted() -> None:
+    budget = Budget(LIMITS)
+    assert not budget.over([Reason.SUSPENDED, Reason.ERASED] * 500, 1, 0)
+
+
+def test_a_controller_that_floods_leaves_another_alone() -> None:
+    limits = Limits(device_rate=0, controller_rate=10, controller_burst=100)
+    budget, ours, theirs = Budget(limits), device("a"), device("b", "other")
+    batch = [ours] * 300 + [theirs] * 90
+    over = budget.over(batch, 1, 0)
+    assert len(over) == 200
+    assert all(batch[index] is ours for index in over)
+
+
+def test_without_limits_nothing_is_counted() -> None:
+    budget, one = Budget(Limits()), device("one")
+    assert not budget.over([one] * 10**6, 1, 0)
+    assert not budget._devices.levels
+
+
+def test_only_devices_of_the_last_windows_are_remembered_and_none_of_another_generation() -> None:
+    budget = Budget(LIMITS)
+    many = [device(str(number)) for number in range(1000)]
+    budget.over(many, 1, 0)
+    budget.over(many[:1], 1, (WINDOW_S + 1) * SECOND)
+    assert len(budget._devices.levels) == 1
+    budget.over(many[:3], 2, (WINDOW_S + 2) * SECOND)
+    assert len(budget._devices.levels) == 3
+
+
+@pytest.mark.parametrize("over", [0, 5, 1000])
+def test_of_what_is_over_a_sample_is_kept_and_of_the_rest_everything(over: int) -> None:
+    budget = Budget(LIMITS)
+    refused = dict.fromkeys(range(over), Reason.RATE) | {over: Reason.MALFORMED}
+    kept = budget.kept(refused)
+    assert Counter(kept.values())[Reason.RATE] == min(over, KEPT)
+    assert kept[over] is Reason.MALFORMED
+    assert Counter(budget.kept(refused).values())[Reason.RATE] == min(over, max(KEPT - over, 0))
+
+
+def test_it_agrees_with_a_bucket_that_is_counted_message_by_message() -> None:
+    dice, devices = random.Random(7), [device(str(number)) for number in range(5)]
+    budget, plain, until = Budget(LIMITS), Counter[int](), WINDOW_S * SECOND
+    now = 0
+    for _ in range(400):
+        now += dice.randrange(2 * SECOND)
+        while now >= until:
+            plain = Counter({n: level - 50 for n, level in plain.items() if level > 50})
+            until += WINDOW_S * SECOND
+        batch = dice.choices(range(5), weights=[1, 2, 4, 40, 80], k=dice.randrange(1, 60))
+        expected = set()
+        for index, number in enumerate(batch):
+            if plain[number] >= 100:
+                expected.add(index)
+            else:
+                plain[number] += 1
+        assert set(budget.over([devices[number] for number in batch], 1, now)) == expected
