@@ -78,8 +78,8 @@ def measure(contender: Contender, count: int, latency_count: int) -> Row:
         store=contender.store,
         cpu_us_per_message=load.cpu_us,
         messages_per_second=load.rate,
-        p50_ms=_quantile(latencies, 0.50),
-        p99_ms=_quantile(latencies, 0.99),
+        p50_ms=quantile(latencies, 0.50),
+        p99_ms=quantile(latencies, 0.99),
         peak_rss_mb=load.rss_mb,
         stored=load.stored,
     )
@@ -169,6 +169,6 @@ def _publisher(port: int, count: int, *more: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.publisher", "--port", str(port), "--messages", str(count), *more]
 
 
-def _quantile(ascending: list[float], share: float) -> float | None:
+def quantile(ascending: list[float], share: float) -> float | None:
     """The smallest value that at least `share` of all do not exceed."""
     return ascending[math.ceil(share * len(ascending)) - 1] if ascending else None

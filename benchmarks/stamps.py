@@ -53,6 +53,9 @@ class _Server(ThreadingHTTPServer):
     upstream: int
     stored_ns: dict[int, int]
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a store that is down is the pipeline's to notice."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

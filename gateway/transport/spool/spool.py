@@ -28,7 +28,7 @@ from gateway.transport.spool import segment
 from gateway.transport.spool.record import VOID, Damage, Record, encode, scan
 from gateway.transport.spool.segment import Cursor
 
-SEGMENT_BYTES = 8 << 20  # what a reader has in memory, and what compaction gives back at once
+SEGMENT_BYTES = 4 << 20  # what a reader has in memory, and what compaction gives back at once
 _SEGMENTS = 8  # a small spool is made of so many
 _HOLD_TRIES, _HOLD_PAUSE = 5, 0.05  # seconds
 
