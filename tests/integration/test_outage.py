@@ -1,4 +1,4 @@
-"""The store is down, much comes, the store is back: all of it arrives. The long form is `python -m benchmarks.outage`."""
+"""The store is down, much comes, the store is back: all of it arrives. Long form: `python -m benchmarks.outage`."""
 
 from __future__ import annotations
 
