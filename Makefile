@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: run test lint types walls checkout wheel servers real explore bench format constraints clean
+.PHONY: run test lint types walls checkout wheel servers real soak explore bench format constraints clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -46,7 +46,11 @@ explore: .venv/dev servers
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:
-	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin gcc libc6-dev
+	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin faketime gcc libc6-dev iproute2
+
+# Half an hour of faults under load; writes docs/soak.md and its picture.
+soak: .venv/dev servers
+	$(BIN)/python -m tests.faults.soak --report docs/soak.md
 
 bench: .venv/dev servers
 	$(BIN)/pytest benchmarks

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -87,10 +87,21 @@ class Gateway:
     """One gateway: `directory` holds its configuration and its state."""
 
     def __init__(
-        self, directory: Path, on: Stack, *, broker_url: str = "", store_url: str = "", **settings: str | float
+        self,
+        directory: Path,
+        on: Stack,
+        *,
+        broker_url: str = "",
+        store_url: str = "",
+        within: Sequence[str] = (),
+        **settings: str | float,
     ) -> None:
-        """`settings` are keys as in the environment, `store__timeout_s=1`; URLs are the stack's unless given."""
+        """`settings` are keys as in the environment, `store__timeout_s=1`; URLs are the stack's unless given.
+
+        `within` stands before every command: it says where to run it.
+        """
         self.state = directory / "state"
+        self.within = tuple(within)
         self.said: list[str] = []
         self._on = on
         self._directory = directory
@@ -108,7 +119,7 @@ class Gateway:
     def call(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
         """Stdout of a command that must end with `code`."""
         done = subprocess.run(
-            [_PROGRAMS / "glomska", *arguments],
+            [*self.within, _PROGRAMS / "glomska", *arguments],
             input=stdin,
             env=self.environment,
             cwd=self._directory,
@@ -118,7 +129,7 @@ class Gateway:
             timeout=PATIENCE_S,
         )
         self.said += [done.stderr] if arguments[0] == "read" else [done.stdout, done.stderr]
-        assert done.returncode == code, f"{arguments[0]} ended with {done.returncode}: {done.stderr}"
+        assert done.returncode == code, f"{arguments[0]} ended with {done.returncode}: {done.stderr or done.stdout}"
         return done.stdout
 
     def refused(self, *arguments: str, code: int, stdin: str = "") -> str:
@@ -136,9 +147,9 @@ class Gateway:
         options = ("--purpose", "provision", "--from", "-730d", "--to", "now", "--format", "csv")
         return list(csv.DictReader(io.StringIO(self.call("read", "-", *options, stdin=subject))))
 
-    def run(self) -> Running:
+    def run(self, *arguments: str) -> Running:
         """`glomska run`, ready."""
-        running = Running(self)
+        running = Running(self, *arguments)
         try:
             running.await_event("ready")
         except BaseException:
@@ -159,11 +170,11 @@ class Gateway:
 class Running:
     """A `glomska run` process. A context manager, at whose end it is killed unless it ended before."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *arguments: str) -> None:
         self._lines: list[str] = []
         self._gateway = gateway
         self._process = subprocess.Popen(
-            [_PROGRAMS / "glomska", "run"],
+            [*gateway.within, _PROGRAMS / "glomska", "run", *arguments],
             env=gateway.environment,
             cwd=gateway.config.parent,
             stdin=subprocess.DEVNULL,
@@ -183,6 +194,11 @@ class Running:
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """What it has logged so far, or all events of one name."""

@@ -14,6 +14,7 @@ import http.server
 import json
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +28,12 @@ _SECONDS = 120.0
 class Relay:
     """A TCP port in front of another one of this machine, whose connections can be cut."""
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, *, host: str = "127.0.0.1") -> None:
         self._upstream = upstream
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
-        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"mqtt://{host}:{self._listener.getsockname()[1]}"
 
     def cut(self) -> int:
         """Reset every connection; how many there were."""
@@ -59,7 +60,11 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near = self._listener.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self._upstream), timeout=_SECONDS)
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._upstream), timeout=_SECONDS)
+                except ConnectionRefusedError:  # it is down
+                    near.close()
+                    continue
                 far.settimeout(None)
                 with self._lock:
                     self._open += [near, far]
@@ -78,16 +83,19 @@ class StoreFront:
     """An HTTP port in front of InfluxDB.
 
     `answer`: a status that every request gets instead of being passed on; None passes on. `silent`: requests are passed
-    on, and their answers withheld. `asked` counts requests to write that were not answered by the store.
+    on, and their answers withheld. `delay_s`: how long each waits before it is passed on. `most_bytes`: a longer write
+    is answered 413. `asked` counts requests to write that were not answered by the store.
     """
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, *, host: str = "127.0.0.1") -> None:
         self.answer: int | None = None
         self.silent = threading.Event()
+        self.delay_s = 0.0
+        self.most_bytes = 0
         self.asked = 0
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
         self._server.front, self._server.upstream = self, upstream
-        self.url = f"influxdb1+http://127.0.0.1:{self._server.server_address[1]}/glomska"
+        self.url = f"influxdb1+http://{host}:{self._server.server_address[1]}/glomska"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -103,6 +111,10 @@ class StoreFront:
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked has hung up."""
+
     front: StoreFront
     upstream: int
 
@@ -115,11 +127,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Pass on, refuse, or fall silent."""
         front = self.server.front
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(front.delay_s)
+        if 0 < front.most_bytes < len(body) and self.path.startswith("/write"):
+            self._reply(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [], b"")
+            return
         if front.answer is not None:
             front.asked += self.path.startswith("/write")
             self._reply(front.answer, [("Retry-After", "0")], b'{"error":"not now: series=secret"}')
             return
-        status, headers, said = self._passed_on(body)
+        try:
+            status, headers, said = self._passed_on(body)
+        except (OSError, http.client.HTTPException):  # the store is down, or went down
+            self.close_connection = True
+            return
         if front.silent.is_set() and self.path.startswith("/write"):
             front.asked += 1
             while self.rfile.read(1):  # until the gateway hangs up
