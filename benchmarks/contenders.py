@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmarks import messages
 from benchmarks.foreign import NodeRed, Telegraf, Vector
@@ -20,8 +20,9 @@ from benchmarks.places import Place, Start
 from benchmarks.program import ProgramFault
 from benchmarks.stores import FreeSide, InfluxSide, SqliteSide, StoreSide, VictoriaSide
 
-ENROL_SECONDS = 300
+ENROL_SECONDS = 900
 ENROLLED_BEFORE = dt.timedelta(days=2)
+_GLOMSKA = str(Path(sys.executable).with_name("glomska"))
 
 
 class Contender(Protocol):
@@ -53,8 +54,11 @@ class Glomska:
         self._workers = workers
 
     def missing(self) -> str:
-        """Nothing."""
-        return ""
+        """Only what a gateway without workers lacks."""
+        if self._workers == 1:
+            return ""
+        told = subprocess.run([_GLOMSKA, "run", "--help"], capture_output=True, text=True, check=False).stdout
+        return "" if "--workers" in told else "this gateway runs no workers"
 
     def open_store(self, state: Path) -> StoreSide | None:
         """A server, or a file for `sqlite`."""
@@ -64,20 +68,33 @@ class Glomska:
 
     def prepare(self, place: Place) -> None:
         """Enrol every device. Raises ProgramFault."""
+        self.enrol(place, messages.DEVICES)
+
+    def enrol(self, place: Place, devices: int, since: dt.timedelta = ENROLLED_BEFORE) -> None:
+        """Enrol so many, each a customer of its own, from so long ago on. Raises ProgramFault."""
         table = place.state / "enrolment.csv"
-        since = dt.datetime.now(dt.UTC) - ENROLLED_BEFORE
-        messages.write_enrolment(table, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        start = self.start(place)
+        begin = dt.datetime.now(dt.UTC) - since
+        messages.write_enrolment(table, begin.strftime("%Y-%m-%dT%H:%M:%SZ"), devices)
+        done = self.command(place, "enrol", "--csv", str(table), "--json")
+        if done["enrolled"] != devices:
+            raise ProgramFault(f"glomska enrol took {done['enrolled']} of {devices} devices")
+
+    def command(self, place: Place, *words: str, said: str = "") -> Any:  # noqa: ANN401 - as it answers
+        """What another command on the same state answers with `--json`. Raises ProgramFault."""
         done = subprocess.run(
-            [start.command[0], "enrol", "--csv", str(table), "--json"],
-            env={**os.environ, **start.environment},
+            [_GLOMSKA, *words],
+            env={**os.environ, **self.start(place).environment},
+            input=said,
             capture_output=True,
             text=True,
             timeout=ENROL_SECONDS,
             check=False,
         )
-        if done.returncode != 0 or json.loads(done.stdout)["enrolled"] != messages.DEVICES:
-            raise ProgramFault(f"glomska enrol ended with {done.returncode}: {done.stdout}{done.stderr}")
+        if done.returncode != 0:
+            raise ProgramFault(
+                f"glomska {words[0]} ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"
+            )
+        return json.loads(done.stdout)
 
     def start(self, place: Place) -> Start:
         """`glomska run`, configured by the environment on top of the shipped configuration."""
@@ -89,7 +106,7 @@ class Glomska:
             "GLOMSKA_STORE__URL": place.store_url,
         }
         many = ["--workers", str(self._workers)] if self._workers > 1 else []
-        return Start([str(Path(sys.executable).with_name("glomska")), "run", *many], environment)
+        return Start([_GLOMSKA, "run", *many], environment)
 
 
 class _Peer:
@@ -144,7 +161,7 @@ ALL: dict[str, Contender] = {
     "vector": Vector(),
     "idle-subscriber": Idle(),
 }
-DEFAULT = ("glomska", "glomska:free", "plain", "node-red", "telegraf", "vector", "idle-subscriber")
+DEFAULT = ("glomska", "glomska:free", "glomska:workers", "plain", "node-red", "telegraf", "vector", "idle-subscriber")
 
 
 def by_name(name: str) -> Contender:

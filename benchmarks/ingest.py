@@ -71,6 +71,13 @@ def main() -> int:
 
 def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progress: Console) -> list[Row]:
     """A row for each name whose program is there: medians over `repeat` rounds."""
+    return [median(rows) for rows in rounds(names, count, latency_count, repeat, progress).values()]
+
+
+def rounds(
+    names: Sequence[str], count: int, latency_count: int, repeat: int, progress: Console
+) -> dict[str, list[Row]]:
+    """The rows of each round, by name; names of what is absent are left out, and that is said."""
     for name in names:
         if absent := contenders.by_name(name).missing():
             progress.print(f"left out: {absent}", markup=False, highlight=False, emoji=False)
@@ -87,7 +94,7 @@ def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progr
                 highlight=False,
                 emoji=False,
             )
-    return [median(rows) for rows in measured.values()]
+    return measured
 
 
 def median(rows: Sequence[Row]) -> Row:

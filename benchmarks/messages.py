@@ -39,15 +39,15 @@ def payload(time_ms: int, chance: random.Random) -> bytes:
     return json.dumps(reading).encode()
 
 
-def messages(count: int, *, last_ms: int) -> Iterator[tuple[str, bytes]]:
+def messages(count: int, *, last_ms: int, devices: int = DEVICES) -> Iterator[tuple[str, bytes]]:
     """`count` of (topic, payload); the latest event time is `last_ms`, UTC ms since 1970."""
     chance = random.Random(SEED)
-    first_ms = last_ms - (count - 1) // DEVICES * 1000
+    first_ms = last_ms - (count - 1) // devices * 1000
     for i in range(count):
-        yield topic(i % DEVICES), payload(first_ms + i // DEVICES * 1000, chance)
+        yield topic(i % devices), payload(first_ms + i // devices * 1000, chance)
 
 
-def write_enrolment(path: Path, valid_from: str) -> None:
+def write_enrolment(path: Path, valid_from: str, devices: int = DEVICES) -> None:
     """CSV for `glomska enrol`: each device a customer of its own. `valid_from` is RFC 3339."""
-    rows = (f"{CONTROLLER},customer-{i:04},device-{i:04},11120,{valid_from}\n" for i in range(DEVICES))
+    rows = (f"{CONTROLLER},customer-{i:04},device-{i:04},11120,{valid_from}\n" for i in range(devices))
     path.write_text("controller,customer,device,postal_code,valid_from\n" + "".join(rows))

@@ -88,16 +88,16 @@ def measure(contender: Contender, count: int, latency_count: int) -> Row:
 def _without_store(contender: Contender, broker: Mosquitto, state: Path, count: int) -> Load:
     place = Place(broker_port=broker.port, store_url="", state=state, messages=count)
     start = contender.start(place)
-    with _program(start) as program:
+    with started(start) as program:
         program.wait("ready")
         return _loaded(program, place, lambda: int(program.wait("received", STALL_SECONDS)["last_ns"]), 0)
 
 
 def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
     start = contender.start(place)
-    with _program(start) as program:
+    with started(start) as program:
         program.wait("ready")
-        load = _loaded(program, place, lambda: _all_written(program, side.written, place.messages), place.messages)
+        load = _loaded(program, place, lambda: all_written(program, side.written, place.messages), place.messages)
         told = program.stop()
     if (found := side.count()) != place.messages:
         raise RigFault(f"{place.messages} messages published, {found} found in {side.name}; the pipeline says {told}")
@@ -106,7 +106,7 @@ def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
 
 def _loaded(program: Program, place: Place, done: Callable[[], int], stored: int) -> Load:
     """Publish everything; `done` blocks until the pipeline has it all and gives the wall ns at which it had."""
-    with Program(_publisher(place.broker_port, place.messages)) as publisher:
+    with Program(publisher_command(place.broker_port, place.messages)) as publisher:
         publisher.wait("ready")
         before = processes.cpu_seconds(program.pid)
         publisher.go()
@@ -121,7 +121,7 @@ def _loaded(program: Program, place: Place, done: Callable[[], int], stored: int
         )
 
 
-def _all_written(program: Program, ask: Callable[[], int], count: int) -> int:
+def all_written(program: Program, ask: Callable[[], int], count: int) -> int:
     """Wall ns when `ask` found all messages stored. Raises ProgramFault when it gets no more for `STALL_SECONDS`."""
     written, moved = -1, time.monotonic()
     while True:
@@ -146,14 +146,14 @@ def _latencies(contender: Contender, place: Place, side: StoreSide, count: int) 
             Place(broker_port=place.broker_port, store_url=side.url(proxy.port), state=place.state, messages=count)
         )
         with (
-            _program(start) as program,
-            Program(_publisher(place.broker_port, count, "--rate", str(LATENCY_RATE))) as publisher,
+            started(start) as program,
+            Program(publisher_command(place.broker_port, count, "--rate", str(LATENCY_RATE))) as publisher,
         ):
             program.wait("ready")
             publisher.wait("ready")
             publisher.go()
             publisher.wait("published", PUBLISH_SECONDS)
-            _all_written(program, lambda: len(proxy.stored_ns), count)  # the last are still on their way
+            all_written(program, lambda: len(proxy.stored_ns), count)  # the last are still on their way
             program.stop()
         latencies = proxy.latencies_ms()
     if len(latencies) != count:
@@ -161,11 +161,13 @@ def _latencies(contender: Contender, place: Place, side: StoreSide, count: int) 
     return latencies
 
 
-def _program(start: Start) -> Program:
+def started(start: Start) -> Program:
+    """The process."""
     return Program(start.command, start.environment, ready_text=start.ready_text)
 
 
-def _publisher(port: int, count: int, *more: str) -> list[str]:
+def publisher_command(port: int, count: int, *more: str) -> list[str]:
+    """Command line of a publisher; `more` are its options."""
     return [sys.executable, "-m", "benchmarks.publisher", "--port", str(port), "--messages", str(count), *more]
 
 
