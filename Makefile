@@ -54,7 +54,7 @@ soak: .venv/dev servers
 
 bench: .venv/dev servers
 	$(BIN)/pytest benchmarks
-	$(BIN)/python -m benchmarks.ingest --messages 200000 --json
+	$(BIN)/python -m benchmarks.report --measure
 
 format: .venv/dev
 	$(BIN)/ruff check --fix

@@ -1,8 +1,8 @@
-"""The result as a picture: CPU a message and rate of each pipeline, side by side, in SVG."""
+"""Results as pictures in SVG: CPU a message and rate of each pipeline; what the cost depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -36,8 +36,39 @@ def draw(rows: Sequence[Row], count: int, path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
+def draw_scale(
+    populations: Sequence[Mapping[str, float]], histories: Sequence[Mapping[str, float]], path: Path
+) -> None:
+    """Write `path`: three small charts over sizes that grow tenfold. The same figures give the same bytes."""
+    with mpl.rc_context({"svg.hashsalt": "glomska", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(9, 2.6), layout="constrained")
+        cost, memory, erase = figure.subplots(1, 3)
+        customers, readings = [p["customers"] for p in populations], [h["readings"] for h in histories]
+        _line(cost, customers, [p["few_us"] for p in populations], OTHERS, "1,000 active")
+        _line(cost, customers, [p["all_us"] for p in populations], OURS, "all active")
+        _line(memory, customers, [p["all_mb"] for p in populations], OURS, "all active")
+        _line(erase, customers, [p["erase_ms"] for p in populations], OURS, "by customers")
+        _line(erase, readings, [h["erase_ms"] for h in histories], OTHERS, "by readings stored")
+        for axes, title in (
+            (cost, "CPU a message, µs, by customers"),
+            (memory, "memory, MB, by active devices"),
+            (erase, "erasure effective, ms"),
+        ):
+            axes.set_title(title, loc="left", fontsize=9, color=INK)
+            axes.set_xscale("log")
+            axes.set_ylim(bottom=0)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.tick_params(labelsize=8, labelcolor=INK)
+            axes.legend(fontsize=7, frameon=False, loc="lower right")
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _line(axes: Axes, sizes: Sequence[float], values: Sequence[float], colour: str, label: str) -> None:
+    axes.plot(sizes, values, marker="o", markersize=4, color=colour, label=label)
+
+
 def _bars(axes: Axes, rows: Sequence[Row], values: Sequence[float], labels: Sequence[str]) -> None:
-    colours = [OURS if row.pipeline == "glomska" else OTHERS for row in rows]
+    colours = [OURS if row.pipeline.startswith("glomska") else OTHERS for row in rows]
     bars = axes.barh(range(len(rows)), values, color=colours, height=0.6)
     axes.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
     axes.margins(x=0.18)

@@ -11,6 +11,7 @@ first, so that the newest cannot change before it ends.
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterable, Mapping
 
 from gateway.crypto import derive, envelope
@@ -248,7 +249,7 @@ class Lineage(Redacted):
             derive.ratchet(csk, base - row.base),
             controller=self.controller,
             incarnation=row.incarnation,
-            key_class=row.key_class,
+            key_class=sys.intern(row.key_class),  # the same few for all who are in a worker's memory
             version=row.version,
             base=base,
             key_id=row.key_id,

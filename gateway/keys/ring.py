@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -239,12 +240,12 @@ class Ring:
         for fence in fences:
             spans.setdefault(fence.hash, []).append(_fence_span(fence))
         self._touched |= {fence.fence_id for fence in fences if fence.ends is None}
-        devices = {}
+        devices, expired = {}, self._expired(lineage)
         for topic, name in wanted.items():
             found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]
             if found:
                 devices[topic] = Device(
-                    name, [self._expired(lineage), *found], schema=self._policy.schema, controller=lineage.controller
+                    name, [expired, *found], schema=self._policy.schema, controller=lineage.controller
                 )
         return devices
 
@@ -326,7 +327,7 @@ def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:
     until = FOREVER if route.valid_to is None else route.valid_to
     edges = [(max(span.starts, route.valid_from), min(span.ends, until)) for span in owner]
     return [
-        dataclasses.replace(span, starts=starts, ends=ends, area=route.area)
+        dataclasses.replace(span, starts=starts, ends=ends, area=sys.intern(route.area))
         for span, (starts, ends) in zip(owner, edges, strict=True)
     ]
 

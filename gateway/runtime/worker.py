@@ -47,7 +47,7 @@ from gateway.runtime.ports import Receives
 from gateway.runtime.spooling import Spooled, Spooling, Writes
 from gateway.transport.ingest import Delivery
 
-_QUEUED = 16  # deliveries between reader and writer; what is beyond waits in the broker
+_QUEUED = 4  # deliveries between reader and writer; what is beyond waits in the broker
 _TICK = 0.5  # seconds between looks at whether to stop
 _TOGETHER = 250  # letters that are written together: not all of a batch has to find room
 _TIDY = 1.0  # seconds between looks at open erasures

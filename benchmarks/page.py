@@ -1,0 +1,209 @@
+"""The text of docs/performance.md, of figures: see `report`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import ingest, profile
+from benchmarks.rig import Row
+
+_NAMES = {
+    "glomska": "Glömska",
+    "plain": "plain pipeline",
+    "node-red": "Node-RED 4.1",
+    "telegraf": "Telegraf",
+    "vector": "Vector",
+    "idle-subscriber": "idle subscriber",
+}
+_STORES = {"influxdb": "InfluxDB 1.6", "free": "free store", "victoriametrics": "VictoriaMetrics 1.79"}
+_PEERS = """\
+- *Plain* is what most would write: paho-mqtt, `json`, an HMAC, and influxdb-client `Point` batches. It acknowledges before
+  it stores, and seals nothing. *Node-RED* is a flow of its own nodes: mqtt in, a function with an HMAC, a join of 5,000
+  lines, an HTTP request; it acknowledges on arrival, too. Both are in `benchmarks/peers`, with configurations for Telegraf
+  and Vector, which are run where they are installed and have been run nowhere yet unless a row above says so.
+- The *free store* answers like InfluxDB and keeps nothing: what is left is the gateway's own cost, rendering and HTTP
+  included. The *idle subscriber* reads with the same codec, acknowledges, and does nothing else.
+- Latency is from publish to stored, at 1,000 messages a second. Memory is the peak under full load.
+- What happens once is in: about 0.1 ms a device when it is first seen (keys opened, ratcheted, derived)."""
+
+
+_POPULATION_HEAD = (
+    "| customers enrolled | enrol, ms each | key store, MB | µs a message, 1,000 active | MB "
+    "| first message of a device, µs more | µs a message, all active | MB | erasure effective, ms |"
+)
+
+
+def page(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
+    """Markdown."""
+    parts = [_head(found), _table(rows), _PEERS, _spread(found), _targets(found, rows), _profile(found), _scale(found)]
+    return "\n\n".join([*parts, *_readback(found), _repeat(found)]) + "\n"
+
+
+def _head(found: Any) -> str:  # noqa: ANN401 - JSON
+    machine, rounds = found["machine"], max(map(len, found["rounds"].values()))
+    return f"""\
+# Performance
+
+<!-- Written by `python -m benchmarks.report`, from docs/performance.json. Change the figures by measuring. -->
+
+What the gateway costs, and against what. One run of the rig, all pipelines on the same {found["messages"]:,} messages (flat
+JSON of about 110 bytes, four quantities, 1,000 devices, QoS 1); {rounds} rounds in turn, medians. Publisher, broker
+(Mosquitto 2.0), pipeline and store share one machine of {machine["cores"]} cores ({machine["model"]}, {machine["architecture"]},
+{machine["memory_gb"]} GB, Linux {machine["kernel"]}, Python {machine["python"]}), on {machine["day"]}; its load average before the run was {machine["load_before"]}.
+
+![CPU time a message and messages a second of each pipeline](ingest.svg)"""
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
+        "| pipeline | store | CPU µs a message | messages a second | latency p50 / p99, ms | peak memory, MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        latency = "–" if row.p50_ms is None or row.p99_ms is None else f"{row.p50_ms:.0f} / {row.p99_ms:.0f}"
+        lines.append(
+            f"| {_named(row.pipeline)} | {_STORES.get(row.store, row.store)} | {row.cpu_us_per_message:.2f} "
+            f"| {row.messages_per_second:,.0f} | {latency} | {row.peak_rss_mb:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _named(pipeline: str) -> str:
+    name, _, more = pipeline.partition(", ")
+    return _NAMES.get(name, name) + (f", {more}" if more else "")
+
+
+def _spread(found: Any) -> str:  # noqa: ANN401 - JSON
+    said = []
+    for rounds in found["rounds"].values():
+        costs = [row["cpu_us_per_message"] for row in rounds]
+        name, store = _named(rounds[0]["pipeline"]), rounds[0]["store"]
+        said.append(f"{name} ({_STORES.get(store, store)}) {min(costs):.2f} to {max(costs):.2f}")
+    return "CPU µs a message, lowest to highest round: " + "; ".join(said) + "."
+
+
+def _targets(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
+    """Every target with what was measured, met or not."""
+    lines = ["## Against the targets", "", "| what | target | measured | |", "|---|---:|---:|---|"]
+    for what, target, value, met in _judged(found, rows):
+        lines.append(
+            f"| {what} | {target} | {value} | {'met' if met else 'missed' if met is not None else 'not measured'} |"
+        )
+    return "\n".join(lines)
+
+
+def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool | None]]:  # noqa: ANN401 - JSON
+    by = {(row.pipeline, row.store): row for row in rows}
+    ours, free = by.get(("glomska", "influxdb")), by.get(("glomska", "free"))
+    two = by.get(("glomska, 2 workers", "influxdb"))
+    judged = [
+        _most("CPU a message into InfluxDB, µs", 6.0, _of(ours, "cpu_us_per_message")),
+        _most("CPU a message into a store that costs nothing, µs", 5.0, _of(free, "cpu_us_per_message")),
+        _least("rate into InfluxDB, part of the idle subscriber's", 0.70, ingest.share_of_idle(ours, rows)),
+        _least("rate into the free store, part of the idle subscriber's", 0.95, ingest.share_of_idle(free, rows)),
+        _least("messages a CPU second, times the plain pipeline", 10, ingest.cpu_ratio(ours, rows, "plain")),
+        _least("messages a CPU second, times Node-RED", 8, ingest.cpu_ratio(ours, rows, "node-red")),
+        _most("CPU a message of two workers, times one", 1.1, _times(two, ours)),
+        _most("latency p50, ms", 60, _of(ours, "p50_ms")),
+        _most("latency p99, ms", 250, _of(ours, "p99_ms")),
+    ]
+    populations = found["scale"]["population"]
+    if len(populations) > 1:
+        judged.append(_most("memory at 1,000 devices, MB", 100, populations[0]["all_mb"]))
+        judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(populations)))
+    return judged
+
+
+def _of(row: Row | None, figure: str) -> float | None:
+    value: float | None = getattr(row, figure) if row else None
+    return value
+
+
+def _times(one: Row | None, other: Row | None) -> float | None:
+    return one.cpu_us_per_message / other.cpu_us_per_message if one and other else None
+
+
+def _most(what: str, target: float, value: float | None) -> tuple[str, str, str, bool | None]:
+    return what, f"≤ {target:g}", "–" if value is None else f"{value:.2f}", None if value is None else value <= target
+
+
+def _least(what: str, target: float, value: float | None) -> tuple[str, str, str, bool | None]:
+    return what, f"≥ {target:g}", "–" if value is None else f"{value:.2f}", None if value is None else value >= target
+
+
+def _slope_kb(populations: Sequence[Any]) -> float:
+    """Memory a device, from the second smallest to the largest population."""
+    low, high = populations[-2], populations[-1]
+    return float((high["all_mb"] - low["all_mb"]) * 1024 / (high["customers"] - low["customers"]))
+
+
+def _profile(found: Any) -> str:  # noqa: ANN401 - JSON
+    seal = found["profile"][next(stage for stage in found["profile"] if stage.startswith("seal"))]
+    total = sum(found["profile"].values())
+    return f"""\
+## Where the time goes
+
+`python -m benchmarks.profile`: the stages alone, in one process, on a batch of 5,000 messages; the best of its rounds.
+
+{profile.markdown(found["profile"])}
+
+{seal / total:.0%} is sealing, and of that two thirds are the library's AES-256-GCM-SIV itself: a call takes 1.0 µs. What the
+whole process takes beyond this sum is the kernel's share of receiving, HTTP to the store, first look-ups, and caches
+that four programs on two cores share. What was tried, and what did not help: [ADR 0033](adr/0033-what-a-message-costs.md)."""
+
+
+def _scale(found: Any) -> str:  # noqa: ANN401 - JSON
+    lines = [
+        "## What the cost depends on",
+        "",
+        "![CPU, memory and erasure by number of customers, devices and readings](scale.svg)",
+        "",
+        "Each customer has one device; into the free store. Memory is what is resident after the load.",
+        "",
+        _POPULATION_HEAD,
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for size in found["scale"]["population"]:
+        first = f"{size['first_us']:.0f}" if size["first_us"] else "–"
+        lines.append(
+            f"| {size['customers']:,} | {size['enrol_ms_each']:.2f} | {size['key_store_mb']:.1f} | {size['few_us']:.2f} "
+            f"| {size['few_mb']:.0f} | {first} | {size['all_us']:.2f} | {size['all_mb']:.0f} | {size['erase_ms']} |"
+        )
+    lines += [
+        "",
+        "One device; into InfluxDB 1.6. Reading is the whole command, from its start to its end.",
+        "",
+        "| readings stored | µs a message | an hour of it read, s | erasure effective, ms |",
+        "|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {size['readings']:,} | {size['ingest_us']:.2f} | {size['read_hour_s']:.2f} | {size['erase_ms']} |"
+        for size in found["scale"]["history"]
+    ]
+    return "\n".join(lines)
+
+
+def _readback(found: Any) -> list[str]:  # noqa: ANN401 - JSON
+    if not found["readback"]:
+        return []
+    told = json.dumps(found["readback"], indent=1, ensure_ascii=False)
+    return [f"## Reading back\n\n`python -m benchmarks.readback --json`:\n\n```json\n{told}\n```"]
+
+
+def _repeat(found: Any) -> str:  # noqa: ANN401 - JSON
+    minutes = round(found["seconds"] / 60)
+    longest = max(statistics.median(r["messages_per_second"] for r in rounds) for rounds in found["rounds"].values())
+    return f"""\
+## Again, on your machine
+
+```
+make bench                                                                  # micro benchmarks, then all of this page
+python -m benchmarks.ingest --messages {found["messages"]} --repeat 3 --json      # the comparison alone
+python -m benchmarks.report --measure --populations 1000 30000 1000000      # larger sizes; takes hours to enrol
+```
+
+This page took {minutes} minutes. Measure on a machine that does nothing else: the broker and the gateway keep both cores busy
+at {longest:,.0f} messages a second, and whatever runs beside costs the gateway more than pipelines that leave a core idle."""
