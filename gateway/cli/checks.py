@@ -85,10 +85,15 @@ def _keystore(house: House) -> str:
         return _NOT_YET
     with house.keystore.snapshot() as tx:
         known = len(lineages.all_controllers(tx))
+    if weaknesses := house.keystore.weaknesses():
+        message = f"the key store can lose what it has committed: {', '.join(weaknesses)}"
+        raise ConfigurationFault(message, hint="set these to on in postgresql.conf, and reload it")
     return f"{house.settings.keys.url}, {known} controller(s)"
 
 
 def _ledger(house: House) -> str:
+    if house.settings.ledger.elsewhere:
+        return "on another machine, which does all acts on keys"
     directory = house.settings.state / house.settings.ledger.path
     written = (directory / "ledger.jsonl").exists()
     if not written and _has_keys(house):

@@ -126,6 +126,11 @@ class LedgerSettings(Table):
     """The log of what was done to keys and data."""
 
     path: Text = Field("ledger", description="Its directory, relative to `state`. Back it up apart from the key store.")
+    elsewhere: bool = Field(
+        default=False,
+        description="Whether another machine has it, together with all acts on keys; this one then only takes readings "
+        "in, with the same PostgreSQL key store.",
+    )
     signing_key: Text = Field(
         "signing.key",
         description="File with the key that ledger and certificates are signed with, mode 0600, made at first use; "
@@ -234,6 +239,9 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     named = {name: getattr(keys, name) for name in KEY_FILES if getattr(keys, name) is not None}
     keys = keys.model_copy(update={name: located(f"keys.{name}", path) for name, path in named.items()})
     judge_keys(faults, keys, store_url=store.url)
+    if ledger.elsewhere and keys.url.startswith("sqlite:"):
+        allowed = "false, since the key store of keys.url is a file of this machine"
+        faults.add("ledger.elsewhere", found="true", allowed=allowed)
     faults.settle(ConfigurationFault)
     return Settings(
         file=path,

@@ -23,7 +23,7 @@ from gateway.control.operations import Operations
 from gateway.control.role import Control
 from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
-from gateway.errors import ConfigurationFault, GlomskaError, PolicyFault, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError, PolicyFault, Refused, Unreachable
 from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.letters import LetterSealer
@@ -155,6 +155,9 @@ class House:
     @cached_property
     def control(self) -> Control:
         """Key store and ledger, known to agree. Raises IntegrityStop, Refused, Unreachable."""
+        if self.settings.ledger.elsewhere:
+            message = "acts on keys are done on the machine that has the ledger, and this one has not"
+            raise Refused(message, hint="do it there; ledger.elsewhere says that it is another one")
         ledger = Ledger(self.settings.state / self.settings.ledger.path, self.clock, self.signing_key)
         control = Control(self.keystore, ledger, self.clock, self.custodian)
         control.check()
@@ -230,8 +233,9 @@ class House:
         )
         ring, chain = self.ring(), self.chain()
         replay = self.replay(ring, chain)
-        with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
-            self.operations.tend()
+        if not self.settings.ledger.elsewhere:
+            with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
+                self.operations.tend()
         return Worker(
             session,
             ring,
@@ -251,6 +255,8 @@ class House:
         )
 
     def _housekeeping(self, replay: Replay, log: Log) -> Callable[[], None]:
+        if self.settings.ledger.elsewhere:
+            return replay.of_resumed
         return _each(
             self.erasures.resume, self.forgetting.finalise, self.operations.tend, replay.of_resumed, self._turning(log)
         )

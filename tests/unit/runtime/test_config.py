@@ -225,6 +225,7 @@ FAULTS = {
     ("KEYS__LEASE_S", "0"): "lease_s: found 0; allowed: a whole number from 1 to 3600",
     ("KEYS__LEASE_S", "3601"): "lease_s: found 3601; allowed: a whole number from 1 to 3600",
     ("KEYS__POLL_MS", "0"): "poll_ms: found 0; allowed: a whole number from 10 to 10000",
+    ("LEDGER__ELSEWHERE", "true"): "elsewhere: found true; allowed: false, since the key store of keys.url is a file",
     ("LEDGER__PATH", ""): 'path: found ""; allowed: text, not empty',
     ("LOG__LEVEL", "loud"): 'level: found "loud"; allowed: "debug", "info", "warning", "error"',
     ("LOG__FORMAT", "xml"): 'format: found "xml"; allowed: "json", "text"',
