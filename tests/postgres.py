@@ -43,7 +43,15 @@ class Postgres:
 
     password = PASSWORD.encode()
 
-    def __init__(self, *, durable: bool = False, settings: tuple[str, ...] = (), address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        settings: tuple[str, ...] = (),
+        address: str = "127.0.0.1",
+        segment_mb: int = 16,
+    ) -> None:
+        self._segment_mb = segment_mb
         self._settings = (*_LEAN, *(() if durable else _FAST), *settings)
         self.address = address
         self._names = (f"keys{n}" for n in itertools.count())
@@ -52,10 +60,12 @@ class Postgres:
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.data = self.directory / "data"
+        (self.directory / "archive").mkdir()  # for those whose settings fill it
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # as whom the server refuses to run
             self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
-            shutil.chown(self.directory, "postgres", "postgres")
+            for made in (self.directory, self.directory / "archive"):
+                shutil.chown(made, "postgres", "postgres")
         with tempfile.NamedTemporaryFile("w", dir=self.directory) as secret:
             secret.write(PASSWORD)
             secret.flush()
@@ -64,7 +74,13 @@ class Postgres:
             self._run(
                 "initdb",
                 *("--pgdata", self.data, "--username", USER, "--pwfile", secret.name, "--no-sync"),
-                *("--auth-host=scram-sha-256", "--auth-local=trust", "--encoding=UTF8", "--no-locale"),
+                *(
+                    "--auth-host=scram-sha-256",
+                    "--auth-local=trust",
+                    "--encoding=UTF8",
+                    "--no-locale",
+                    f"--wal-segsize={self._segment_mb}",
+                ),
             )
         self.start()
         return self

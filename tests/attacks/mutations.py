@@ -28,7 +28,7 @@ from gateway.control.enrolment import Group
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
 from gateway.keys import handle, lineage, ring
-from gateway.keys.custodian import FileCustodian
+from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
@@ -78,6 +78,7 @@ def kills(attack: str, *tests: str) -> Callable[[TakeOut], TakeOut]:
 
 # Tests that show that the attacker, or what they attack, is there at all: no defence makes them pass.
 CONTROLS = {
+    "08": {"test_until_a_turnover_the_files_and_the_custodian_still_open_it": "what the attack is, while it works"},
     "15": {"test_the_search_would_find_them": "plants what the search has to find"},
     "31": {"test_at_rumqttd_one_of_three_goes_and_comes_back_under_load": "rumqttd itself leaves out who is away"},
     "21": {"test_it_opens_where_it_was_written": "a value that opened nowhere would be safe too"},
@@ -494,6 +495,19 @@ def nothing_escaped(patch: Patch, _part: str) -> None:
 def tags_not_escaped(patch: Patch, _part: str) -> None:
     """Nor are tags."""
     patch.setattr(lineprotocol, "escape_tag", _as_it_is)
+
+
+@kills("08", "test_after_a_turnover_nothing_of_the_erased_opens")
+def the_custodian_keeps_old_keys(patch: Patch, _part: str) -> None:
+    """Every row is under the new KEK, and the old one can still be had."""
+    told = Destruction(kind="file", attested=False)
+    patch.setattr(FileCustodian, "destroy", lambda _custodian, _controller, _e: told)
+
+
+@kills("22", "test_only_equality_shows")
+def gcm_for_clones(patch: Patch, part: str) -> None:
+    """A cipher that repeated nonces break."""
+    a_cipher_that_repeats_break(patch, part)
 
 
 @kills("28", "test_strings_add_no_tag_field_or_point")
