@@ -7,6 +7,7 @@ stored; while a store is away or refuses, nothing is acknowledged, and afterward
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import pytest
 from benchmarks.servers import EmbeddedBroker, free_port
 from firmware_sim.fleet import Message
 from gateway.errors import Unreachable
+from gateway.transport.spool import Spools
 from tests.commands import Gateway, Stack, await_, deliver, flat, stack
 from tests.fronts import StoreFront
 
@@ -264,7 +266,6 @@ def test_a_store_that_is_down_at_the_start_is_waited_for(on: Stack, gateway: Gat
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (400, "store_refused", "refuses the request (400): for a reason that its own log tells"),
         (401, "unreachable", "answers 401: try later"),
         (429, "unreachable", "answers 429: try later"),
         (500, "unreachable", "answers 500: try later"),
@@ -299,7 +300,7 @@ def test_what_a_store_refused_was_not_acknowledged(on: Stack, tmp_path: Path) ->
     assert on.influxdb is not None
     with StoreFront(on.influxdb.port) as front:
         gateway = enrolled(Gateway(tmp_path, on, store_url=front.url, spool__max_bytes=0))
-        front.answer = 400
+        front.answer = 500
         with gateway.run() as running:
             deliver(on, *map(good, range(300)))
             await_(lambda: front.asked >= 2, lambda: "nothing was tried")
@@ -308,6 +309,64 @@ def test_what_a_store_refused_was_not_acknowledged(on: Stack, tmp_path: Path) ->
         with gateway.run() as running:
             gateway.await_points(300)
             assert running.stop()["stored"] == 300
+
+
+def test_what_a_store_will_never_take_becomes_dead_letters_and_can_be_replayed(on: Stack, tmp_path: Path) -> None:
+    assert on.influxdb is not None
+    with StoreFront(on.influxdb.port) as front:
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url))
+        with gateway.run() as running:
+            front.answer = 400
+            deliver(on, *map(good, range(60)))
+            said = running.await_event("store refuses points", level="error")
+            assert "refuses the request (400): for a reason that its own log tells" in said["message"]
+            await_(lambda: letters(gateway) == 60, lambda: f"{letters(gateway)} of 60 letters")
+            front.answer = None
+            deliver(on, *map(good, range(60, 160)))
+            gateway.await_points(100)
+            books = running.stop()
+            assert "secret" not in running.text
+        assert (books["stored"], books["refused"]) == (100, {"store": 60})
+        gateway.call("dead-letters", "replay", "--json")
+        gateway.await_points(160)
+        assert letters(gateway) == 0
+
+
+def letters(gateway: Gateway) -> int:
+    """How many dead letters there are."""
+    with sqlite3.connect(gateway.state / "letters.db") as file:
+        return int(file.execute("SELECT count(*) FROM letter").fetchone()[0])
+
+
+def test_killed_while_it_spools_and_while_it_drains_nothing_is_lost(on: Stack, tmp_path: Path) -> None:
+    assert on.influxdb is not None
+    with StoreFront(on.influxdb.port) as front:
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url))
+        front.answer = 503
+        total = 0
+        for _ in range(3):
+            with gateway.run() as running:
+                running.await_event("ready")
+                deliver(on, *map(good, range(total, total + 1500)))
+                total += 1500
+                await_(lambda: spooled(gateway) > 0, lambda: "nothing is spooled")
+                running.kill()
+        assert gateway.points() == 0
+        front.answer = None
+        for least in (1, 1500, total):
+            with gateway.run() as running:
+                await_(lambda: gateway.points() >= least, lambda: f"{gateway.points()} of {least}")  # noqa: B023
+                running.kill()
+        gateway.await_points(total)
+        with gateway.run() as running:
+            await_(lambda: spooled(gateway) == 0, lambda: f"{spooled(gateway)} bytes wait")
+            running.stop()
+        assert gateway.points() == total
+
+
+def spooled(gateway: Gateway) -> int:
+    """Bytes in the spools."""
+    return Spools(gateway.state / "spool", max_bytes=1).size()
 
 
 def test_stopped_while_the_store_is_away_it_ends_and_keeps_nothing_back(on: Stack, tmp_path: Path) -> None:
