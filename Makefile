@@ -35,7 +35,7 @@ checkout: .venv/dev
 	$(BIN)/pytest $(EACH) --doctest-modules gateway firmware_sim $(call folders,house unit attacks vectors conformance models)
 
 wheel: .venv/dev
-	$(call suite,.ci/wheel $(FILES),$(call folders,vectors cli unit/cli unit/firmware_sim unit/policy unit/runtime))
+	$(call suite,.ci/wheel $(FILES),$(call folders,cli unit/cli unit/crypto unit/firmware_sim/test_cli.py unit/policy unit/runtime))
 
 real: .venv/dev
 	$(call suite,$(BIN)/pytest $(FILES),$(call folders,integration faults))

@@ -194,7 +194,5 @@ def test_the_doctor_asks_for_what_each_controller_is_asked_for_and_no_more(tmp_p
         assert "nothing is subscribed to" in gateway.call("doctor")
         gateway.enrol(f"{COLUMNS}\none,c-1,d-1,11122,2000-01-01\n")
         assert "takes the subscription of 1 controller(s) with QoS 1" in gateway.call("doctor")
-        with gateway.run():
-            pass
         gateway.enrol(f"{COLUMNS}\ntwo,c-1,d-1,11122,2000-01-01\n")
         assert "refuses the subscription with QoS 1" in gateway.call("doctor", code=4).replace("\n", " ")
