@@ -19,7 +19,7 @@ OPEN_ARGUMENTS = 4  # SeriesKey.open(field, time, revision, value): no other `op
 PLACES = {
     "SeriesKey": {HANDLE, "pipeline/pseudonymise.py", ACCESS},  # the pipeline writes it in types only
     "SubjectKey": {HANDLE, "keys/letters.py", "keys/lineage.py", "keys/ring.py", "keys/subject.py", ACCESS},
-    "_decrypt": {HANDLE},
+    "_decrypt": {HANDLE, "crypto/aead.py"},  # each its own: the handle keeps a cipher's, bound once
     "decode_value": {"crypto/envelope.py"},
     "decode_values": {"crypto/envelope.py", HANDLE},
     "open_rows": {HANDLE, ACCESS},
@@ -30,6 +30,8 @@ PLACES = {
         "control/enrolment.py",
         "control/withdrawal.py",
         "control/trace.py",
+        "control/rekey.py",  # whose new keys wrap what the old ones wrapped
+        "keys/capture.py",  # devices, whose retained messages an erasure deletes at the broker
     },
     "open_record": {
         "crypto/envelope.py",
@@ -37,6 +39,7 @@ PLACES = {
         "keys/fencing.py",
         "keys/holding.py",
         "keys/letters.py",
+        "keys/rewrap.py",  # devices and routes, which a turnover hashes anew
         "keys/subject.py",
     },
     "open_letters": {"keys/letters.py", "runtime/replay.py"},  # into the stages again, not out to anyone
