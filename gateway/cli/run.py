@@ -30,6 +30,7 @@ from gateway.errors import GlomskaError, UsageFault
 from gateway.runtime.config import Settings, load_settings
 from gateway.runtime.log import Log
 from gateway.runtime.notify import BOOKS, Notifier
+from gateway.runtime.reloading import reload
 from gateway.runtime.roll import Seat
 from gateway.runtime.wiring import House, opened
 from gateway.runtime.worker import Worker
@@ -177,7 +178,7 @@ class _Ears:
     def _reload(self) -> None:
         self._above.reloading()
         try:
-            self._house.reload(self._worker)
+            reload(self._house, self._worker)
         except Exception as fault:  # noqa: BLE001 - whatever it is, what was in use before goes on
             self._log.error("reload refused", fault)
         else:

@@ -23,7 +23,7 @@ from gateway.control.operations import Operations
 from gateway.control.role import Control
 from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
-from gateway.errors import ConfigurationFault, GlomskaError, PolicyFault, Refused, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError, Refused, Unreachable
 from gateway.keys.custodian import Custodian, PairedCustodian, open_custodian
 from gateway.keys.lease import Lease
 from gateway.keys.letters import LetterSealer
@@ -38,10 +38,11 @@ from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
-from gateway.policy.load import load_policy, misread
+from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.forgetting import Forgetting
+from gateway.runtime.leftovers import Leftovers
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
 from gateway.runtime.receiving import Receiving
@@ -109,7 +110,7 @@ class House:
     @cached_property
     def installable_store(self) -> Installable:
         """The same, which can also be set up."""
-        self._require_store_for(self.policy)
+        self.require_store_for(self.policy)
         store = self.settings.store
         return self._opened_store(store.timeout_s)
 
@@ -131,7 +132,7 @@ class House:
             keep_days=horizon_days(self.policy),
         )
 
-    def _require_store_for(self, policy: Policy) -> None:
+    def require_store_for(self, policy: Policy) -> None:
         """Raises ConfigurationFault."""
         store = self.settings.store
         sealed = [quantity.name for quantity in policy.quantities if quantity.mode is Mode.SEALED]
@@ -231,6 +232,7 @@ class House:
         session = self.receiving.sessions(
             lambda state: log.event("broker", state=state), known=self.connected, seat=seat
         )
+        own = seat.client_id(self.settings.mqtt.client_id)
         ring, chain = self.ring(), self.chain()
         replay = self.replay(ring, chain)
         if not self.settings.ledger.elsewhere:
@@ -246,19 +248,26 @@ class House:
             batch_points=store.batch_points,
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
-            housekeeping=self._housekeeping(replay, log) if seat.leads else _nothing,  # once, not by each worker
+            housekeeping=self._housekeeping(ring, replay, log, seat)
+            if seat.leads
+            else _nothing,  # once, not by each worker
             budget=Budget(Limits(**self.settings.limits.model_dump())),
             on_adopted=replay.adopt,
             letters=self.letters,
             sealer=LetterSealer(ring, parse=self.topics.parse),
-            spooling=self._spooling(ring, log, seat) if self.settings.spool.max_bytes else None,
+            spooling=self._spooling(ring, log, own) if self.settings.spool.max_bytes else None,
         )
 
-    def _housekeeping(self, replay: Replay, log: Log) -> Callable[[], None]:
+    def _housekeeping(self, ring: Ring, replay: Replay, log: Log, seat: Seat) -> Callable[[], None]:
         if self.settings.ledger.elsewhere:
-            return replay.of_resumed
+            return _each(replay.of_resumed, self._leftovers(ring, log, seat))
         return _each(
-            self.erasures.resume, self.forgetting.finalise, self.operations.tend, replay.of_resumed, self._turning(log)
+            self.erasures.resume,
+            self.forgetting.finalise,
+            self.operations.tend,
+            replay.of_resumed,
+            self._leftovers(ring, log, seat),
+            self._turning(log),
         )
 
     def _turning(self, log: Log) -> Callable[[], object]:
@@ -272,27 +281,15 @@ class House:
         self.turnovers.on_trouble = told
         return self.turnovers.tick
 
-    def reload(self, worker: Worker) -> None:
-        """Policy and mappings anew, from the worker's next delivery on; certificates are looked at too.
+    def _leftovers(self, ring: Ring, log: Log, seat: Seat) -> Callable[[], None]:
+        if not self.settings.spool.max_bytes:
+            return _nothing
+        base = self.settings.mqtt.client_id
+        return Leftovers(
+            self.spools, base=base, seat=seat, spooling=lambda name: self._spooling(ring, log, name), log=log
+        ).drain
 
-        Raises ConfigurationFault, PolicyFault, with every fault; then the old ones stay in use.
-        """
-        policy = load_policy(self.settings.policy)
-        if changed := misread(self.policy, policy):
-            raise PolicyFault(
-                "\n".join(f"{self.settings.policy}: {one}" for one in changed),
-                hint="give the policy a new schema number, or put these back",
-            )
-        mappings = load_mappings(self.settings.mqtt.mappings, policy, self.settings.mqtt.topics)
-        if [mapping.pattern.filter for mapping in mappings] != [mapping.pattern.filter for mapping in self.mappings]:
-            raise ConfigurationFault("mqtt.mappings: their topics have changed", hint="restart to subscribe to them")
-        self._require_store_for(policy)
-        chain = Chain(policy, max_payload_bytes=self.settings.mqtt.max_payload_bytes, mappings=mappings)
-        worker.adopt(policy, chain)
-        self.__dict__ |= {"policy": policy, "mappings": mappings}
-
-    def _spooling(self, ring: Ring, log: Log, seat: Seat) -> Spooling:
-        name = seat.client_id(self.settings.mqtt.client_id)
+    def _spooling(self, ring: Ring, log: Log, name: str) -> Spooling:
         return Spooling(
             self.hurried_store,
             lambda on_damage: self.spools.open(name, on_damage),
