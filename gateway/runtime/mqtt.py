@@ -93,6 +93,13 @@ class MqttSettings(Table):
     receive_maximum: int = Field(
         20_000, ge=1, le=65_535, description="Messages that may be under way without acknowledgement: several batches."
     )
+    gather_ms: int = Field(
+        20,
+        ge=1,
+        le=1_000,
+        description="For how long messages gather before they are read where they come at a low rate, in milliseconds: "
+        "longer costs less CPU, and that much latency.",
+    )
     max_payload_bytes: int = Field(
         262_144, ge=64, le=16_777_216, description="A larger message is refused as `too_large`, in bytes."
     )

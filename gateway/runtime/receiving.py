@@ -127,5 +127,6 @@ class Receiving:
             password=None if mqtt.password_file is None else read_secret(mqtt.password_file),
             tls=mqtt.tls(),
             version=mqtt.version,
+            gather_s=mqtt.gather_ms / 1000,
             **more,
         )

@@ -39,10 +39,10 @@ from gateway.transport.ingest.tls import Tls
 
 FAREWELL_S = 1.0
 MIN_WAIT_S = 0.05
-FILL_BYTES = 448 * 1024  # this and the next four: see Connection._fill
+FILL_BYTES = 448 * 1024  # this and the next three: see Connection._fill
 FILL_S = 0.040
 FILL_STEP_S = 0.001
-FILL_SLOW_S = 0.020
+GATHER_S = 0.020
 SLOW_PER_S = 1500  # messages a second
 
 CREDENTIALS = "see username and password_file, or certificate_file, and what the broker's log says"
@@ -81,6 +81,7 @@ class Terms:
     tls: Tls | None = None
     version: str = "5"
     former: Sequence[str] = ()
+    gather_s: float = GATHER_S
 
     def __post_init__(self) -> None:
         """Raise ConfigurationFault for what MQTT cannot express, or what would lose messages."""
@@ -252,7 +253,7 @@ class Connection:
         return any(number != self._wake for number, _ in self._poll.poll(wait_s * 1000))
 
     def _fill(self) -> None:
-        """Let the chunk fill, up to FILL_BYTES: at low rates for FILL_SLOW_S, else while it grows, for at most FILL_S.
+        """Let the chunk fill, up to FILL_BYTES: at low rates for `gather_s`, else while it grows, for at most FILL_S.
 
         A broker writes message by message; woken for each, a reader spends six times the time (9.6 us against 1.5), and
         at low rates waking costs more than the messages do. A broker with a small window of unacknowledged messages
@@ -261,7 +262,7 @@ class Connection:
         """
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, FILL_BYTES)
         if self._slow:
-            self._readable(FILL_SLOW_S)
+            self._readable(self._terms.gather_s)
         else:
             there, step_s, left_s = self._waiting(), FILL_STEP_S, FILL_S
             while left_s > 0 and not self._readable(step_s):

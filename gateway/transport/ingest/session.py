@@ -28,7 +28,7 @@ import mqtt5
 
 from gateway.clock import Clock
 from gateway.errors import ConfigurationFault, Unreachable
-from gateway.transport.ingest.connection import Connection, Lost, Terms
+from gateway.transport.ingest.connection import GATHER_S, Connection, Lost, Terms
 from gateway.transport.ingest.legacy import LegacyConnection
 from gateway.transport.ingest.stream import Chunk
 from gateway.transport.ingest.tls import Tls
@@ -88,10 +88,12 @@ class Session:
         tls: Tls | None = None,
         version: str = "5",
         former: Sequence[str] = (),
+        gather_s: float = GATHER_S,
     ) -> None:
         """`receive_maximum`: 1 to 65,535 messages, several batches. `max_packet_bytes` counts topic and header too.
 
-        `former` are filters that the session may still have at the broker, and gives up.
+        `former` are filters that the session may still have at the broker, and gives up. `gather_s` is for how long
+        messages are left to gather at low rates before they are read.
         """
         self.counters = Counters()
         self.generation = 0
@@ -109,6 +111,7 @@ class Session:
             tls=tls,
             version=version,
             former=tuple(former),
+            gather_s=gather_s,
         )
         self._clock = clock
         self._on_state = on_state
