@@ -4,7 +4,8 @@ What a server says about a fault is never passed on, because it may quote the li
 recognised by a mark in the answer and named in our words, an unknown one by its status alone. Redirections are not
 followed and nothing is tried again here: the caller knows what may be repeated.
 
-`timeout_s` bounds connecting, and each wait for bytes of an answer; a request that was given up may still take effect.
+`timeout_s` bounds connecting, and each wait for bytes of an answer; `REQUEST_WAITS` times as much bounds a request as a
+whole, but those that read a long answer. A request that was given up may still take effect.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import NoReturn
 
 import urllib3
 
-from gateway.transport.store import Login, StoreRefused, StoreUnreachable
+from gateway.transport.deadline import POOLS, Deadline
+from gateway.transport.store import REQUEST_WAITS, Login, StoreRefused, StoreUnreachable
 
 CONNECTIONS = 4
 OK, NO_CONTENT, BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE = 200, 204, 400, 404, 413, 422
@@ -43,8 +45,11 @@ class Server:
         """`url` is scheme, host and port; `name` is what messages call it."""
         self.where = f"{name} at {url}"
         self._speech = speech
-        self._pool = urllib3.connection_from_url(
-            url,
+        self._deadline_s = REQUEST_WAITS * timeout_s
+        parts = urllib3.util.parse_url(url)
+        self._pool = POOLS[parts.scheme or "http"](
+            parts.host or "",
+            port=parts.port,
             maxsize=CONNECTIONS,
             timeout=urllib3.Timeout(total=timeout_s),
             retries=False,
@@ -61,8 +66,8 @@ class Server:
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """An answer of any status; with `stream` only its head has been read. Raises StoreUnreachable."""
-        with self.guarded():
-            return self._pool.urlopen(
+        with self.guarded(), contextlib.nullcontext() if stream else self.deadline():
+            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
                 method,
                 path,
                 body=body,
@@ -70,6 +75,7 @@ class Server:
                 redirect=False,
                 preload_content=not stream,
             )
+            return response
 
     def lines(
         self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -92,6 +98,10 @@ class Server:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # Only the kind of error: its text may quote the request.
             raise StoreUnreachable(f"{self.where} does not answer: {type(error).__name__}") from None
+
+    def deadline(self) -> Deadline:
+        """For a whole request, also of a library that goes through `deadline.POOLS`."""
+        return Deadline(self._deadline_s)
 
     def foreign(self) -> NoReturn:
         """Raise StoreUnreachable for an answer that this kind of server never gives."""

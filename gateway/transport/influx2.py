@@ -32,6 +32,7 @@ from influxdb_client.service.write_service import WriteService
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
+from gateway.transport.deadline import POOLS
 from gateway.transport.http import NOT_FOUND, REFUSALS, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after, time_of
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
@@ -80,6 +81,7 @@ class Influx2Store:
         self._portion = Portion()
         self._influxql = InfluxQL(self._server, database=bucket)
         self._client = InfluxDBClient(url, token, org=organisation, timeout=round(timeout_s * 1000))
+        self._client.api_client.rest_client.pool_manager.pool_classes_by_scheme = POOLS
         self._organisation, self._bucket, self._keep_days = organisation, bucket, keep_days
 
     def write(self, points: Sequence[SealedPoint]) -> Outcome:
@@ -162,7 +164,7 @@ class Influx2Store:
 
     def _post(self, body: bytes) -> None:
         """Raises ApiException for an answer, StoreUnreachable for none."""
-        with self._server.guarded():
+        with self._server.guarded(), self._server.deadline():
             WriteService(self._client.api_client).post_write(
                 org=self._organisation,
                 bucket=self._bucket,
