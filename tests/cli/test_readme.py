@@ -27,6 +27,7 @@ FORMS = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "<time>",
     r"\b[0-9a-f]{32}\b": "<id>",
     r"\b\d+ ms\b": "<ms>",
+    r"/\S+/certificates/": "<state>/certificates/",
 }
 
 

@@ -15,6 +15,7 @@ LISTS = {
     "dev": "[project.optional-dependencies]",
     "ignore": "[tool.ruff.lint]",
     '"tests/**"': "[tool.ruff.lint.per-file-ignores]",
+    '"tests/faults/**"': "[tool.ruff.lint.per-file-ignores]",
     '"benchmarks/**"': "[tool.ruff.lint.per-file-ignores]",
     '"firmware_sim/**"': "[tool.ruff.lint.per-file-ignores]",
     '"{gateway/cli,firmware_sim}/**"': "[tool.ruff.lint.per-file-ignores]",
