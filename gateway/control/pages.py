@@ -15,12 +15,12 @@ from gateway.control.role import Control
 from gateway.errors import IntegrityStop
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines
-from gateway.keys.lineage import Lineage
+from gateway.keys.rewrap import Rewrapping
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyId, epoch_of
 
-PAGE = 1_000
+PAGE = 2_000
 """Rows an act: some tens of milliseconds, so that who waits for the key store or the role waits no longer."""
 
 
@@ -45,7 +45,7 @@ class Pages:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self._lineages: dict[tuple[Controller, int], Lineage] = {}
+        self._made: dict[tuple[Controller, int], Rewrapping] = {}
 
     def turn(self, found: rows.Turnover) -> bool:
         """Some rows of whatever is left under an older e; when nothing is, the end of step 3."""
@@ -60,7 +60,7 @@ class Pages:
 
     def _keys(self, tx: Transaction, found: rows.Turnover) -> bool:
         page = turnovers.page_of_keys(tx, found.controller, e=found.e, limit=PAGE)
-        done = self._lineage(tx, found).rewrapping().keys(page)
+        done = self._rewrapping(tx, found).keys(page)
         turnovers.rewrap_keys(tx, done.rewrapped)
         turnovers.ratchet_keys(tx, done.ratcheted)
         turnovers.set_aside(tx, found.controller, done.lost, kind="csk", now=self._clock.wall())
@@ -72,14 +72,14 @@ class Pages:
         page = turnovers.page_of_routes(tx, found.controller, e=found.e, limit=PAGE)
         whose = list(dict.fromkeys(incarnation for _route, _kind, incarnation in page))
         identities, records = turnovers.identities(tx, whose) if page else ({}, ())
-        done = self._lineage(tx, found).rewrapping().routes(page, identities, records)
+        done = self._rewrapping(tx, found).routes(page, identities, records)
         turnovers.rehash_routes(tx, done.rewrapped)
         turnovers.set_aside(tx, found.controller, done.lost, kind="route", now=self._clock.wall())
         return bool(page)
 
     def _secrets(self, tx: Transaction, found: rows.Turnover) -> bool:
         page = turnovers.page_of_secrets(tx, found.controller, e=found.e, limit=PAGE)
-        done = self._lineage(tx, found).rewrapping().secrets(page)
+        done = self._rewrapping(tx, found).secrets(page)
         turnovers.rewrap_secrets(tx, done.rewrapped)
         turnovers.set_aside(tx, found.controller, done.lost, kind="secret", now=self._clock.wall())
         return bool(page)
@@ -92,7 +92,7 @@ class Pages:
         lineages.leave_keks(tx, found.controller, before=found.e)
         self._rewrite_fences(tx, found)
         turnovers.update(tx, found, step=Step.REWRAPPED, generation=workers.raise_generation(tx))
-        self._lineages.clear()
+        self._made.clear()
 
     def require_nothing_behind(self, tx: Transaction, found: rows.Turnover) -> None:
         """Raises IntegrityStop when rows are still under an older e."""
@@ -130,11 +130,13 @@ class Pages:
                 workers.raise_generation(act.tx)
         return len(lost)
 
-    def _lineage(self, tx: Transaction, found: rows.Turnover) -> Lineage:
+    def _rewrapping(self, tx: Transaction, found: rows.Turnover) -> Rewrapping:
+        """Its KEKs and horizons do not change during the pass, so it is made once a process."""
         place = (found.controller, found.e)
-        if place not in self._lineages:
-            self._lineages = {place: customers.open_lineage(tx, self._custodian, found.controller)}
-        return self._lineages[place]
+        if place not in self._made:
+            lineage = customers.open_lineage(tx, self._custodian, found.controller)
+            self._made = {place: lineage.rewrapping()}
+        return self._made[place]
 
 
 def _is_older(line: Mapping[str, object], found: rows.Turnover) -> bool:

@@ -95,6 +95,28 @@ def subkey(  # noqa: PLR0913 - the six inputs of the formula
     return expand(extract(salt, csk), info)
 
 
+class RecordKeys:
+    """K("record", kind, n) of many customers of one controller: what is common to all is put together once."""
+
+    __slots__ = ("_controller", "_infos", "_salts")
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = lp(controller.encode())
+        self._salts: dict[int, bytes] = {}
+        self._infos: dict[tuple[str, int], bytes] = {}
+
+    def of(self, csk: bytes, *, version: int, kind: str, epoch: int) -> bytes:
+        """32 bytes from the CSK *at epoch n*; see `subkey`."""
+        salt = self._salts.get(version)
+        if salt is None:
+            salt = self._salts[version] = sha256(self._controller + u32(version)).digest()
+        info = self._infos.get((kind, epoch))
+        if info is None:
+            info = _PREFIX + lp(Use.RECORD.value.encode()) + lp(kind.encode()) + u32(epoch) + b"\x01"
+            self._infos[kind, epoch] = info
+        return hmac.digest(hmac.digest(salt, csk, "sha256"), info, "sha256")
+
+
 def pseudonym(key: bytes, device: DeviceId) -> Pseudonym:
     """P: 26 characters of base32, lower case, unpadded, from K("pseudonym", domain, n)."""
     tag = hmac.digest(key, lp(device.encode()), "sha256")[:PSEUDONYM_BYTES]

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from gateway.crypto import aead, derive, envelope
-from gateway.crypto.derive import Kind, Use
-from gateway.crypto.envelope import CskPlaces, RecordPlace, RowKind, RowPlace, Wrapping
+from gateway.crypto.derive import Kind
+from gateway.crypto.envelope import CskPlaces, RecordPlaces, RowKind, RowPlace, Wrapping
 from gateway.errors import VerificationFailed
 from gateway.keys.handle import Redacted
 from gateway.keys.lifecycle import KeyState
@@ -66,6 +66,8 @@ class Rewrapping(Redacted):
         self._places = CskPlaces(controller)
         self._route = derive.route_hasher(route_secret, controller=controller)
         self._horizons = horizons
+        self._record_keys = derive.RecordKeys(controller)
+        self._record_places = RecordPlaces(controller)
 
     def keys(self, page: Sequence[Any]) -> Page:
         """Rows of `turnovers.page_of_keys`."""
@@ -153,14 +155,6 @@ class Rewrapping(Redacted):
             return None
 
     def _plain(self, csk: bytes, row: Any, record_id: RecordId, kind: str, sealed: bytes) -> bytes:  # noqa: ANN401
-        key = derive.subkey(csk, use=Use.RECORD, controller=self._controller, version=row.version, domain=kind, epoch=0)
-        place = RecordPlace(
-            controller=self._controller,
-            incarnation=row.incarnation,
-            key_class=row.key_class,
-            version=row.version,
-            epoch=0,
-            kind=kind,
-            record_id=record_id,
-        )
-        return envelope.open_record(key, sealed, place)
+        key = self._record_keys.of(csk, version=row.version, kind=kind, epoch=0)
+        aad = self._record_places.aad(row.incarnation, row.key_class, row.version, 0, kind, record_id)
+        return envelope.open_record_at(key, sealed, aad)

@@ -79,6 +79,7 @@ def kills(attack: str, *tests: str) -> Callable[[TakeOut], TakeOut]:
 # Tests that show that the attacker, or what they attack, is there at all: no defence makes them pass.
 CONTROLS = {
     "08": {"test_until_a_turnover_the_files_and_the_custodian_still_open_it": "what the attack is, while it works"},
+    "09": {"test_before_the_turnover_the_image_opens": "shows that the attack works until then"},
     "15": {"test_the_search_would_find_them": "plants what the search has to find"},
     "31": {"test_at_rumqttd_one_of_three_goes_and_comes_back_under_load": "rumqttd itself leaves out who is away"},
     "21": {"test_it_opens_where_it_was_written": "a value that opened nowhere would be safe too"},
@@ -566,3 +567,6 @@ def given_up_with_what_waits(patch: Patch, _part: str) -> None:
             session._end()
 
     patch.setattr(Leaving, "receive", receive)
+
+
+from tests.attacks import mutations_of_turnover  # noqa: E402, F401 - they enter themselves above

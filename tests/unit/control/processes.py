@@ -20,6 +20,7 @@ from gateway.control.certificate import Certificates
 from gateway.control.erasure import open_count
 from gateway.control.ledger import Ledger
 from gateway.errors import KeyDestroyed, UnknownSubject
+from gateway.keys.custodian import FileCustodian
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.runtime.config import load_settings
 from gateway.runtime.log import Log
@@ -67,7 +68,7 @@ def resume_until(directory: Path, boundary: int) -> None:
 
 
 def kill_at(boundary: int) -> None:
-    """SIGKILL before or after a write of the ledger, a transaction, its commit, a scrub, or a deletion in the store."""
+    """SIGKILL at a write of the ledger, a transaction, its commit, a scrub, a deletion, an act of the custodian."""
     passed = 0
 
     def cross() -> None:
@@ -100,6 +101,8 @@ def kill_at(boundary: int) -> None:
     SqliteStore.delete = around(SqliteStore.delete)  # type: ignore[method-assign]
     Certificates.issue = around(Certificates.issue)  # type: ignore[method-assign]
     Ledger._write = staticmethod(around(Ledger._write))  # type: ignore[method-assign]
+    FileCustodian.create = around(FileCustodian.create)  # type: ignore[method-assign]
+    FileCustodian.destroy = around(FileCustodian.destroy)  # type: ignore[method-assign]
 
 
 def work(directory: Path, ready: Event, stop: Event, lease_s: float) -> None:
