@@ -6,13 +6,14 @@ Erasure counts on it: when the longest request that a worker may have had under 
     with Deadline(seconds):
         pool.urlopen(…)             # hung up on when it is over; urllib3 then says that the connection is closed
 
-A timer is a thread: some 60 us a request, and a request holds a batch.
+One thread watches over all requests, twice a second while there are any: a timer each would be a thread each.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -20,38 +21,77 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _BOTH_WAYS = 2  # SHUT_RDWR: whoever waits for bytes is told that there are no more
+_LOOK = 0.5  # seconds between looks; within what erasure adds to the longest request
 
 
 class Deadline:
-    """Hangs up on the connection that the thread within it uses, `seconds` after it was entered."""
+    """Hangs up on the connection that the thread within it uses, `seconds` after it was entered, or soon after."""
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._connection: HTTPConnection | None = None
-        self._timer = threading.Timer(seconds, self._hang_up)
-        self._timer.daemon = True
+        self.due = 0.0
 
     def __enter__(self) -> Self:
         """From now on."""
+        self.due = time.monotonic() + self._seconds
         _under.deadline = self
-        self._timer.start()
+        _watch.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """It was met, or is not needed any more."""
-        self._timer.cancel()
+        _watch.remove(self)
         _under.deadline = None
 
     def uses(self, connection: HTTPConnection) -> None:
         """By which the request goes."""
         self._connection = connection
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """From another thread."""
         found = self._connection and self._connection.sock
         if found:
             with contextlib.suppress(OSError):
                 found.shutdown(_BOTH_WAYS)
+
+
+class _Watch:
+    """All deadlines that are not over, and the thread that looks at them, begun with the first."""
+
+    def __init__(self) -> None:
+        self._open: dict[Deadline, None] = {}
+        self._some = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: Deadline) -> None:
+        self._open[deadline] = None
+        if not self._some.is_set():
+            self._some.set()
+        if self._thread is None or not self._thread.is_alive():  # after a fork it is not
+            self._begin()
+
+    def remove(self, deadline: Deadline) -> None:
+        self._open.pop(deadline, None)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while self._some.wait():
+            self._some.clear()
+            while found := list(self._open):
+                now = time.monotonic()
+                for deadline in found:
+                    if deadline.due <= now:
+                        deadline.hang_up()
+                time.sleep(_LOOK)
 
 
 class _Under(threading.local):
@@ -59,6 +99,7 @@ class _Under(threading.local):
 
 
 _under = _Under()
+_watch = _Watch()
 
 
 class _Plain(HTTPConnection):
