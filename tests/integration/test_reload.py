@@ -1,0 +1,97 @@
+"""Another policy while readings flow: it holds from the next batch on, and no message is lost or stored twice."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import PolicyFault
+from gateway.model.sealed import Reason
+from gateway.runtime.config import resource
+from gateway.runtime.reloading import reload
+from tests.integration.test_worker import MS, PATIENCE, Served, Servers, embedded, publish, working
+from tests.world import Message, World, message
+
+SHIPPED = resource("policy.toml").read_text(encoding="utf-8")
+WITHOUT_POWER = re.sub(r'"power", |, "power"|"power"', "", SHIPPED)  # no purpose uses it
+
+
+@dataclass
+class Under(Servers):
+    """The same servers, under a policy in a file that a test may change."""
+
+    policy: Path = Path()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"GLOMSKA_POLICY": str(self.policy)}
+
+
+def readings(world: World, first: int, count: int) -> list[Message]:
+    begin = world.clock.wall() // (3_600_000 * MS) * 3_600_000 * MS - 7_200_000 * MS
+    return [message("meter-1", begin + n * MS, temperature=20.0, power=n) for n in range(first, first + count)]
+
+
+def fields(state: Path) -> Counter[str]:
+    with contextlib.closing(sqlite3.connect(state / "readings.db", timeout=PATIENCE)) as db:
+        query = "SELECT field.name FROM point JOIN field ON field.id = point.field"
+        return Counter(name for (name,) in db.execute(query))
+
+
+def change(served: Served, policy: Path, text: str) -> None:
+    policy.write_text(text, encoding="utf-8")
+    reload(served.house, served.worker)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    file = tmp_path / "policy.toml"
+    file.write_text(SHIPPED, encoding="utf-8")
+    return file
+
+
+def test_the_new_policy_holds_for_what_comes_next(world: World, policy: Path) -> None:
+    assert WITHOUT_POWER != SHIPPED
+    world.enrol("anna", "meter-1")
+    with embedded() as servers, working(Under(servers.broker, servers.store_url, policy=policy), world.directory) as at:
+        publish(servers, readings(world, 0, 100))
+        at.wait(100)
+        change(at, policy, WITHOUT_POWER)
+        publish(servers, readings(world, 100, 50))
+        at.wait(150)
+        with pytest.raises(PolicyFault):
+            change(at, policy, SHIPPED.replace('unit = "W"', 'unit = "horse power"'))
+        publish(servers, readings(world, 150, 50))
+        at.wait(200)
+        change(at, policy, SHIPPED)
+        publish(servers, readings(world, 200, 100))
+        at.wait(300)
+        assert at.worker.metrics.refused_readings == {"no_purpose": 100}
+    assert fields(world.directory) == {"s_9": 200, "s_1": 100}
+
+
+def test_many_changes_under_load_lose_and_double_nothing(world: World, policy: Path) -> None:
+    world.enrol("anna", "meter-1")
+    total, changes = 3000, 0
+    with embedded() as servers, working(Under(servers.broker, servers.store_url, policy=policy), world.directory) as at:
+        publisher = threading.Thread(target=publish, args=(servers, readings(world, 0, total)))
+        publisher.start()
+        while at.stored < total and (publisher.is_alive() or changes < 20):
+            change(at, policy, SHIPPED if changes % 2 else WITHOUT_POWER)
+            changes += 1
+        publisher.join(PATIENCE)
+        at.wait(total)
+        metrics = at.worker.metrics
+        assert (metrics.stored, metrics.refused, metrics.redelivered) == (total, {}, 0)
+    found = fields(world.directory)
+    assert changes > 1
+    assert found.total() == total
+    assert set(found) <= {"s_9", "s_1"}
+    assert found["s_1"] == metrics.refused_readings.get(Reason.NO_PURPOSE, 0)
