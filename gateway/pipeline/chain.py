@@ -19,6 +19,7 @@ from gateway.model.sealed import Reason, SealedPoint
 from gateway.pipeline.admit import Admission
 from gateway.pipeline.decode import Decoder
 from gateway.pipeline.mapped import Mapping
+from gateway.pipeline.names import Names
 from gateway.pipeline.pseudonymise import Pseudonymiser
 from gateway.pipeline.seal import Sealer
 from gateway.policy.rules import Policy
@@ -37,11 +38,12 @@ class Processed:
 class Chain:
     """The four stages, compiled from one policy."""
 
-    __slots__ = ("admit", "decode", "pseudonymise", "seal")
+    __slots__ = ("admit", "decode", "names", "pseudonymise", "seal")
 
     def __init__(self, policy: Policy, *, max_payload_bytes: int, mappings: Sequence[Mapping] = ()) -> None:
         self.decode = Decoder(policy.quantities, max_payload_bytes, mappings)
         self.admit = Admission(policy)
+        self.names = Names()
         self.pseudonymise = Pseudonymiser(policy)
         self.seal = Sealer(policy)
 
@@ -66,7 +68,7 @@ class Chain:
         """
         done = Processed()
         readings = self.decode(arrivals, now if arrived is None else arrived, done.refusals)
-        admitted = self.admit(readings, devices, now, done.refusals)
+        admitted = self.names(self.admit(readings, devices, now, done.refusals), devices, done.refusals)
         for nameless in self.pseudonymise(admitted):
             self.seal(nameless, done.points, done.owners)
         done.untimed = len(readings.untimed.intersection(done.owners)) if readings.untimed else 0
