@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.errors import LeaseOver, Unreachable
+from gateway.errors import GlomskaError, LeaseOver, Unreachable
 from gateway.model.ids import KeyId
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.runtime.log import Log
@@ -94,6 +94,7 @@ class Spooling:
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
         self._told: dict[str, float] = {}
+        self._said = ""  # why it is not drained now
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
         self._open_spool = open_spool
         self._spool: Spool
@@ -139,7 +140,9 @@ class Spooling:
                 if took is not None:
                     wait = took * (_SHARE - 1) if self._direct else 0.0
                 pause = _FIRST_PAUSE
+                self._drains()
             except _WAITED_OUT as fault:
+                self._drains(fault)
                 asked = min(getattr(fault, "retry_after", None) or 0.0, _MOST_PATIENT)
                 wait = max(pause * random.uniform(0.5, 1.0), asked)  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -233,6 +236,14 @@ class Spooling:
         if not self._direct:
             self._direct = True
             self._log.event("recovered: storing", spooled_bytes=self._spool.size)
+
+    def _drains(self, fault: GlomskaError | None = None) -> None:
+        """Said once, not at every try."""
+        said, self._said = self._said, str(fault or "")
+        if fault is not None and said != self._said:
+            self._log.error("waiting: draining", fault, level="warning")
+        elif fault is None and said:
+            self._log.event("recovered: draining")
 
     def _damaged(self, size: int) -> None:
         """A place in the spool holds no record."""

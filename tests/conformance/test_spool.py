@@ -296,6 +296,25 @@ def test_a_disk_that_fails_acknowledges_nothing_and_recovers(
         assert drained(spool) == []
 
 
+def test_a_bad_place_on_the_disk_costs_what_stands_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = points_of(200)
+    with closing(opened(tmp_path)) as spool:
+        spool.append(points)
+        honest, bad = os.pread, range(8192, 12_288)
+
+        def failing(file: int, size: int, at: int) -> bytes:
+            if at < bad.stop and at + size > bad.start:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return honest(file, size, at)
+
+        monkeypatch.setattr(os, "pread", failing)
+        got = drained(spool, most=1000)
+        assert got == [point for point in points if point in got], "in order, and nothing that was not put in"
+        assert 150 < len(got) < 200
+        assert spool.damaged == 1
+        assert spool.empty
+
+
 # Random damage.
 
 CASES = int(os.environ.get("GLOMSKA_TEST_DAMAGES", "400"))

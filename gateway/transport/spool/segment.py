@@ -11,18 +11,21 @@ it is written after the store has accepted what lies before it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import struct
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from gateway.model.ids import KeyId
 from gateway.transport.spool.record import VOID, Damage, Record, scan, void
 
 VERSION = 1
+_BLOCK = 4096  # what a bad place on a disk takes with it
 _NAME = re.compile(r"([0-9]{12})\.seg")
 _CURSOR = struct.Struct(">BQQ")
 _CRC = struct.Struct(">I")
@@ -71,10 +74,35 @@ def read_cursor(directory: Path) -> Cursor:
 
 
 def read(directory: Path, number: int, start: int, end: int | None = None) -> bytes:
-    """Bytes of a segment. Raises OSError."""
-    with path_of(directory, number).open("rb") as file:
-        file.seek(start)
-        return file.read() if end is None else file.read(end - start)
+    """Bytes of a segment; zeros for what its disk does not give any more. Raises OSError."""
+    file = os.open(path_of(directory, number), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(file).st_size
+        end = size if end is None else min(end, size)
+        try:
+            return _all(file, start, end)
+        except OSError as fault:
+            if fault.errno != errno.EIO:
+                raise
+            edges = [start, *range(start - start % _BLOCK + _BLOCK, end, _BLOCK), end]
+            return b"".join(_some(file, at, until) for at, until in pairwise(edges))
+    finally:
+        os.close(file)
+
+
+def _all(file: int, start: int, end: int) -> bytes:
+    parts: list[bytes] = []
+    while start < end and (part := os.pread(file, end - start, start)):
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
+
+
+def _some(file: int, start: int, end: int) -> bytes:
+    try:
+        return _all(file, start, end)
+    except OSError:
+        return bytes(end - start)
 
 
 def overwrite(directory: Path, number: int, gone: Callable[[Collection[KeyId]], Collection[KeyId]]) -> int:
