@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.controller import app as controller_app
 from gateway.cli.dead_letters import app as dead_letters_app
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
@@ -71,6 +72,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(spool_app, name="spool")
 app.add_typer(keys_app, name="keys")
+app.add_typer(controller_app, name="controller")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(erasures_app, name="erasures")
 

@@ -18,7 +18,7 @@ from gateway.keys.fencing import fence_lines
 from gateway.keys.rewrap import Rewrapping
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
-from gateway.model.ids import Controller, KeyId, epoch_of
+from gateway.model.ids import Controller, KeyId
 
 PAGE = 2_000
 """Rows an act: some tens of milliseconds, so that who waits for the key store or the role waits no longer."""
@@ -87,8 +87,6 @@ class Pages:
     def _leave(self, tx: Transaction, found: rows.Turnover) -> None:
         """Nothing is left under an older e: forget what opened it. Raises IntegrityStop for what is in quarantine."""
         self.require_nothing_behind(tx, found)
-        now = self._clock.wall()
-        turnovers.drop_fences(tx, found.controller, now=now, month=epoch_of(now))
         lineages.leave_keks(tx, found.controller, before=found.e)
         self._rewrite_fences(tx, found)
         turnovers.update(tx, found, step=Step.REWRAPPED, generation=workers.raise_generation(tx))

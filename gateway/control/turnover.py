@@ -40,7 +40,7 @@ from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
-from gateway.model.ids import Controller, KeyEpoch
+from gateway.model.ids import Controller, KeyEpoch, epoch_of
 from gateway.policy.rules import Policy
 
 _PAUSE = 0.01  # seconds between looks at the workers
@@ -222,6 +222,9 @@ class Turnovers:
         try:
             with self._control.begin(TURNOVER, controller=controller, e=e, horizons=body) as act:
                 self._turn(act.tx, act.seq, controller, e=e, moves=moves)
+                if verdict.plausible:
+                    now = self._clock.wall()
+                    turnovers.drop_fences(act.tx, controller, now=now, month=epoch_of(now))
         except _Overtaken:
             pass
         with self._keystore.snapshot() as tx:

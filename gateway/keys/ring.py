@@ -196,8 +196,11 @@ class Ring:
 
     def _move_to(self, generation: int) -> None:
         with self._keystore.snapshot() as tx:
-            for lineage in self._lineages.values():
-                lineage.refresh(tx)
+            for lineage in list(self._lineages.values()):
+                if lineages.has_left(tx, lineage.controller):
+                    del self._lineages[lineage.controller]
+                else:
+                    lineage.refresh(tx)
         self._known.clear()
         self._operations.clear()
         self.generation = generation
@@ -304,6 +307,8 @@ class Ring:
 
     def _lineage(self, tx: Transaction, controller: Controller) -> Lineage | None:
         if controller not in self._lineages:
+            if lineages.has_left(tx, controller):
+                return None  # its devices are nobody's
             lineage = Lineage.load(tx, self._custodian, controller)
             if lineage is None:
                 return None

@@ -184,6 +184,19 @@ class Wrapping:
     destroyed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """How far a controller's exit has come."""
+
+    controller: Controller
+    seq: int
+    step: str
+    generation: int
+    requested: int
+    effective: int | None
+    keys: int
+
+
 def one(kind: type[R], row: SqlRow[Any] | None) -> R | None:
     """A database row as `kind`, or None."""
     return None if row is None else kind(**row._mapping)  # noqa: SLF001 - the documented name

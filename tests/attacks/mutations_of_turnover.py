@@ -14,7 +14,7 @@ from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.custody import Custodian
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keys.rewrap import Page, Rewrapping
-from gateway.keystore import lineages, rows, turnovers
+from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import fences
 from gateway.model.ids import Controller, KeyEpoch
@@ -149,10 +149,13 @@ def only_the_newest_hash_is_asked_for(patch: Patch, _part: str) -> None:
 def fences_do_not_survive(patch: Patch, _part: str) -> None:
     """A turnover begins with a clean fence."""
 
-    def all_of_them(tx: Transaction, _controller: Controller, *, now: int, month: int) -> int:
-        return tx.execute(fences.delete()).rowcount
+    leave = lineages.leave_keks
 
-    patch.setattr(turnovers, "drop_fences", all_of_them)
+    def all_of_them(tx: Transaction, controller: Controller, *, before: int) -> None:
+        tx.execute(fences.delete())
+        leave(tx, controller, before=before)
+
+    patch.setattr(lineages, "leave_keks", all_of_them)
 
 
 @kills("34", "test_nothing_is_destroyed_while_something_is_left")

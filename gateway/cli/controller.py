@@ -1,0 +1,78 @@
+"""`glomska controller`: the organisations that decide why data is processed. Their names may be arguments."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import AsJson, Config
+from gateway.control.controllers import Controllers
+from gateway.control.suspension import Suspensions
+from gateway.errors import UsageFault
+from gateway.model.ids import parse_controller
+from gateway.runtime.config import load_settings
+from gateway.runtime.wiring import House, opened
+
+app = typer.Typer(help="Controllers: added, suspended, and gone with all that is theirs.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As it stands in topics and enrolment files.")]
+
+
+@app.command()
+def add(name: Name, as_json: AsJson = False, config: Config = None) -> None:
+    """Begin a controller's own lineage of keys. Enrolment does so too, with the first customer of a new one."""
+    controller = parse_controller(name)
+    with opened(load_settings(config)) as house:
+        _controllers(house).add(controller)
+    typer.echo(json.dumps({"added": controller}) if as_json else "added")
+
+
+@app.command()
+def suspend(name: Name, as_json: AsJson = False, config: Config = None) -> None:
+    """Let all keys of a controller rest: nothing of it is sealed or read until it is resumed."""
+    with opened(load_settings(config), create=False) as house:
+        done = Suspensions(house.control, house.custodian).suspend(parse_controller(name))
+    said = "suspended" if done.changed else "nothing changed: it was suspended already"
+    typer.echo(json.dumps({"suspended": done.changed, "in_force": done.in_force}) if as_json else said)
+
+
+@app.command()
+def resume(name: Name, as_json: AsJson = False, config: Config = None) -> None:
+    """Take the suspension of a controller back."""
+    with opened(load_settings(config), create=False) as house:
+        done = Suspensions(house.control, house.custodian).resume(parse_controller(name))
+    said = "resumed" if done.changed else "nothing was suspended"
+    typer.echo(json.dumps({"resumed": done.changed, "in_force": done.in_force}) if as_json else said)
+
+
+@app.command(name="exit")
+def leave(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask again. Needed where stdin is not a terminal.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Destroy a controller's lineage: everything of all its customers is unreadable for ever. Cannot be undone."""
+    controller = parse_controller(name)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageFault("this cannot be undone, and there is nobody to ask", hint="give --yes")
+        if typer.prompt("all its customers' data will be unreadable for ever; the name again", err=True) != name:
+            raise UsageFault("that was another name; nothing was done", hint="repeat the command")
+    with opened(load_settings(config), create=False) as house:
+        gone = _controllers(house).exit(controller)
+    if as_json:
+        told = {"exited": controller, "keys": gone.keys, "wrapping_keys": gone.wrappings}
+        typer.echo(json.dumps(told | {"attested": gone.attested, "residue": gone.residue, "certificate": None}))
+        return
+    typer.echo(f"gone: {gone.keys} keys and all {gone.wrappings} wrapping keys destroyed; it is in the ledger")
+    if gone.residue:
+        typer.echo(f"except: {gone.residue}")
+    typer.echo("its rows in the store cannot be read by anyone; drop them there when it suits you")
+
+
+def _controllers(house: House) -> Controllers:
+    return Controllers(house.control, house.custodian, house.policy)
