@@ -79,13 +79,13 @@ class Influx1Store:
                 self._create_database()
                 return Outcome(kept=range(len(points)))
             if response.status == TOO_LARGE:
-                return self._portion.too_large(points)
+                return self._portion.too_large(points, len(sent))
             if response.status == BAD_REQUEST and b"beyond retention policy" in response.data:
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
                     return without(points, too_old)
             if response.status in REFUSALS:
-                return self._portion.refused(points, self._server.refusal(response.status, response.data))
+                return self._portion.refused(points, len(sent), self._server.refusal(response.status, response.data))
             if response.status != NO_CONTENT:
                 self._server.failed(response)
             self._portion.taken()

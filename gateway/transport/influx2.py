@@ -94,13 +94,13 @@ class Influx2Store:
                 self._portion.taken()
         except ApiException as error:
             if error.status == TOO_LARGE:
-                return self._portion.too_large(points)
+                return self._portion.too_large(points, len(sent))
             if error.status == UNPROCESSABLE and b"beyond retention policy" in _said(error):
                 too_old = older_than(points, self._kept_hours())
                 if too_old:
                     return without(points, too_old)
             if error.status in REFUSALS:
-                return self._portion.refused(points, self._server.refusal(error.status, _said(error)))
+                return self._portion.refused(points, len(sent), self._server.refusal(error.status, _said(error)))
             self._failed(error)
         return Outcome(rejected=refused, kept=kept) if refused or kept else ACCEPTED
 

@@ -142,20 +142,22 @@ class Portion:
         if self._suspects < sys.maxsize:
             self._suspects = self._suspects * 2 if self._suspects < _UNSUSPECTED else sys.maxsize
 
-    def too_large(self, points: Sequence[SealedPoint]) -> Outcome:
-        """The server has refused what `of` gave: half of it next time; a point that is too large alone is rejected."""
-        sent, kept = self.of(points)
-        if len(sent) == 1:
-            return Outcome(rejected={0: Reason.STORE}, kept=kept, why="a point is too large for the store by itself")
-        self._most = len(sent) // 2
+    def too_large(self, points: Sequence[SealedPoint], sent: int) -> Outcome:
+        """The server has refused the first `sent`: half of it next time; one that is too large alone is rejected.
+
+        Several threads may write at once, so `of` may give another number by now.
+        """
+        if sent == 1:
+            why = "a point is too large for the store by itself"
+            return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=why)
+        self._most = min(self._most, sent // 2)
         return Outcome(kept=range(len(points)))
 
-    def refused(self, points: Sequence[SealedPoint], fault: StoreRefused) -> Outcome:
-        """Something in what `of` gave will never be taken; alone, it is rejected."""
-        sent, kept = self.of(points)
-        if len(sent) == 1:
-            return Outcome(rejected={0: Reason.STORE}, kept=kept, why=f"{fault}; {fault.hint}")
-        self._suspects = len(sent) // 2
+    def refused(self, points: Sequence[SealedPoint], sent: int, fault: StoreRefused) -> Outcome:
+        """Something in the first `sent` will never be taken; alone, it is rejected."""
+        if sent == 1:
+            return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=f"{fault}; {fault.hint}")
+        self._suspects = sent // 2
         return Outcome(kept=range(len(points)))
 
 

@@ -104,9 +104,9 @@ class VictoriaStore:
         try:
             rejected = self._send(sent)
         except _TooLarge:
-            return self._portion.too_large(points)
+            return self._portion.too_large(points, len(sent))
         except StoreRefused as fault:
-            return self._portion.refused(points, fault)
+            return self._portion.refused(points, len(sent), fault)
         self._portion.taken()
         if len(rejected) < len(sent):
             self._make_durable()

@@ -10,7 +10,8 @@ import pytest
 from gateway.errors import ConfigurationFault, Unreachable
 from gateway.transport.influx1 import Influx1Store
 from gateway.transport.sqlite import SqliteStore
-from gateway.transport.store import StoreRefused, open_store
+from gateway.transport.store import Portion, StoreRefused, open_store
+from tests.unit.transport.answers import point
 
 
 def test_a_sqlite_file_lies_in_the_state_directory(tmp_path: Path) -> None:
@@ -91,3 +92,17 @@ def test_a_refusal_is_told_apart_by_its_code() -> None:
     refused = StoreRefused("it will not")
     assert isinstance(refused, Unreachable)
     assert (refused.code, refused.exit_code, refused.retry_after) == ("store_refused", 4, None)
+
+
+def test_what_one_thread_learns_of_a_server_rejects_nothing_of_another() -> None:
+    portion, points = Portion(), [point(k) for k in range(8)]
+    fault = StoreRefused("it will not")
+    for sent in (8, 4, 2):
+        assert portion.refused(points, sent, fault).rejected == {}
+    assert len(portion.of(points)[0]) == 1
+    outcome = portion.refused(points, 8, fault)  # which another thread had sent before
+    assert (outcome.rejected, list(outcome.kept)) == ({}, list(range(8)))
+    assert len(portion.of(points)[0]) == 4
+    for taken in (8, 8, 8):
+        portion.taken()
+        assert len(portion.of(points)[0]) == taken

@@ -155,6 +155,13 @@ def test_a_write_that_could_not_be_made_durable_is_not_accepted() -> None:
         write_all(store, [number(time.time_ns())])
 
 
+def test_what_it_will_not_take_is_rejected_point_by_point() -> None:
+    with answering(200, by_path={b"/metrics": SETTINGS}, otherwise=400) as url, closing(VictoriaStore(url)) as store:
+        outcome = write_all(store, [number(time.time_ns()) for _ in range(3)])
+    assert outcome.rejected == dict.fromkeys(range(3), Reason.STORE)
+    assert "refuses the request (400)" in outcome.why
+
+
 @pytest.mark.parametrize("hostile", ["", "x|y", ".*", SENTINEL + '"', SENTINEL.upper()])
 def test_nothing_but_a_pseudonym_enters_a_selector(store: VictoriaStore, hostile: str) -> None:
     write_all(store, [number(time.time_ns())])
