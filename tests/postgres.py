@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -50,7 +51,10 @@ class Postgres:
         settings: tuple[str, ...] = (),
         address: str = "127.0.0.1",
         segment_mb: int = 16,
+        inside: Sequence[str] = (),
     ) -> None:
+        """`inside`: words in front of the server's command, by root, as for another network namespace."""
+        self._inside = inside
         self._segment_mb = segment_mb
         self._settings = (*_LEAN, *(() if durable else _FAST), *settings)
         self.address = address
@@ -82,6 +86,8 @@ class Postgres:
                     f"--wal-segsize={self._segment_mb}",
                 ),
             )
+        with (self.data / "pg_hba.conf").open("a") as access:
+            access.write("host all all 10.77.0.0/16 scram-sha-256\n")  # of network namespaces
         self.start()
         return self
 
@@ -97,12 +103,27 @@ class Postgres:
                 self.port = free.getsockname()[1]
         options = [part for setting in self._settings for part in ("-c", setting)]
         with (self.directory / "log").open("ab") as log:
+            runs_as = self._as
+            before = [*self._inside]
+            if self._inside:
+                before += ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+                runs_as = {}
             self._process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.directory, *options],
+                [
+                    *before,
+                    programs() / "postgres",
+                    "-D",
+                    self.data,
+                    "-p",
+                    str(self.port),
+                    "-k",
+                    self.directory,
+                    *options,
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                **self._as,
+                **runs_as,
             )
         deadline = time.monotonic() + _BOUND_S
         while True:
