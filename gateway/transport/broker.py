@@ -27,11 +27,12 @@ import socket
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-from iotcore import Broker
+from typing import TYPE_CHECKING, Self
 
 from gateway.errors import Unreachable
+
+if TYPE_CHECKING:
+    from iotcore import Broker
 
 IN_FLIGHT = 100
 """Unacknowledged QoS 1 messages to one client; a constant in rumqttd, not configurable."""
@@ -103,6 +104,8 @@ class EmbeddedBroker:
                     in_flight=IN_FLIGHT,
                 )
             )
+            from iotcore import Broker  # noqa: PLC0415 - 5 MB that a gateway without `demo` need not carry
+
             broker = Broker(config_path=str(path))
             # Ctrl-C goes to the whole foreground group; the broker must outlive it until the gateway has drained.
             # A blocked signal stays blocked in the child.
