@@ -78,7 +78,7 @@ class Replay:
         self._letters, self._ring, self._chain, self._store, self._clock = letters, ring, chain, store, clock
         self._next_look = 0.0
         self._generation = -1
-        self.resumed = 0
+        self._futile: set[KeyId] = set()  # of this generation: nothing of theirs could be stored
 
     def adopt(self, chain: Chain) -> None:
         """From the next page on, by another policy. Within `Ring.adopting`."""
@@ -97,19 +97,25 @@ class Replay:
             on_progress(replayed)
         return replayed
 
-    def of_resumed(self) -> None:
-        """Letters of suspended customers whose keys are active again; for housekeeping. Raises as `run`."""
+    def of_resumed(self) -> int:
+        """Letters of suspended customers who were resumed; how many were stored. For housekeeping. Raises as `run`."""
         if time.monotonic() < self._next_look:
-            return
+            return 0
         self._next_look = time.monotonic() + _LOOK_S
         held = self._letters.keys_of(Reason.SUSPENDED)
         named = {key_id for kind, key_id in held if kind is LetterKind.MESSAGE}
         ready = self._ring.living(named) if named else set[KeyId]()
-        if self._ring.generation != self._generation:  # of the others, whose key does not tell, when keys have moved
+        ready |= {key_id for kind, key_id in held if kind is LetterKind.UNATTRIBUTED}  # whose key does not tell
+        if self._ring.generation != self._generation:
             self._generation = self._ring.generation
-            ready |= {key_id for kind, key_id in held if kind is LetterKind.UNATTRIBUTED}
-        for key_id in ready:
-            self.resumed += self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,))).stored
+            self._futile.clear()
+        stored = 0
+        for key_id in ready - self._futile:
+            replayed = self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)))
+            stored += replayed.stored
+            if not replayed.stored:
+                self._futile.add(key_id)
+        return stored
 
     def _replay(self, letters: list[DeadLetter], replayed: Replayed) -> None:
         for _ in range(_TRIES):

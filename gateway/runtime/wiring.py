@@ -261,13 +261,17 @@ class House:
         )
 
     def _housekeeping(self, ring: Ring, replay: Replay, log: Log, seat: Seat) -> Callable[[], None]:
+        def replayed() -> None:
+            if stored := replay.of_resumed():
+                log.event("replayed", letters=stored)
+
         if self.settings.ledger.elsewhere:
-            return _each(replay.of_resumed, self._leftovers(ring, log, seat))
+            return _each(replayed, self._leftovers(ring, log, seat))
         return _each(
             self.erasures.resume,
             self.forgetting.finalise,
             self.operations.tend,
-            replay.of_resumed,
+            replayed,
             self._leftovers(ring, log, seat),
             self._turning(log),
         )

@@ -80,13 +80,17 @@ def test_no_identifier_and_no_value_is_left_anywhere(on: Stack, tmp_path: Path) 
             gateway.await_points(300)
             assert running.stop()["refused"] == {"erased": 100}
         assert len(gateway.read(f"heat-co/{CANARY}bert")) == 600
+        kept = json.loads(gateway.call("dead-letters", "list", "--json"))
+        assert kept["by_reason"] == {"topic": 1, "unknown_device": 1}, "those of the erased are purged"
+        gateway.refused("dead-letters", "show", kept["letters"][0]["id"], "--purpose", "marketing", code=5)
+        gateway.call("dead-letters", "replay")
         said = gateway.refused("read", "-", "--purpose", "provision", code=7, stdin=f"heat-co/{CANARY}anna")
         assert said.startswith("glomska: ")
         gateway.refused("read", "-", "--purpose", "nothing", code=5, stdin=f"heat-co/{CANARY}bert")
         gateway.refused("read", "-", "--purpose", "provision", code=6, stdin=f"heat-co/{CANARY}carl")
         gateway.refused("erase", "-", "--yes", code=7, stdin=f"heat-co/{CANARY}anna")
     assert found(gateway, on, watch) == []
-    assert {"run", "enrol", "read", "erase"} <= watch.commands
+    assert {"run", "enrol", "read", "erase", "dead-letters"} <= watch.commands
 
 
 def test_the_search_finds_what_is_planted(on: Stack, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Dead letters through the real commands: kept before they are acknowledged, replayed on resume, erased, balanced."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware_sim.fleet import Message
+from tests.commands import STACKS, Gateway, Stack, await_, deliver, flat, stack
+
+ENROLMENT = """\
+controller,customer,device,postal_code,valid_from
+heat-co,anna,meter-1,11122,2000-01-01
+heat-co,bert,meter-2,11122,2000-01-01
+"""
+NOW = int(time.time() * 1000)
+
+
+@pytest.fixture(params=STACKS)
+def on(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    with stack(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(on: Stack, tmp_path: Path) -> Gateway:
+    made = Gateway(tmp_path, on)
+    made.enrol(ENROLMENT)
+    return made
+
+
+def topic(device: str) -> str:
+    return f"glomska/heat-co/{device}/readings"
+
+
+def reading(device: str, number: int) -> Message:
+    return flat(topic(device), NOW - 1000 * number, temperature=20 + number / 100)
+
+
+def kept(gateway: Gateway) -> dict[str, Any]:
+    return dict(json.loads(gateway.call("dead-letters", "list", "--json", "--limit", "1000")))
+
+
+def await_kept(gateway: Gateway, number: int) -> None:
+    """Looked at in the file itself: a command for each look would take the processor from the gateway."""
+
+    def found() -> int:
+        with contextlib.closing(sqlite3.connect(gateway.state / "letters.db")) as letters:
+            return int(letters.execute("SELECT count(*) FROM letter").fetchone()[0])
+
+    await_(lambda: found() == number, lambda: f"{number} letters were to be kept, not {found()}")
+
+
+def test_what_is_suspended_waits_and_is_stored_by_a_running_gateway_once_it_is_resumed(
+    on: Stack, gateway: Gateway
+) -> None:
+    with gateway.run() as running:
+        gateway.call("keys", "suspend", "-", stdin="heat-co/anna")
+        deliver(on, *(reading(device, n) for n in range(20) for device in ("meter-1", "meter-2")))
+        gateway.await_points(20)
+        await_kept(gateway, 20)
+        assert kept(gateway)["by_reason"] == {"suspended": 20}
+        gateway.refused("dead-letters", "show", kept(gateway)["letters"][0]["id"], "--purpose", "support", code=5)
+        gateway.call("keys", "resume", "-", stdin="heat-co/anna")
+        running.await_event("replayed")
+        await_kept(gateway, 0)
+        gateway.await_points(40)
+        books = running.stop()
+    assert (books["stored"], books["refused"], books["dead_letters"]) == (20, {"suspended": 20}, 20)
+    assert len(gateway.read("heat-co/anna")) == 20
+
+
+def test_killed_with_letters_on_its_disk_an_erasure_takes_hers_and_leaves_the_others(
+    on: Stack, gateway: Gateway
+) -> None:
+    with gateway.run() as running:
+        bad = [Message(topic=topic(f"meter-{1 + n % 3}"), payload=b"{cut off %d" % n, time=NOW) for n in range(30)]
+        deliver(on, *bad, reading("meter-2", 0))
+        gateway.await_points(1)
+        running.kill()
+    assert kept(gateway)["by_reason"] == {"malformed": 30}
+    gateway.call("erase", "-", "--yes", stdin="heat-co/anna")
+    with gateway.run() as running:
+        await_kept(gateway, 20)
+        deliver(on, *bad)
+        await_kept(gateway, 40)
+        books = running.stop()
+    assert books["refused"] == {"malformed": 30}
+    assert books["dead_letters"] == 20, "hers are counted, and not kept"
+    assert json.loads(gateway.call("dead-letters", "drop", "--all", "--yes", "--json")) == {"dropped": 40}
