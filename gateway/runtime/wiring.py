@@ -41,6 +41,7 @@ from gateway.policy.areas import Areas, load_areas
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime.config import Settings, StoreSettings
+from gateway.runtime.duties import each_of
 from gateway.runtime.forgetting import Forgetting
 from gateway.runtime.leftovers import Leftovers
 from gateway.runtime.log import Log
@@ -266,8 +267,8 @@ class House:
                 log.event("replayed", letters=stored)
 
         if self.settings.ledger.elsewhere:
-            return _each(replayed, self._leftovers(ring, log, seat))
-        return _each(
+            return each_of(replayed, self._leftovers(ring, log, seat))
+        return each_of(
             self.erasures.resume,
             self.forgetting.finalise,
             self.operations.tend,
@@ -349,22 +350,6 @@ def opened(settings: Settings, *, clock: Clock | None = None, create: bool = Tru
         yield house
     finally:
         house.close()
-
-
-def _each(*duties: Callable[[], object]) -> Callable[[], None]:
-    """All of them, whatever happens to one; what the first that failed raised is raised in the end."""
-
-    def all_of_them() -> None:
-        faults: list[GlomskaError] = []
-        for duty in duties:
-            try:
-                duty()
-            except GlomskaError as fault:
-                faults.append(fault)
-        if faults:
-            raise faults[0]
-
-    return all_of_them
 
 
 def _make_state(directory: Path) -> None:
