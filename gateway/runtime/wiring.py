@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import resource as limits
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_days
+from gateway.runtime import memory
 from gateway.runtime.config import Settings, StoreSettings
 from gateway.runtime.duties import each_of
 from gateway.runtime.forgetting import Forgetting
@@ -56,7 +56,6 @@ from gateway.transport.letters import DeadLetters
 from gateway.transport.spool import Spools
 from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
 
-_M_ARENA_MAX = -8  # mallopt(3)
 _PR_SET_DUMPABLE = 4  # prctl(2): no core dump, no other user's debugger
 
 
@@ -229,8 +228,8 @@ class House:
     def worker(self, log: Log, seat: Seat = ALONE) -> Worker:
         """The ingesting process, or one of several. Raises what its parts raise."""
         self.self_test()
-        _calm_collector()
-        _one_arena()
+        memory.calm_collector()
+        memory.one_arena()
         store, keys = self.settings.store, self.settings.keys
         session = self.receiving.sessions(
             lambda state: log.event("broker", state=state), known=self.connected, seat=seat
@@ -377,20 +376,3 @@ def _login(store: StoreSettings) -> Login | None:
 
 def _nothing() -> None:
     """Housekeeping of the workers that do not lead: one process does it, not each at once."""
-
-
-def _calm_collector() -> None:
-    """Keep the cycle collector off the path of a reading, of which it took a sixth.
-
-    Messages and points die by reference count; it would look at all of them, and at every device, again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 50)
-
-
-def _one_arena() -> None:
-    """All threads allocate from one heap: with one each, glibc kept 4 MB more. Other C libraries have no such call."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
