@@ -42,6 +42,7 @@ class Backend(Protocol):
     def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError: ...
     def weaknesses(self) -> list[str]: ...
     def scrub(self, traces: Sequence[bytes]) -> None: ...
+    def close(self) -> None: ...
 
 
 class KeyStore:
@@ -122,7 +123,7 @@ class KeyStore:
 
     def close(self) -> None:
         """Let go of all connections."""
-        self._backend.engine.dispose()
+        self._backend.close()
 
     @contextlib.contextmanager
     def _transaction(self, options: dict[str, Any]) -> Iterator[Transaction]:

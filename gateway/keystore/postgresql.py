@@ -108,6 +108,10 @@ class Postgresql:
     def scrub(self, traces: Sequence[bytes]) -> None:
         """Nothing can be proven here; see `residue`."""
 
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
 
 _NEEDED = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": _DURABLE}
 

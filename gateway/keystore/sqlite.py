@@ -7,6 +7,7 @@ main file only once the write-ahead log has been checkpointed, so `scrub` does t
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ _BUSY_MS = 10_000
 _CHECKPOINT_TRIES = 200
 _CHECKPOINT_PAUSE = 0.025  # seconds
 _SCANNED = 1 << 20  # bytes of a file looked at together
+_HOLDING = threading.Lock()
+_HELD: dict[tuple[int, int], tuple[int, int]] = {}  # by device and inode: descriptor, and how many use it
 
 
 class Sqlite:
@@ -37,12 +40,12 @@ class Sqlite:
             raise NotThere(message, hint="name the right state directory: `state`, or GLOMSKA_STATE")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._held: tuple[int, int] | None = _hold(path)
         except OSError as fault:
             message = f"the key store cannot be opened for writing: {fault.strerror}"
             raise Unreachable(message, hint="check owner, mode and free space of the state directory") from None
         self.path: Path | None = path
-        self._files = [path.with_name(path.name + side) for side in ("", "-wal")]
+        self._log = path.with_name(path.name + "-wal")
         self.engine = _engine(path)
 
     def take_turn(self, tx: Connection, *, alone: bool) -> None:
@@ -84,10 +87,28 @@ class Sqlite:
         else:
             message = "a reader keeps the key store's log open, so a destroyed key may still be in it"
             raise Unreachable(message, hint="end long readers of the key store (backups, shells), then repeat")
-        for file in self._files:
-            if file.exists() and _contains(file, traces):
-                message = "bytes of a destroyed key are still in the key store's files"
-                raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
+        held = None if self._held is None else _HELD[self._held][0]
+        if (held is not None and _contains(held, traces)) or self._in_log(traces):
+            message = "bytes of a destroyed key are still in the key store's files"
+            raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
+
+    def close(self) -> None:
+        """Let go of all connections, and then of the file."""
+        self.engine.dispose()
+        if self._held is not None:
+            _let_go(self._held)
+            self._held = None
+
+    def _in_log(self, traces: Sequence[bytes]) -> bool:
+        """The log has no locks to lose."""
+        try:
+            descriptor = os.open(self._log, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return _contains(descriptor, traces)
+        finally:
+            os.close(descriptor)
 
 
 def _engine(path: Path) -> Engine:
@@ -114,13 +135,45 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-def _contains(file: Path, traces: Sequence[bytes]) -> bool:
+def _contains(descriptor: int, traces: Sequence[bytes]) -> bool:
     """Whether one of `traces` stands in the file; read once, however many there are."""
     overlap = max(map(len, traces), default=0)
-    window = b""
-    with file.open("rb") as stream:
-        while chunk := stream.read(_SCANNED):
-            window = window[max(0, len(window) - overlap) :] + chunk
-            if any(trace in window for trace in traces):
-                return True
+    window, at = b"", 0
+    while chunk := os.pread(descriptor, _SCANNED, at):
+        at += len(chunk)
+        window = window[max(0, len(window) - overlap) :] + chunk
+        if any(trace in window for trace in traces):
+            return True
     return False
+
+
+def _hold(file: Path) -> tuple[int, int]:
+    """Keep a descriptor of a database's file open, and make the file where it is missing; its device and inode.
+
+    Closing any descriptor of a file drops all locks that the process has on it, SQLite's too; see "Record locks" in
+    fcntl(2). Another process would then take itself for the only one and delete the log from under us: what is
+    committed after that, nobody else ever sees. So this descriptor is closed after the last connection.
+    """
+    with _HOLDING:
+        if file.exists() and (place := _place(file)) in _HELD:
+            _HELD[place] = (_HELD[place][0], _HELD[place][1] + 1)
+            return place
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        place = _place(file)
+        _HELD[place] = (descriptor, 1)
+        return place
+
+
+def _let_go(place: tuple[int, int]) -> None:
+    with _HOLDING:
+        descriptor, users = _HELD[place]
+        if users > 1:
+            _HELD[place] = (descriptor, users - 1)
+        else:
+            del _HELD[place]
+            os.close(descriptor)
+
+
+def _place(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -400,14 +401,22 @@ def test_the_scan_finds_what_is_still_there(keystore: KeyStore) -> None:
     assert caught.value.hint == "keep the files and report this; the erasure is not effective"
 
 
+def found(file: Path, traces: list[bytes]) -> bool:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return sqlite._contains(descriptor, traces)
+    finally:
+        os.close(descriptor)
+
+
 def test_the_scan_finds_what_lies_across_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_SCANNED", 16)
     file = tmp_path / "file"
     for at in range(64):
         file.write_bytes(bytes(at) + b"planted trace" + bytes(64 - at))
-        assert sqlite._contains(file, [b"planted trace", b"not this"])
-        assert not sqlite._contains(file, [b"planted trice"])
-        assert not sqlite._contains(file, [])
+        assert found(file, [b"planted trace", b"not this"])
+        assert not found(file, [b"planted trice"])
+        assert not found(file, [])
 
 
 @pytest.mark.one_key_store
@@ -520,3 +529,28 @@ def test_the_role_s_ledger_is_set_once(keystore: KeyStore) -> None:
     with pytest.raises(GlomskaError) as caught, keystore.act() as tx:
         acts.take_role(tx, b"m" * 16)
     assert str(caught.value) == "this key store's acts are in another ledger than the one configured"
+
+
+def _open_and_end(directory: Path) -> None:
+    """Another process, as a command is: it opens the key store, commits, and ends."""
+    other = KeyStore.open("sqlite:///keys.db", state=directory)
+    with other.act() as tx:
+        acts.record_intent(tx, seq=1 + acts.newest_known(tx), act="other", now=1)
+    other.close()
+
+
+def test_a_scan_does_not_let_another_process_delete_the_log_under_us(tmp_path: Path) -> None:
+    """Closing a descriptor of a file drops the process's locks on it, SQLite's too; see `sqlite._held`."""
+    mine = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+    with mine.snapshot() as tx:
+        assert acts.newest_known(tx) == -1
+    for number in range(3):
+        mine.scrub([b"x" * 13])
+        process = multiprocessing.get_context("spawn").Process(target=_open_and_end, args=(tmp_path,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert (tmp_path / "keys.db-wal").exists()
+        with mine.snapshot() as tx:
+            assert acts.newest_known(tx) == number
+    mine.close()
