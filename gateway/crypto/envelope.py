@@ -198,19 +198,17 @@ class RecordPlaces:
         return self._head + incarnation + middle + record_id
 
 
-def open_record_at(key: bytes, record: bytes, aad: bytes) -> bytes:
-    """`open_record` with the associated data of `RecordPlaces`. Raises VerificationFailed."""
-    return aead.unseal(key, _body(record), aad)
-
-
 def seal_record(key: bytes, plaintext: bytes, place: RecordPlace) -> bytes:
     """A record under K("record", kind, n), bound to its place."""
     return u8(FORMAT) + aead.seal(key, plaintext, place.aad())
 
 
-def open_record(key: bytes, record: bytes, place: RecordPlace) -> bytes:
-    """Raises VerificationFailed when the record was moved, changed, or belongs to another key."""
-    return aead.unseal(key, _body(record), place.aad())
+def open_record(key: bytes, record: bytes, place: RecordPlace | bytes) -> bytes:
+    """Raises VerificationFailed when the record was moved, changed, or belongs to another key.
+
+    `place` may be the associated data that `RecordPlaces` has put together.
+    """
+    return aead.unseal(key, _body(record), place if isinstance(place, bytes) else place.aad())
 
 
 def seal_capture(purge_key: bytes, plaintext: bytes, *, controller: Controller, erasure: bytes) -> bytes:

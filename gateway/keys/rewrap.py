@@ -157,4 +157,4 @@ class Rewrapping(Redacted):
     def _plain(self, csk: bytes, row: Any, record_id: RecordId, kind: str, sealed: bytes) -> bytes:  # noqa: ANN401
         key = self._record_keys.of(csk, version=row.version, kind=kind, epoch=0)
         aad = self._record_places.aad(row.incarnation, row.key_class, row.version, 0, kind, record_id)
-        return envelope.open_record_at(key, sealed, aad)
+        return envelope.open_record(key, sealed, aad)

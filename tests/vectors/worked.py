@@ -30,6 +30,9 @@ INPUTS: dict[str, Any] = {
     "device": "termostat-å-7",
     "W_1": bytes(range(0x20)).hex(),
     "KEK_1": bytes(range(0x20, 0x40)).hex(),
+    "KEK_2": bytes(range(0x30, 0x50)).hex(),
+    "R_2": bytes(range(0x50, 0x70)).hex(),
+    "second random nonce": "e0e1e2e3e4e5e6e7e8e9eaeb",
     "R_1": bytes(range(0x40, 0x60)).hex(),
     "F_m": bytes(range(0x60, 0x80)).hex(),
     "O_day": bytes(range(0x80, 0xA0)).hex(),
@@ -132,6 +135,7 @@ def compute() -> dict[str, list[Value]]:
     name, key = _names(work, epoch, csk)
     _point(work, epoch, name, key)
     _hashes(work)
+    _turnover(work)
     return work.sections
 
 
@@ -175,6 +179,29 @@ def _ratchet(work: Work) -> tuple[int, bytes]:
     work.put("salt", "SHA-256(LP(controller) ‖ u32(version))", salt)
     work.put("PRK", f"HKDF-Extract(salt, CSK at {epoch})", mac(salt, csk))
     return epoch, csk
+
+
+def _turnover(work: Work) -> None:
+    """The CSK row of the first section, two epochs on and under another KEK; the customer's route under another R."""
+    work.section("Turnover to e = 2, with the horizon at 672")
+    version, horizon = INPUTS["version"], 672
+    csk = raw("CSK")
+    for _ in range(INPUTS["base epoch"], horizon):
+        csk = expand(csk, b"glomska/1|ratchet", 32)
+    csk = work.put("CSK at 672", "as above", csk)
+    place = raw("key id") + raw("incarnation") + lp(INPUTS["class"]) + u32(version) + u32(horizon)
+    aad = u8(1) + lp(INPUTS["controller"]) + lp("csk") + place
+    work.put("aad of the CSK row after", "as before, with base epoch 672", aad)
+    sealed = siv(raw("KEK_2"), raw("second random nonce"), csk, aad)
+    formula = "u8(1) ‖ second nonce ‖ AES-256-GCM-SIV(KEK_2, second nonce, CSK at 672, aad)"
+    work.put("CSK row after", formula, u8(1) + raw("second random nonce") + sealed)
+    label = b"glomska/1|commit" + raw("key id") + u32(version) + u32(horizon)
+    formula = 'Expand(CSK at 672, "glomska/1|commit" ‖ key id ‖ u32(version) ‖ u32(672), 32)'
+    work.put("commit after", formula, expand(csk, label, 32))
+    key = expand(raw("R_2"), b"glomska/1|route", 32)
+    message = lp(INPUTS["controller"]) + lp("customer") + lp(INPUTS["customer"])
+    formula = 'HMAC-SHA-256(Expand(R_2, "glomska/1|route", 32), LP(controller) ‖ LP("customer") ‖ LP(customer))'
+    work.put("route of the customer after", formula, mac(key, message))
 
 
 def _subkey(work: Work, csk: bytes, use: str, domain: str, epoch: int) -> bytes:

@@ -14,6 +14,7 @@ from gateway.crypto.derive import Kind, Use
 from gateway.crypto.envelope import RecordPlace, RowKind, RowPlace
 from gateway.errors import VerificationFailed
 from gateway.keys.handle import Device, Span, SubjectKey
+from gateway.keys.rewrap import Rewrapping
 from gateway.model.ids import (
     Controller,
     DeviceId,
@@ -113,6 +114,32 @@ def test_worked_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert envelope.unwrap(raw("KEK_1"), bytes.fromhex(rows[name]), place) == secret
     commitment = derive.commitment(raw("CSK"), key_id=KeyId(raw("key id")), version=VERSION, base=BASE)
     assert commitment.hex() == rows["commit"]
+
+
+def test_worked_turnover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of one key and one route, as a pass turns them."""
+    before, after = VALUES["Rows"], VALUES["Turnover to e = 2, with the horizon at 672"]
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: raw("second random nonce")[:size])
+    passing = Rewrapping(
+        CONTROLLER,
+        2,
+        keks={1: raw("KEK_1"), 2: raw("KEK_2")},
+        route_secret=raw("R_2"),
+        horizons={INPUTS["class"]: 672},
+    )
+    key_id, incarnation, row = raw("key id"), raw("incarnation"), bytes.fromhex(before["CSK row"])
+    key = (key_id, incarnation, INPUTS["class"], VERSION, BASE, 1, row, bytes.fromhex(before["commit"]), "active")
+    assert passing.keys([key]).ratcheted == [
+        {
+            "of": key_id,
+            "to": 2,
+            "row": bytes.fromhex(after["CSK row after"]),
+            "at": 672,
+            "commit": bytes.fromhex(after["commit after"]),
+        }
+    ]
+    hashed = derive.route_hasher(raw("R_2"), controller=CONTROLLER)(Kind.CUSTOMER, INPUTS["customer"])
+    assert hashed.hex() == after["route of the customer after"]
 
 
 def test_worked_epoch_ratchet_and_subkeys() -> None:
