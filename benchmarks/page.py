@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,12 @@ _NAMES = {
     "vector": "Vector",
     "idle-subscriber": "idle subscriber",
 }
-_STORES = {"influxdb": "InfluxDB 1.6", "free": "free store", "victoriametrics": "VictoriaMetrics 1.79"}
+_STORES = {
+    "influxdb": "InfluxDB 1.6",
+    "influxdb1": "InfluxDB 1.6",
+    "free": "free store",
+    "victoriametrics": "VictoriaMetrics 1.79",
+}
 _PEERS = """\
 - *Plain* is what most would write: paho-mqtt, `json`, an HMAC, and influxdb-client `Point` batches. It acknowledges before
   it stores, and seals nothing. *Node-RED* is a flow of its own nodes: mqtt in, a function with an HMAC, a join of 5,000
@@ -50,7 +54,7 @@ def _head(found: Any) -> str:  # noqa: ANN401 - JSON
 <!-- Written by `python -m benchmarks.report`, from docs/performance.json. Change the figures by measuring. -->
 
 What the gateway costs, and against what. One run of the rig, all pipelines on the same {found["messages"]:,} messages (flat
-JSON of about 110 bytes, four quantities, 1,000 devices, QoS 1); {rounds} rounds in turn, medians. Publisher, broker
+JSON of about 110 bytes, four quantities, 1,000 devices, QoS 1); {rounds} {"round" if rounds == 1 else "rounds in turn, medians"}. Publisher, broker
 (Mosquitto 2.0), pipeline and store share one machine of {machine["cores"]} cores ({machine["model"]}, {machine["architecture"]},
 {machine["memory_gb"]} GB, Linux {machine["kernel"]}, Python {machine["python"]}), on {machine["day"]}; its load average before the run was {machine["load_before"]}.
 
@@ -114,6 +118,8 @@ def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool |
     if len(populations) > 1:
         judged.append(_most("memory at 1,000 devices, MB", 100, populations[0]["all_mb"]))
         judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(populations)))
+    if found["readback"]:
+        judged.append(_most("a year of minute data of one device read back, s", 3, found["readback"]["seconds"]))
     return judged
 
 
@@ -187,10 +193,18 @@ def _scale(found: Any) -> str:  # noqa: ANN401 - JSON
 
 
 def _readback(found: Any) -> list[str]:  # noqa: ANN401 - JSON
-    if not found["readback"]:
+    told = found["readback"]
+    if not told:
         return []
-    told = json.dumps(found["readback"], indent=1, ensure_ascii=False)
-    return [f"## Reading back\n\n`python -m benchmarks.readback --json`:\n\n```json\n{told}\n```"]
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in told["share"].items())
+    return [
+        f"""\
+## Reading back
+
+`python -m benchmarks.readback`: a year of minute data of one device, {told["points"]:,} sealed points, from
+{_STORES.get(told["store"], told["store"])} to a table of {told["rows"]:,} readings in {told["seconds"]:.2f} s, of which the command's own process
+takes {told["cpu_seconds"]:.2f} s of CPU: {shares}."""
+    ]
 
 
 def _repeat(found: Any) -> str:  # noqa: ANN401 - JSON
