@@ -161,7 +161,8 @@ ALL: dict[str, Contender] = {
     "vector": Vector(),
     "idle-subscriber": Idle(),
 }
-DEFAULT = ("glomska", "glomska:free", "glomska:workers", "plain", "node-red", "telegraf", "vector", "idle-subscriber")
+FOREIGN = ("node-red", "telegraf", "vector")
+DEFAULT = ("glomska", "glomska:free", "glomska:workers", "plain", *FOREIGN, "idle-subscriber")
 
 
 def by_name(name: str) -> Contender:

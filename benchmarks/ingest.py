@@ -77,7 +77,7 @@ def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progr
 def rounds(
     names: Sequence[str], count: int, latency_count: int, repeat: int, progress: Console
 ) -> dict[str, list[Row]]:
-    """The rows of each round, by name; names of what is absent are left out, and that is said."""
+    """The rows of each round, by name; what is absent is left out, a foreign peer that fails too, and that is said."""
     for name in names:
         if absent := contenders.by_name(name).missing():
             progress.print(f"left out: {absent}", markup=False, highlight=False, emoji=False)
@@ -85,8 +85,14 @@ def rounds(
     measured: dict[str, list[Row]] = {name: [] for name in names}
     for turn in range(1, repeat + 1):
         for name in names:
-            with progress.status(f"round {turn} of {repeat}: {name}"):
-                row = measure(contenders.by_name(name), count, latency_count)
+            try:
+                with progress.status(f"round {turn} of {repeat}: {name}"):
+                    row = measure(contenders.by_name(name), count, latency_count)
+            except (ProgramFault, RigFault) as fault:
+                if name not in contenders.FOREIGN:
+                    raise
+                progress.print(f"left out of this round: {fault}", markup=False, highlight=False, emoji=False)
+                continue
             measured[name].append(row)
             progress.print(
                 f"round {turn} of {repeat}: {name}: {row.cpu_us_per_message:.2f} µs CPU a message, "
@@ -94,7 +100,7 @@ def rounds(
                 highlight=False,
                 emoji=False,
             )
-    return measured
+    return {name: rows for name, rows in measured.items() if rows}
 
 
 def median(rows: Sequence[Row]) -> Row:

@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ from rich.console import Console
 from benchmarks import messages, processes, rig
 from benchmarks.contenders import Glomska
 from benchmarks.places import Place
-from benchmarks.program import Program
+from benchmarks.program import Program, ProgramFault
+from benchmarks.rig import RigFault
 from benchmarks.servers import Mosquitto
 from benchmarks.stores import StoreSide
 
@@ -154,16 +155,19 @@ def history(readings: int) -> History:
 
 
 def measure(populations: Sequence[int], histories: Sequence[int], progress: Console) -> dict[str, object]:
-    """Both, each size."""
+    """Both, each size; one that fails is left out, and that is said."""
     found: dict[str, list[dict[str, object]]] = {"population": [], "history": []}
-    for size in populations:
-        with progress.status(f"{size:,} customers"):
-            found["population"].append(asdict(population(size)))
-        progress.print(f"{size:,} customers: {found['population'][-1]}", highlight=False)
-    for size in histories:
-        with progress.status(f"a history of {size:,} readings"):
-            found["history"].append(asdict(history(size)))
-        progress.print(f"{size:,} readings: {found['history'][-1]}", highlight=False)
+    wanted: list[tuple[str, Callable[[int], Population | History], int]]
+    wanted = [("population", population, size) for size in populations]
+    wanted += [("history", history, size) for size in histories]
+    for kind, of, size in wanted:
+        try:
+            with progress.status(f"{kind} of {size:,}"):
+                found[kind].append(asdict(of(size)))
+        except (ProgramFault, RigFault) as fault:
+            progress.print(f"left out: {kind} of {size:,}: {fault}", markup=False, highlight=False)
+        else:
+            progress.print(f"{kind} of {size:,}: {found[kind][-1]}", highlight=False)
     return dict(found)
 
 
