@@ -2,9 +2,9 @@
 
 The gateway's real command, Mosquitto and InfluxDB 1.6. First live messages at 1,000 a second while all is well; then
 InfluxDB is killed, and an hour of such traffic comes as fast as broker and gateway take it; then InfluxDB is started
-again, and live messages go on at 1,000 a second until the spool is empty. All of it must be in the store in the end.
-Latencies are from publish to stored, by a proxy in front of the store; `ratio` is of those beside the drain to those
-before the outage. Books that do not balance end it with 1.
+again, and as soon as the gateway has noticed, live messages go on at 1,000 a second until the spool is empty. All of it
+must be in the store in the end. Latencies are from publish to stored, by a proxy in front of the store; `ratio` is of
+those beside the drain to those before the outage. Books that do not balance end it with 1.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def measure(count: int, live: int, say: Callable[[str], None]) -> Outage:
         with Program(start.command, {**start.environment, "GLOMSKA_SPOOL__MAX_BYTES": str(1 << 32)}) as gateway:
             gateway.wait("ready")
             run = _Run(broker.port, side, proxy, state / "spool", say)
-            found = run.through(count, live, lambda: processes.peak_rss_mb(gateway.pid))
+            found = run.through(count, live, gateway)
             gateway.stop()
         return found
 
@@ -79,7 +79,7 @@ class _Run:
         self._port, self._side, self._proxy, self._spool, self._say = port, side, proxy, spool, say
         self._published = 0
 
-    def through(self, count: int, live: int, rss_mb: Callable[[], float]) -> Outage:
+    def through(self, count: int, live: int, gateway: Program) -> Outage:
         """Calm, outage, drain; the books."""
         calm = self._live(live)
         self._say("InfluxDB is killed")
@@ -91,6 +91,8 @@ class _Run:
         self._say(f"{count} messages acknowledged in {spooling:.0f} s, {size / 1e6:.0f} MB wait; InfluxDB is started")
         self._side.server.start()
         begun, beside = time.monotonic(), list[float]()
+        self._say(f"{processes.rss_mb(gateway.pid):.0f} MB of memory")
+        gateway.wait("recovered: storing", PATIENCE_S)  # what came before waits behind the rest
         while self._waiting() and time.monotonic() < begun + PATIENCE_S:
             beside += self._live(live)
         draining = time.monotonic() - begun
@@ -107,7 +109,7 @@ class _Run:
             calm=_latency(calm),
             draining=_latency(beside),
             ratio={"p50": round(p50, 2), "p99": round(p99, 2)},
-            peak_rss_mb=round(rss_mb(), 1),
+            peak_rss_mb=round(processes.peak_rss_mb(gateway.pid), 1),
         )
 
     def _live(self, count: int) -> list[float]:

@@ -32,7 +32,7 @@ _BETTER = 0.1  # of the patience: what a store that was slow must come down to
 _LOOK = 0.2  # seconds between looks at an empty spool
 _TELL = 60.0  # seconds between two lines about one reason
 _MOST_PATIENT = 600.0  # seconds that a store may ask to be left alone
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between tries of a store that is down
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between tries of a store that is down: what comes meanwhile waits
 _SLOW = Unreachable("the store is slow", hint="see what keeps it busy; batches wait in the spool meanwhile")
 _WAITED_OUT = (Unreachable, LeaseOver)
 

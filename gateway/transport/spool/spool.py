@@ -130,20 +130,15 @@ class Spool:
                 return None
             number, end = place
         start = Cursor(number, self._cursor.offset if number == self._cursor.segment else 0)
-        points: list[SealedPoint] = []
-        base, ahead = self._scanned(start, end)
-        at = start.offset
-        for found in ahead:
-            at = base + found.end
-            if isinstance(found, Damage):
-                self._skip(found)
-            elif found.key_id != VOID:
-                self._take(found, points)
-            if len(points) >= most:
-                break
-        after = Cursor(number, at)
-        self._ahead = (after, base, ahead)
-        return Chunk(points=points, after=after)
+        if self._ahead is not None and self._ahead[0] == start:
+            chunk = self._gathered(*self._ahead, most)
+            if chunk is not None:
+                return chunk
+        try:
+            data = segment.read(self._directory, number, start.offset, end)
+        except OSError as fault:
+            raise _unable("read", fault) from None
+        return self._gathered(start, start.offset, scan(data), most)
 
     def settled(self, chunk: Chunk) -> None:
         """The store has these, or nobody wants them any more."""
@@ -192,17 +187,23 @@ class Spool:
                 return number, size
         return None
 
-    def _scanned(self, start: Cursor, end: int) -> tuple[int, Iterator[Record | Damage]]:
-        """What stands between, and the offset that its own offsets count from. Raises SpoolUnable."""
-        if self._ahead is not None and self._ahead[0] == start:
-            _start, base, ahead = self._ahead
-            following = next(ahead, None)
-            if following is not None:
-                return base, _chained(following, ahead)
-        try:
-            return start.offset, scan(segment.read(self._directory, start.segment, start.offset, end))
-        except OSError as fault:
-            raise _unable("read", fault) from None
+    def _gathered(self, start: Cursor, base: int, ahead: Iterator[Record | Damage], most: int) -> Chunk | None:
+        """The next points of what was read from `start` on; its offsets count from `base`. None when it has ended."""
+        at = start.offset
+        points: list[SealedPoint] = []
+        for found in ahead:
+            at = base + found.end
+            if isinstance(found, Damage):
+                self._skip(found)
+            elif found.key_id != VOID:
+                self._take(found, points)
+            if len(points) >= most:
+                break
+        if at == start.offset:
+            return None
+        after = Cursor(start.segment, at)
+        self._ahead = (after, base, ahead)
+        return Chunk(points=points, after=after)
 
     def _take(self, record: Record, points: list[SealedPoint]) -> None:
         try:
@@ -295,11 +296,6 @@ def _hold(file: int) -> None:
             time.sleep(_HOLD_PAUSE)
         else:
             return
-
-
-def _chained(first: Record | Damage, rest: Iterator[Record | Damage]) -> Iterator[Record | Damage]:
-    yield first
-    yield from rest
 
 
 def _unable(done: str, fault: OSError) -> SpoolUnable:
