@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gateway.cli.options import AsJson, Config
+from gateway.cli.recover import recover
 from gateway.cli.screen import screen
 from gateway.cli.subject import Argument, find_subject, subject_text
 from gateway.cli.times import moment
@@ -30,7 +31,8 @@ from gateway.model.ids import Controller, CustomerId, KeyEpoch, epoch_of, epoch_
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
 
-app = typer.Typer(help="The keys: turnover, status, suspension, rekey.", no_args_is_help=True)
+app = typer.Typer(help="The keys: turnover, status, suspension, rekey, recovery.", no_args_is_help=True)
+app.command()(recover)
 
 Of = Annotated[str | None, typer.Option("--controller", metavar="NAME", help="This controller alone.")]
 _SAID = {

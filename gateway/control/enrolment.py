@@ -25,6 +25,7 @@ from gateway.model.ids import Controller, CustomerId, DeviceId, Incarnation, Rou
 from gateway.policy.consent import consents, in_force
 from gateway.policy.rules import Policy, horizon_epoch
 
+ENROL = "enrol"
 GROUP = 500
 """Lines a transaction: large enough that fsyncs do not matter, small enough that nobody waits for the role."""
 
@@ -79,7 +80,7 @@ def enrol(  # noqa: PLR0913 - what an act on keys needs
     """
     result = Result()
     for group in in_groups(lines):
-        with control.act("enrol") as act:
+        with control.act(ENROL) as act:
             Group(act, control.clock.wall(), custodian, policy, group, new_incarnation=new_incarnation).take(result)
         progress(len(group))
     return result

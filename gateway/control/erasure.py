@@ -45,7 +45,7 @@ from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, CustomerId, Incarnation, KeyId, new_id
-from gateway.policy.rules import Hold
+from gateway.policy.rules import Hold, Policy
 
 __all__ = ["Erased", "Eraser", "Erasures", "Queue", "Retained", "Step", "open_count"]
 
@@ -306,6 +306,12 @@ class Erasures:
                 return True
             self._withdrawal.of_customer(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
             return True
+
+
+def withdrawal_of(control: Control, custodian: Custodian, policy: Policy) -> Withdrawal:
+    """Step 2 alone, for who replays it."""
+    newest = policy.future_window_s * lease.SECOND + _SEALED_UNTIL
+    return Withdrawal(control, custodian, policy.holds, newest=newest)
 
 
 def open_count(tx: Transaction) -> int:

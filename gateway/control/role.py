@@ -36,7 +36,7 @@ ERASE = "erase"
 TURNOVER = "turnover"
 EXIT = "exit"
 CARRIED_ON = frozenset({ERASE, TURNOVER, EXIT})  # never closed as abandoned: whoever comes next does the rest
-_FAILED = " failed"  # behind the name of an act that the key store knows because it was rolled back
+FAILED = " failed"  # behind the name of an act that the key store knows because it was rolled back
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class Control:
                 yield Act(tx=tx, seq=seq)
         except BaseException:
             with self.keystore.act() as tx:
-                acts.record_intent(tx, seq=seq, act=name + _FAILED, now=self.clock.wall())
+                acts.record_intent(tx, seq=seq, act=name + FAILED, now=self.clock.wall())
             self.ledger.append(name, "outcome", intent=seq, result="failed")
             raise
         self._mark(mark)
@@ -146,7 +146,7 @@ class Control:
             raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
         self.ledger.cut_torn()
         for line, known in left_open:
-            result = "abandoned" if known is None else "failed" if known.endswith(_FAILED) else "done"
+            result = "abandoned" if known is None else "failed" if known.endswith(FAILED) else "done"
             if line.act not in CARRIED_ON or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
 

@@ -7,13 +7,15 @@ whoever holds the fence secret can confirm a guessed id (docs/threat-model.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keys.subject import CUSTOMER, Subject, find_devices
 from gateway.keystore import rows, subjects
 from gateway.keystore.database import Transaction
-from gateway.model.ids import new_id
+from gateway.model.ids import Controller, KeyId, new_id
 
 
 def fences_of(tx: Transaction, lineage: Lineage, subject: Subject, *, erasure: bytes, now: int) -> list[rows.Fence]:
@@ -64,6 +66,35 @@ def fence_lines(
         }
         for fence in fences
     ]
+
+
+def fence_of(line: Mapping[str, object]) -> rows.Fence:
+    """A fence of the fence file. Raises KeyError, ValueError for what no version wrote."""
+    ends = line["ends"]
+    return rows.Fence(
+        fence_id=bytes.fromhex(str(line["fence"])),
+        controller=Controller(str(line["controller"])),
+        kind=str(line["kind"]),
+        hash=bytes.fromhex(str(line["hash"])),
+        month=int(str(line["month"])),
+        erasure=bytes.fromhex(str(line["erasure"])),
+        starts=int(str(line["starts"])),
+        ends=None if ends is None else int(str(ends)),
+        expires=None,
+    )
+
+
+def secret_of(line: Mapping[str, object], *, now: int) -> rows.Secret:
+    """The wrapped secret that a fence of the fence file was made under. Raises as `fence_of`."""
+    return rows.Secret(
+        key_id=KeyId(bytes.fromhex(str(line["secret_id"]))),
+        controller=Controller(str(line["controller"])),
+        kind="fence",
+        version=int(str(line["month"])),
+        e=int(str(line["secret_e"])),
+        wrapped=bytes.fromhex(str(line["secret"])),
+        created=now,
+    )
 
 
 def _customer(tx: Transaction, subject: Subject) -> list[str]:

@@ -12,7 +12,7 @@ from gateway.keystore import rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import fences, incarnations, keys, records, routes, transitions
 from gateway.keystore.workers import raise_generation
-from gateway.model.ids import Controller, Incarnation, KeyId
+from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
 
 T = TypeVar("T")
 _GROUP = 500  # bound parameters a statement
@@ -115,6 +115,14 @@ def find_routes(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Route]:
     return found
 
 
+def find_routes_by_id(tx: Transaction, wanted: Collection[RouteId]) -> list[rows.Route]:
+    """Those of these routes that are there."""
+    found: list[rows.Route] = []
+    for part in _groups(wanted):
+        found += rows.many(rows.Route, tx.execute(routes.select().where(routes.c.route_id.in_(part))))
+    return found
+
+
 def routes_of(tx: Transaction, incarnation: Incarnation) -> list[rows.Route]:
     """All routes of one incarnation."""
     return rows.many(rows.Route, tx.execute(routes.select().where(routes.c.incarnation == incarnation)))
@@ -176,6 +184,11 @@ def bound_fence(tx: Transaction, fence_id: bytes, *, ends: int) -> None:
 def all_fences(tx: Transaction) -> list[rows.Fence]:
     """Every fence, of every controller."""
     return rows.many(rows.Fence, tx.execute(fences.select()))
+
+
+def has_fence(tx: Transaction, fence_id: bytes) -> bool:
+    """Whether it is there."""
+    return bool(tx.execute(sa.select(fences.c.fence_id).where(fences.c.fence_id == fence_id)).first())
 
 
 def date_fence(tx: Transaction, fence_id: bytes, *, expires: int) -> None:

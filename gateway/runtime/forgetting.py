@@ -9,8 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gateway.control.certificate import Certificates
-from gateway.control.erasure import Erasures, Queue
+from gateway.control.erasure import Erasures, Queue, withdrawal_of
 from gateway.control.final import Finality, date_fences
+from gateway.control.ledger import Ledger
+from gateway.control.recovery import Recovery
+from gateway.control.role import Control
 from gateway.control.turnover import Turnovers
 from gateway.keystore import lineages
 from gateway.model.ids import Controller
@@ -56,6 +59,16 @@ class Forgetting:
             finalise=lambda: len(self.finalise()),
             every_h=self._house.settings.keys.turnover_h,
         )
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """For a key store that was set back: of a ledger that it does not agree with. Raises as its parts."""
+        house = self._house
+        directory = house.settings.state / house.settings.ledger.path
+        ledger = Ledger(directory, house.clock, house.signing_key)
+        control = Control(house.keystore, ledger, house.clock, house.custodian)
+        withdrawal = withdrawal_of(control, house.custodian, house.policy)
+        return Recovery(control, house.custodian, withdrawal)
 
     @cached_property
     def certificates(self) -> Certificates:

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.control import enrolment, withdrawal
 from gateway.control.enrolment import Group
+from gateway.control.recovery import Recovery
+from gateway.control.role import Control
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
 from gateway.keys import handle, lineage, ring
@@ -84,6 +86,36 @@ CONTROLS = {
     "31": {"test_at_rumqttd_one_of_three_goes_and_comes_back_under_load": "rumqttd itself leaves out who is away"},
     "21": {"test_it_opens_where_it_was_written": "a value that opened nowhere would be safe too"},
 }
+
+
+@kills("01", "test_it_serves_nobody_before_it_is_recovered")
+def nobody_remembers(patch: Patch, _part: str) -> None:
+    """The custodian has no mark, so that key store and ledger that were set back together agree."""
+    patch.setattr(FileCustodian, "mark", lambda _custodian, _ledger: None)
+
+
+@kills("01", "test_without_a_ledger_that_reaches_the_mark_it_stays_shut", "test_what_was_done_since_holds_again")
+def recovered_from_anything(patch: Patch, _part: str) -> None:
+    """Any ledger is good enough to recover from."""
+    patch.setattr(Recovery, "_require", lambda _recovery, _tx, _lines: None)
+
+
+@kills("01", "test_what_was_done_since_holds_again[*]")
+def erasures_not_replayed(patch: Patch, _part: str) -> None:
+    """A recovery that knows of everything but erasures."""
+    patch.setattr(Recovery, "_erased", lambda _recovery, _tx, _line: True)
+
+
+@kills("02", "test_a_cut_ledger_is_refused[*]", "test_a_fork_of_the_same_length_is_refused")
+def the_ledger_is_believed(patch: Patch, _part: str) -> None:
+    """Whatever ledger is there is the true one."""
+    patch.setattr(Control, "_agree", lambda _control: None)
+
+
+@kills("25", "test_no_name_and_no_hash_of_one_stands_in_the_record")
+def fences_without_a_key(patch: Patch, _part: str) -> None:
+    """What stops an erased id is its hash, for everyone to try."""
+    unkeyed_hashes(patch, _part)
 
 
 @kills(

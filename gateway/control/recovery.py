@@ -1,0 +1,257 @@
+"""A key store that was set back is told what was done since, by a ledger that was not.
+
+    recovered = Recovery(control, custodian, withdrawal).run()
+
+The ledger must reach the custodian's mark, else nothing is done and the key store stays refused. Then every act that
+the key store does not know is replayed, in one transaction and in the order of the ledger. Hand-overs end routes,
+consents and objections are noted, suspensions hold, a key that was replaced seals nothing, erased customers are fenced
+and their keys begin to be destroyed, and fences come back from the fence file. What cannot be brought back is reported:
+keys and routes of customers who were enrolled since, which are random and were in the lost key store alone.
+
+A copy of before a turnover opens with no key that exists: only a backup since then can be recovered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.control import customer as customers
+from gateway.control.chain import Chain, Line
+from gateway.control.choices import CONSENT, note_choice
+from gateway.control.enrolment import ENROL
+from gateway.control.handover import HAND_OVER
+from gateway.control.rekey import REKEY
+from gateway.control.role import ERASE, FAILED, TURNOVER, Act, Control
+from gateway.control.suspension import RESUME, SUSPEND
+from gateway.control.withdrawal import Withdrawal
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
+from gateway.keys.custodian import Custodian
+from gateway.keys.fencing import fence_of, secret_of
+from gateway.keys.lifecycle import KeyState, move
+from gateway.keystore import acts, lineages, subjects, workers
+from gateway.keystore.database import Transaction
+from gateway.model.ids import Controller, Incarnation, RouteId
+
+RECOVER = "recover"
+_SETTLED = frozenset({"done", "failed"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovered:
+    """What was replayed, by act; what came back; and what is lost: incarnations without keys, routes without rows."""
+
+    replayed: Counter[str] = field(default_factory=Counter)
+    erased: int = 0
+    fences: int = 0
+    missing: list[str] = field(default_factory=list)
+    routes: int = 0
+    replaced: list[str] = field(default_factory=list)
+
+
+class Recovery:
+    """Over one key store, and a ledger that it does not agree with yet."""
+
+    def __init__(self, control: Control, custodian: Custodian, withdrawal: Withdrawal) -> None:
+        self._control = control
+        self._ledger = control.ledger
+        self._clock = control.clock
+        self._custodian = custodian
+        self._withdrawal = withdrawal
+
+    def run(self) -> Recovered:
+        """Replay what the key store does not know, and note it in the ledger.
+
+        Raises:
+            IntegrityStop: the ledger does not reach the mark, or the key store is of before a turnover.
+            Refused: it is another key store's ledger.
+            CustodianFault, Unreachable: nothing was done.
+        """
+        found = Recovered()
+        with self._ledger.locked():
+            lines = self._lines()
+            with self._control.keystore.act() as tx:
+                self._require(tx, lines)
+                acts.take_role(tx, self._ledger.id)
+                self._replay(tx, lines, found)
+        with self._control.act(RECOVER) as act:
+            act.outcome["missing"] = found.missing
+            act.outcome["replayed"] = sum(found.replayed.values())
+        return found
+
+    def _lines(self) -> list[Line]:
+        chain = Chain()
+        return [chain.follow(raw) for raw in self._ledger.lines()]
+
+    def _require(self, tx: Transaction, lines: list[Line]) -> None:
+        owner, mark = acts.known_ledger(tx), self._custodian.mark(self._ledger.id)
+        if owner is not None and owner != self._ledger.id:
+            raise Refused("the key store's acts are in another ledger", hint="give the ledger that belongs to it")
+        far = {line.seq: line.hash for line in lines}
+        short = mark is not None and far.get(mark.seq) != mark.hash
+        if short or acts.newest_known(tx) > lines[-1].seq:
+            raise IntegrityStop(
+                "this ledger does not reach what the custodian has seen, so it cannot say what was done since",
+                hint="give a copy that does: `glomska keys recover --ledger DIRECTORY`; without one it stays shut",
+            )
+
+    def _replay(self, tx: Transaction, lines: list[Line], found: Recovered) -> None:
+        outcomes = [line for line in lines if line.phase == "outcome" and line.body.get("result") in _SETTLED]
+        settled = {line.intent: line for line in outcomes}
+        unknown = [line for line in lines if line.phase == "intent" and acts.find_act(tx, line.seq) is None]
+        done = [line for line in unknown if line.seq in settled]
+        if any(line.act == TURNOVER and settled[line.seq].body["result"] == "done" for line in done):
+            raise IntegrityStop(  # also where the custodian would open it still: its horizons are of before
+                "this key store is of before a turnover: no key that exists opens it",
+                hint="restore a backup since the last turnover: `glomska keys restore`",
+            )
+        found.fences = self._fences(tx)
+        for line in done:
+            outcome = settled[line.seq]
+            failed = outcome.body["result"] != "done"
+            acts.record_intent(tx, seq=line.seq, act=line.act + (FAILED if failed else ""), now=self._clock.wall())
+            if not failed:
+                found.replayed[line.act] += 1
+                self._act(tx, line, outcome, found)
+        workers.raise_generation(tx)
+
+    def _act(self, tx: Transaction, line: Line, outcome: Line, found: Recovered) -> None:
+        match line.act:
+            case name if name in {ENROL, HAND_OVER}:
+                self._enrolled(tx, outcome, found)
+            case name if name == CONSENT:
+                self._chosen(tx, line)
+            case name if name in {SUSPEND, RESUME}:
+                self._suspended(tx, line)
+            case name if name == REKEY:
+                self._replaced(tx, line, found)
+            case name if name == ERASE:
+                found.erased += self._erased(tx, line)
+
+    def _enrolled(self, tx: Transaction, outcome: Line, found: Recovered) -> None:
+        for name in _texts(outcome, "incarnations"):
+            if not subjects.find_keys(tx, [Incarnation(bytes.fromhex(name))]):
+                found.missing.append(name)
+        known = subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in _texts(outcome, "routes")])
+        found.routes += len(_texts(outcome, "routes")) - len(known)
+        ended = dict(zip(_texts(outcome, "ended"), _texts(outcome, "at"), strict=False))
+        for route in subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in ended]):
+            subjects.end_route(tx, dataclasses.replace(route, valid_to=int(ended[route.route_id.hex()])))
+
+    def _chosen(self, tx: Transaction, line: Line) -> None:
+        incarnation, body = _incarnation(line), line.body
+        owner = self._owner(tx, incarnation)
+        if owner is None:
+            return
+        lineage = customers.open_lineage(tx, self._custodian, owner)
+        try:
+            note_choice(
+                tx,
+                lineage,
+                incarnation,
+                purpose=str(body["purpose"]),
+                granted=body["granted"] == "yes",
+                effective=int(str(body["effective"])),
+            )
+        except (KeyDestroyed, Refused):  # erased or suspended since: nothing of theirs is served
+            return
+
+    def _suspended(self, tx: Transaction, line: Line) -> None:
+        if "scope" in line.body:
+            scope = "" if line.body["scope"] == "everything" else str(line.body["scope"])
+            if line.act == SUSPEND:
+                lineages.suspend(tx, Controller(scope), now=self._clock.wall())
+            else:
+                lineages.resume(tx, Controller(scope))
+            return
+        moves = {SUSPEND: (KeyState.ACTIVE, KeyState.SUSPENDED), RESUME: (KeyState.SUSPENDED, KeyState.ACTIVE)}
+        self._move(tx, _incarnation(line), *moves[line.act])
+
+    def _replaced(self, tx: Transaction, line: Line, found: Recovered) -> None:
+        """Its successor is lost: what it sealed is still read, and nothing new is sealed under it."""
+        if self._move(tx, _incarnation(line), KeyState.ACTIVE, KeyState.COMPROMISED):
+            found.replaced.append(_incarnation(line).hex())
+
+    def _move(self, tx: Transaction, incarnation: Incarnation, was: KeyState, to: KeyState) -> int:
+        keys = [key for key in subjects.find_keys(tx, [incarnation]) if key.state == was]
+        for key in keys:
+            subjects.move_key(tx, key.key_id, state=move(was, to), now=self._clock.wall())
+        return len(keys)
+
+    def _erased(self, tx: Transaction, line: Line) -> bool:
+        """Whether keys came back that were erased; then the steps of that erasure begin again."""
+        incarnation, erasure = _incarnation(line), bytes.fromhex(str(line.body["erasure"]))
+        owner = self._owner(tx, incarnation)
+        if owner is None or acts.find_erasure(tx, erasure) is not None:
+            return False
+        lineage, act = customers.open_lineage(tx, self._custodian, owner), Act(tx=tx, seq=line.seq)
+        named = _texts(line, "released")
+        released = [key for key in subjects.find_keys(tx, [incarnation]) if key.key_id.hex() in named]
+        try:
+            if "released" in line.body:
+                self._withdrawal.of_held(act, lineage, incarnation, erasure, [key.key_id for key in released])
+            else:
+                self._withdrawal.of_customer(act, lineage, incarnation, erasure)
+        except KeyDestroyed:
+            return False
+        return True
+
+    def _fences(self, tx: Transaction) -> int:
+        """Those of the fence file that are not there, with the secrets that they were made under."""
+        added = 0
+        for line in self._ledger.read_fences():
+            controller = Controller(str(line["controller"]))
+            secret, fence = secret_of(line, now=self._clock.wall()), fence_of(line)
+            if lineages.current_e(tx, controller) is None or subjects.has_fence(tx, fence.fence_id):
+                continue
+            if lineages.find_secret(tx, secret.key_id) is None:
+                lineages.add_secret(tx, secret)
+            subjects.add_fences(tx, [fence])
+            added += 1
+        return added
+
+    @staticmethod
+    def _owner(tx: Transaction, incarnation: Incarnation) -> Controller | None:
+        found = subjects.find_keys(tx, [incarnation])
+        return found[0].controller if found else None
+
+
+def adopt(directory: Path, copy: Path) -> None:
+    """Put a copy of the ledger, which goes on from the one here, in its place.
+
+    Raises:
+        IntegrityStop: the copy is damaged, or is not the same ledger further on.
+        UsageFault: there is no such copy.
+    """
+    here, there = directory / "ledger.jsonl", copy / "ledger.jsonl"
+    try:
+        chain = Chain()
+        for raw in there.read_bytes().splitlines(keepends=True):
+            chain.follow(raw)
+        before = here.read_bytes() if here.exists() else b""
+        if not there.read_bytes().startswith(before[: before.rfind(b"\n") + 1]):
+            raise IntegrityStop("the copy is not this ledger further on", hint="give another copy")
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("fences.jsonl", "ledger.jsonl"):
+            if (copy / name).exists():
+                shutil.copyfile(copy / name, directory / f"{name}.new")
+                with (directory / f"{name}.new").open("rb") as stream:
+                    os.fsync(stream.fileno())
+                (directory / f"{name}.new").replace(directory / name)
+    except OSError as fault:
+        raise UsageFault(f"the copy of the ledger cannot be used: {(fault.strerror or '').lower()}") from None
+    except VerificationFailed as fault:
+        raise IntegrityStop(str(fault), hint="give another copy") from None
+
+
+def _incarnation(line: Line) -> Incarnation:
+    return Incarnation(bytes.fromhex(str(line.body["incarnation"])))
+
+
+def _texts(line: Line, name: str) -> list[str]:
+    found = line.body.get(name)
+    return found if isinstance(found, list) else []

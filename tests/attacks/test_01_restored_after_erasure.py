@@ -1,0 +1,117 @@
+"""Attack 1: the key store is set back to a copy from before an erasure, alone or together with its ledger.
+
+Until it has been told what was done since, it serves nobody: neither worker nor reader nor command. Recovered, the
+erased are erased again, consents that were withdrawn are withdrawn, and fences hold.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.control.choices import choose
+from gateway.control.erasure import withdrawal_of
+from gateway.control.recovery import Recovered, Recovery, adopt
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
+from gateway.keys.lifecycle import KeyState
+from gateway.model.ids import parse_controller, parse_customer
+from gateway.model.sealed import Reason
+from tests.unit.control.test_erasure import states
+from tests.world import CANARY, CONTROLLER, DAY, World
+
+
+def lived(world: World) -> None:
+    """Two customers, and a copy of everything from before what happens to them."""
+    world.enrol("anna", "meter-1", purposes=["development"])
+    world.enrol("bo", "meter-2", purposes=["development"])
+    for device in ("meter-1", "meter-2"):
+        world.publish(device, temperature=21.5)
+    world.ring.leave()
+    world._registered = False
+    world.keystore.scrub(())
+    shutil.copytree(world.directory, copy_of(world))
+    world.enrol("cia", "meter-3")
+    world.erase("anna")
+    choose(
+        world.control,
+        world.custodian,
+        world.policy,
+        parse_controller(CONTROLLER),
+        parse_customer(f"{CANARY}bo"),
+        purpose="development",
+        granted=False,
+    )
+
+
+def copy_of(world: World) -> Path:
+    return world.directory.parent / "copy"
+
+
+def restored(world: World, *, with_ledger: bool) -> World:
+    """The live custodian, and the copy's key store."""
+    world.close()
+    for file in world.directory.glob("keys.db*"):
+        file.unlink()
+    shutil.copy(copy_of(world) / "keys.db", world.directory)
+    if with_ledger:
+        shutil.move(world.directory / "ledger", world.directory.parent / "whole")
+        shutil.copytree(copy_of(world) / "ledger", world.directory / "ledger")
+    return World(world.directory)
+
+
+def recovered(world: World) -> Recovered:
+    withdrawal = withdrawal_of(world.control, world.custodian, world.policy)
+    return Recovery(world.control, world.custodian, withdrawal).run()
+
+
+@pytest.mark.parametrize("with_ledger", [False, True], ids=["alone", "with its ledger"])
+def test_it_serves_nobody_before_it_is_recovered(world: World, with_ledger: bool) -> None:
+    lived(world)
+    back = restored(world, with_ledger=with_ledger)
+    for act in (back.control.check, back.erasures.resume, lambda: back.enrol("dag", "meter-4")):
+        with pytest.raises(IntegrityStop) as stop:
+            act()
+        assert stop.value.exit_code == 9
+        assert "glomska keys recover" in stop.value.hint
+    back.close()
+
+
+@pytest.mark.parametrize("with_ledger", [False, True], ids=["alone", "with its ledger"])
+def test_what_was_done_since_holds_again(world: World, with_ledger: bool) -> None:
+    lived(world)
+    back = restored(world, with_ledger=with_ledger)
+    if with_ledger:
+        with pytest.raises(IntegrityStop, match="does not reach what the custodian has seen"):
+            recovered(back)
+        back.close()
+        adopt(world.directory / "ledger", world.directory.parent / "whole")
+        back = World(world.directory)
+    found = recovered(back)
+    assert (found.erased, len(found.missing), found.routes) == (1, 1, 1)
+    back.erasures.resume()
+    assert states(back) == {KeyState.DESTROYED: 3, KeyState.ACTIVE: 3}
+    with pytest.raises(KeyDestroyed):
+        back.read("anna")
+    with pytest.raises(UnknownSubject):
+        back.read("cia")
+    assert back.enrol("anna", "meter-1").refused == [(2, "erased")]
+    assert back.publish("meter-1", temperature=20).refusals.readings == {Reason.ERASED: 1}
+    assert back.read("bo").value.tolist() == [21.5]
+    with pytest.raises(Refused):
+        back.read("bo", purpose="development", start=back.clock.wall() - 30 * DAY)
+    back.control.check()
+    back.ledger.verify()
+    back.close()
+
+
+def test_without_a_ledger_that_reaches_the_mark_it_stays_shut(world: World) -> None:
+    lived(world)
+    back = restored(world, with_ledger=True)
+    with pytest.raises(IntegrityStop) as stop:
+        recovered(back)
+    assert (stop.value.exit_code, "--ledger" in stop.value.hint) == (9, True)
+    with pytest.raises(IntegrityStop):
+        back.control.check()
+    back.close()
