@@ -27,9 +27,9 @@ BROKEN = re.compile(
 )
 
 
-def file_of(attack: str) -> Path:
-    (file,) = HERE.glob(f"test_{attack}_*.py")
-    return file
+def files_of(attack: str) -> dict[str, Path]:
+    """Test functions of an attack, each with its file: an attack may be about several rooms."""
+    return {test: file for file in sorted(HERE.glob(f"test_{attack}_*.py")) for test in functions_in(file)}
 
 
 def functions_in(file: Path) -> set[str]:
@@ -40,7 +40,8 @@ def functions_in(file: Path) -> set[str]:
 
 def mutated(name: str, mutation: Mutation, said: Path) -> int:
     """The exit code of the tests that a mutation must kill, under that mutation; what they print goes to a file."""
-    wanted = [f"{file_of(mutation.attack)}::{test.removesuffix('[*]')}" for test in mutation.kills]
+    files = files_of(mutation.attack)
+    wanted = [f"{files[test]}::{test}" for test in (kill.removesuffix("[*]") for kill in mutation.kills)]
     options = ["-q", "--tb=short", "-rfp", "--no-header", "-p", "no:cacheprovider", "--without-defence", name]
     process = FORKS.Process(target=run_apart, args=([*wanted, *options], said))
     process.start()
@@ -65,7 +66,7 @@ def run_apart(arguments: list[str], said: Path) -> None:
     os._exit(code)
 
 
-@pytest.mark.parametrize("attack", sorted(path.name[5:7] for path in HERE.glob("test_[0-9][0-9]_*.py")))
+@pytest.mark.parametrize("attack", sorted({path.name[5:7] for path in HERE.glob("test_[0-9][0-9]_*.py")}))
 def test_every_test_is_to_be_killed_or_said_to_be_a_control(attack: str) -> None:
     killed = {
         test.removesuffix("[*]")
@@ -74,7 +75,7 @@ def test_every_test_is_to_be_killed_or_said_to_be_a_control(attack: str) -> None
         for test in mutation.kills
     }
     controls = CONTROLS.get(attack, {}).keys()
-    assert killed | controls == functions_in(file_of(attack))
+    assert killed | controls == files_of(attack).keys()
     assert not killed & controls
 
 
