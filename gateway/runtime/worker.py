@@ -208,7 +208,8 @@ class Worker:
                         letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
                 self._recovered("reading")
             except GenerationMoved:
-                self._poll()
+                if not self._poll():
+                    self._stopping.wait(self._poll_s)
             except GlomskaError as fault:  # no lease, no key store, no custodian: nothing is read on
                 self._trouble("reading", fault)
                 self._moved["reading"] = time.monotonic()
@@ -346,17 +347,19 @@ class Worker:
             except GlomskaError as fault:
                 self._trouble("housekeeping", fault)
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
+        """Whether this worker is of the key store's generation now."""
         try:
             if self._ring.poll():
                 self._log.event("generation", level="debug")
             for incarnation in self._ring.unusable - self._alarmed:
                 self._alarmed.add(incarnation)
                 self._log.event("key unusable", level="error", incarnation=incarnation.hex())
-        except Unreachable as fault:
+        except (Unreachable, CustodianFault) as fault:  # a turnover's new wrapping key may not be here yet
             self._trouble("key store", fault)
-        else:
-            self._recovered("key store")
+            return False
+        self._recovered("key store")
+        return True
 
     def _trouble(self, where: str, fault: GlomskaError, *, level: Level = "warning") -> None:
         """Said once, not at every try. What waiting does not mend is raised again."""

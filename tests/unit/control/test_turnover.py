@@ -198,6 +198,21 @@ def test_without_the_newest_wrapping_key_none_is_destroyed(world: World) -> None
     assert world.turn_over().e == 2
 
 
+def test_a_worker_without_the_new_wrapping_key_uses_none_until_it_has_it(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    found = world.turnovers.begin(HEAT_CO)
+    (key_file,) = (world.directory / "kek").glob("w-*-2.key")
+    away = key_file.rename(world.directory / "away")
+    with pytest.raises(CustodianFault):
+        world.ring.poll()
+    assert world.turnovers.advance(found) is False, "it has not acknowledged"
+    away.rename(key_file)
+    world.ring.poll()
+    assert world.turnovers.advance(found) is True
+    assert world.publish("meter-1", temperature=22.5).points
+
+
 def test_a_worker_that_holds_on_is_waited_for(world: World) -> None:
     world.enrol("anna", "meter-1")
     world.publish("meter-1", temperature=21.5)
