@@ -99,6 +99,8 @@ class Running:
         """Exit code and books after this signal."""
         self.process.send_signal(number)
         books = self.await_event("stopped")
+        assert self.process.stderr is not None
+        self.lines += self.process.stderr  # what stopped it stands behind its books
         return self.process.wait(PATIENCE_S), books
 
 

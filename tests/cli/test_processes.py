@@ -92,7 +92,7 @@ def test_a_running_gateway_finishes_an_erasure(home: Home) -> None:
     assert home.shell("echo demo/anna | glomska read - --purpose support")[1] == 7
     said, code = home.shell("echo demo/bo | glomska erase - --yes --wait --json")
     assert (code, json.loads(said)["state"]) == (0, "effective")
-    assert running.end(signal.SIGTERM)[0] == 0
+    assert running.end(signal.SIGTERM)[0] == 0, running.lines
     assert "none open" in home.shell("glomska doctor")[0]
 
 
