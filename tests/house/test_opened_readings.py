@@ -30,6 +30,7 @@ PLACES = {
         "control/enrolment.py",
         "control/withdrawal.py",
         "control/trace.py",
+        "control/choices.py",  # to seal a choice under the customer's own key
         "control/rekey.py",  # whose new keys wrap what the old ones wrapped
         "keys/capture.py",  # devices, whose retained messages an erasure deletes at the broker
     },
