@@ -47,8 +47,12 @@ class Contender(Protocol):
 class Glomska:
     """The real command, on a key store and a custodian of its own."""
 
-    def __init__(self, store: str, *, workers: int = 1) -> None:
-        """`influxdb`, `free` or `sqlite`; more than one worker shares the subscription."""
+    def __init__(self, store: str, *, workers: int = 1, limited: bool = True) -> None:
+        """`influxdb`, `free` or `sqlite`; more than one worker shares the subscription.
+
+        `limited` as it is shipped; otherwise one device may send as fast as it can.
+        """
+        self._limited = limited
         self.pipeline = "glomska" if workers == 1 else f"glomska, {workers} workers"
         self.store = store
         self._workers = workers
@@ -104,6 +108,7 @@ class Glomska:
             "GLOMSKA_STATE": str(place.state),
             "GLOMSKA_MQTT__URL": f"mqtt://127.0.0.1:{place.broker_port}",
             "GLOMSKA_STORE__URL": place.store_url,
+            **({} if self._limited else {"GLOMSKA_LIMITS__DEVICE_RATE": "0"}),
         }
         many = ["--workers", str(self._workers)] if self._workers > 1 else []
         return Start([_GLOMSKA, "run", *many], environment)
