@@ -323,6 +323,8 @@ def gone(keystore: KeyStore, key_ids: Collection[KeyId]) -> set[KeyId]:
     A key that is suspended or held is not gone: what was sealed under it before was taken, and is not lost for that.
     Raises Unreachable.
     """
+    if not key_ids:
+        return set()
     with keystore.snapshot() as tx:
         states = subjects.key_states(tx, key_ids)
     return {key_id for key_id in key_ids if states.get(key_id, KeyState.DESTROYED) in _GONE}

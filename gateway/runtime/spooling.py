@@ -29,6 +29,7 @@ from gateway.transport.spool import Chunk, Spool, SpoolUnable
 CHUNK_POINTS = 1_000
 _SHARE = 4  # a chunk that took the store so long is followed by a pause of so many times that, less one
 _BETTER = 0.1  # of the patience: what a store that was slow must come down to
+_KEYS_KEPT = 100_000
 _LOOK = 0.2  # seconds between looks at an empty spool
 _TELL = 60.0  # seconds between two lines about one reason
 _MOST_PATIENT = 600.0  # seconds that a store may ask to be left alone
@@ -93,6 +94,7 @@ class Spooling:
         self._in_time = patience_s  # for a chunk, that the direct path may come back
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
+        self._asked, self._living = -1, set[KeyId]()  # keys that are not gone, as of a generation
         self._told: dict[str, float] = {}
         self._said = ""  # why it is not drained now
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
@@ -171,7 +173,12 @@ class Spooling:
 
     def _drop_gone(self) -> int:
         """Points of the chunk whose key is gone are not sent; how many."""
-        gone = self._gone({point.series.key_id for point in self._left})
+        generation = self._generation()
+        if generation != self._asked or len(self._living) > _KEYS_KEPT:
+            self._asked, self._living = generation, set()
+        key_ids = {point.series.key_id for point in self._left}
+        gone = self._gone(key_ids - self._living)  # asked also of nothing: a lease it takes in any case
+        self._living |= key_ids - gone
         living = [point for point in self._left if point.series.key_id not in gone] if gone else self._left
         dropped, self._left = len(self._left) - len(living), living
         self.counted.erased += dropped
