@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from gateway.control.rekey import rekey as begin_rekey
 from gateway.control.status import Status
 from gateway.control.status import status as statuses
 from gateway.control.suspension import Suspended, Suspensions
-from gateway.control.turnover import Turned
+from gateway.control.turnover import NICE, Turned
 from gateway.errors import UnknownSubject, UsageFault
 from gateway.keystore import lineages
 from gateway.model.ids import Controller, CustomerId, KeyEpoch, epoch_of, epoch_start, parse_controller
@@ -73,6 +74,7 @@ def turnover(
     until = _until(horizon, yes=yes)
     if release_lost:
         _confirm("what does not open is given up for ever", "release", yes=yes)
+    os.nice(NICE)
     with opened(load_settings(config), create=False) as house:
         turned = []
         for name in _controllers(house, controller):

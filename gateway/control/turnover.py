@@ -43,6 +43,8 @@ from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
 from gateway.policy.rules import Policy
 
+NICE = 5
+"""By how much a process that does nothing else should step back: a pass has time, and readings have not."""
 _PAUSE = 0.01  # seconds between looks at the workers
 _BREATH = 0.1  # of a page's time, in which others get at the key store
 _TICK_S = 0.25  # seconds of work in a tick: ingest in the same process has the rest of the second
