@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.cli.erase import is_running
+from gateway.control.backup import DUE_DAYS
+from gateway.control.backup import newest as newest_backup
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
 from gateway.control.operations import living_days
@@ -88,7 +90,10 @@ def _keystore(house: House) -> str:
     if weaknesses := house.keystore.weaknesses():
         message = f"the key store can lose what it has committed: {', '.join(weaknesses)}"
         raise ConfigurationFault(message, hint="set these to on in postgresql.conf, and reload it")
-    return f"{house.settings.keys.url}, {known} controller(s)"
+    made = newest_backup(house.settings.state / "backups")
+    due = known and (made is None or house.clock.wall() - made > DUE_DAYS * _DAY)
+    more = "; a backup is due: `glomska keys backup`" if due and house.settings.keys.url.startswith("sqlite") else ""
+    return f"{house.settings.keys.url}, {known} controller(s){more}"
 
 
 def _ledger(house: House) -> str:

@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gateway.cli.backup import backup, restore
 from gateway.cli.options import AsJson, Config
 from gateway.cli.recover import recover
 from gateway.cli.screen import screen
 from gateway.cli.subject import Argument, find_subject, subject_text
 from gateway.cli.times import moment
+from gateway.control.backup import newest
 from gateway.control.pages import Step
 from gateway.control.rekey import rekey as begin_rekey
 from gateway.control.status import Status
@@ -32,8 +34,10 @@ from gateway.model.ids import Controller, CustomerId, KeyEpoch, epoch_of, epoch_
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
 
-app = typer.Typer(help="The keys: turnover, status, suspension, rekey, recovery.", no_args_is_help=True)
+app = typer.Typer(help="The keys: turnover, status, suspension, rekey, backup, recovery.", no_args_is_help=True)
 app.command()(recover)
+app.command()(backup)
+app.command()(restore)
 
 Of = Annotated[str | None, typer.Option("--controller", metavar="NAME", help="This controller alone.")]
 _SAID = {
@@ -91,8 +95,9 @@ def status(as_json: AsJson = False, config: Config = None) -> None:
     settings = load_settings(config)
     with opened(settings, create=False) as house:
         found = statuses(house.keystore, house.policy, every_h=settings.keys.turnover_h)
+        backed_up = newest(settings.state / "backups")
     if as_json:
-        typer.echo(json.dumps({"controllers": [_told(one) for one in found]}, ensure_ascii=False))
+        typer.echo(json.dumps({"controllers": [_told(one, backed_up) for one in found]}, ensure_ascii=False))
     else:
         _show(found)
 
@@ -227,7 +232,7 @@ def _summary(turned: Turned) -> str:
     return said + (held if turned.held_back else "")
 
 
-def _told(one: Status) -> dict[str, object]:
+def _told(one: Status, backed_up: int | None) -> dict[str, object]:
     ratcheting = [month for month in one.months if month.goes is not None]
     return {
         "controller": one.controller,
@@ -235,7 +240,7 @@ def _told(one: Status) -> dict[str, object]:
         "keys": one.keys,
         "oldest_epoch": min((month.epoch for month in ratcheting), default=None),
         "next_turnover": None if one.next_turnover is None else _time(one.next_turnover),
-        "last_backup": None,
+        "last_backup": None if backed_up is None else _time(backed_up),
         "months": [
             {"class": m.key_class, "oldest": _time(epoch_start(m.epoch))[:7], "goes": _time(m.goes)}
             for m in ratcheting

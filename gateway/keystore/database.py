@@ -42,6 +42,7 @@ class Backend(Protocol):
     def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError: ...
     def weaknesses(self) -> list[str]: ...
     def scrub(self, traces: Sequence[bytes]) -> None: ...
+    def copy_to(self, file: Path) -> None: ...
     def close(self) -> None: ...
 
 
@@ -115,6 +116,12 @@ class KeyStore:
         """
         with self._foreign_errors():
             self._backend.scrub(traces)
+
+    def copy_to(self, file: Path) -> None:
+        """A whole copy of the key store as it is now, in a file. Raises ConfigurationFault for another than SQLite."""
+        self.path  # noqa: B018 - raises
+        with self._foreign_errors():
+            self._backend.copy_to(file)
 
     def weaknesses(self) -> list[str]:
         """Settings of the database under which what was committed can be lost. Raises Unreachable."""

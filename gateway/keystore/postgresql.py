@@ -108,6 +108,9 @@ class Postgresql:
     def scrub(self, traces: Sequence[bytes]) -> None:
         """Nothing can be proven here; see `residue`."""
 
+    def copy_to(self, file: Path) -> None:
+        """Its own means do that; see `KeyStore.path`."""
+
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()

@@ -92,6 +92,15 @@ class Sqlite:
             message = "bytes of a destroyed key are still in the key store's files"
             raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
 
+    def copy_to(self, file: Path) -> None:
+        """One consistent state, without what was deleted."""
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        raw = self.engine.raw_connection()
+        try:
+            raw.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]  # it is connected
+        finally:
+            raw.close()
+
     def close(self) -> None:
         """Let go of all connections, and then of the file."""
         self.engine.dispose()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gateway.control.backup import Backups
 from gateway.control.certificate import Certificates
 from gateway.control.erasure import Erasures, Queue, withdrawal_of
 from gateway.control.final import Finality, date_fences
@@ -56,9 +57,16 @@ class Forgetting:
             {self._house.settings.store.url: self._house.store},
             store_time=lambda: self._house.store.health().time,
             before=self._before_turnover,
+            backup=self._back_up,
             finalise=lambda: len(self.finalise()),
             every_h=self._house.settings.keys.turnover_h,
         )
+
+    @cached_property
+    def backups(self) -> Backups:
+        """Raises what `control` raises."""
+        house = self._house
+        return Backups(house.control, house.custodian, house.settings.state / "backups")
 
     @cached_property
     def recovery(self) -> Recovery:
@@ -89,6 +97,12 @@ class Forgetting:
         if self.turnovers.verdict().plausible:
             for controller in self._controllers():
                 self.erasures.release(controller)
+            self.backups.expire()
+
+    def _back_up(self, _controller: Controller) -> None:
+        """Step 5 of a turnover. A key store that is no file is backed up by its own means."""
+        if self._house.settings.keys.url.startswith("sqlite"):
+            self.backups.take()
 
     def _controllers(self) -> list[Controller]:
         with self._house.keystore.snapshot() as tx:

@@ -1,0 +1,153 @@
+"""Backups of the key store: taken, opened again, and useless on their date or after the next turnover.
+
+    backups.take()          # a file in the directory of backups; it was opened again when this returns
+    backups.expire()        # locks whose date has come are destroyed at the custodian
+    restore(file, …)        # on a new machine with the custodian at hand; `keys recover` then tells what was done since
+
+A backup holds rows under KEK_e, so that a turnover, which destroys W_e, ends it too. It is sealed under a key of its
+own date, so that it ends then at the latest. The ledger is backed up apart, by copying its directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway.control.role import Control
+from gateway.errors import IntegrityStop, Unreachable, UsageFault
+from gateway.keys import backup as sealed
+from gateway.keys.custodian import Custodian
+from gateway.keys.lineage import Lineage
+from gateway.keystore import lineages
+from gateway.keystore.database import KeyStore
+
+BACKUP, RESTORE, EXPIRE = "backup", "restore", "backup-expired"
+DAY = 86_400 * 10**9
+KEEP_DAYS = 30
+DUE_DAYS = 7
+_KEPT = 3  # in the directory: what is older is of before a turnover
+_LOOK_BACK = 400  # days
+
+
+class Backups:
+    """Over one key store and its ledger."""
+
+    def __init__(self, control: Control, custodian: Custodian, directory: Path) -> None:
+        self._control = control
+        self._clock = control.clock
+        self._custodian = custodian
+        self._directory = directory
+
+    def take(self, to: Path | None = None, *, days: int = KEEP_DAYS) -> Path:
+        """A new backup, opened again. In the ledger.
+
+        Raises:
+            UsageFault: there is such a file, or the key store is not one that is copied as a file.
+            CustodianFault, Refused, IntegrityStop, Unreachable: there is no new backup.
+        """
+        now = self._clock.wall()
+        until = now // DAY + days
+        with self._control.act(BACKUP, until=until) as act:
+            seq = act.seq
+        file = to or self._directory / f"{now // 10**9}.backup"
+        with self._copied() as copy, _faults():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
+            try:
+                ledger = self._control.ledger.id.hex()
+                sealed.write(self._custodian, copy, fresh, ledger=ledger, seq=seq, made=now, until=until)
+                self._open_again(fresh, copy)
+                if file.exists():
+                    raise UsageFault("there is such a file already", hint="give another name")
+                fresh.replace(file)
+            finally:
+                fresh.unlink(missing_ok=True)
+        self._prune()
+        return file
+
+    def expire(self) -> int:
+        """Destroy the locks of dates that have come; how many. Whoever calls this has judged the clock."""
+        today = self._clock.wall() // DAY
+        over = [day for day in range(today - _LOOK_BACK, today + 1) if self._custodian.exists(sealed.LOCK, day)]
+        if over:
+            with self._control.act(EXPIRE, days=[str(day) for day in over]):
+                pass
+        for day in over:
+            self._custodian.destroy(sealed.LOCK, day)
+        return len(over)
+
+    @contextlib.contextmanager
+    def _copied(self) -> Iterator[Path]:
+        """A copy of the key store as it is now, which goes again."""
+        keystore = self._control.keystore
+        copy = keystore.path.with_name(f"{keystore.path.name}.{secrets.token_hex(4)}.copy")
+        try:
+            keystore.copy_to(copy)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _open_again(self, file: Path, copy: Path) -> None:
+        """Raises VerificationFailed unless every byte comes back."""
+        with copy.open("rb") as source:
+            for piece in sealed.read(self._custodian, file):
+                if source.read(len(piece)) != piece:
+                    raise IntegrityStop("the backup does not hold what was written", hint="look at the medium")
+
+    def _prune(self) -> None:
+        for file in sorted(self._directory.glob("*.backup"))[:-_KEPT]:
+            file.unlink()
+
+
+def newest(directory: Path) -> int | None:
+    """When (ns) the newest backup in a directory was made. Raises UsageFault for a file that is none."""
+    return max((sealed.read_header(file).made for file in directory.glob("*.backup")), default=None)
+
+
+def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path], KeyStore]) -> sealed.Header:
+    """Put a backup where a key store is to be. Its ledger is put back apart; then `keys recover`.
+
+    Raises:
+        UsageFault: there is a key store already, or this is no backup.
+        CustodianFault: its date has come, or a turnover has ended it; nothing was put back.
+        VerificationFailed: it was cut or changed.
+    """
+    if path.exists():
+        raise UsageFault(f"there is a key store at {path}", hint="move it and its -wal away first, if it is dead")
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.restored")
+    with _faults():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+                for piece in sealed.read(custodian, file):
+                    stream.write(piece)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _require_keys(custodian, opened(fresh))
+            fresh.replace(path)
+        finally:
+            for leftover in path.parent.glob(f"{fresh.name}*"):
+                leftover.unlink()
+    return sealed.read_header(file)
+
+
+def _require_keys(custodian: Custodian, keystore: KeyStore) -> None:
+    """Raises CustodianFault where a turnover has destroyed the wrapping keys since."""
+    try:
+        with keystore.snapshot() as tx:
+            for controller in lineages.all_controllers(tx):
+                Lineage.load(tx, custodian, controller)
+    finally:
+        keystore.close()
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        message = f"the backup cannot be read or written: {fault.strerror}"
+        raise Unreachable(message, hint="check owner, mode and free space of both places") from None

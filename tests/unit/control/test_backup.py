@@ -1,0 +1,124 @@
+"""Backups: taken and opened again, put back on a new machine, and ended by their date and by a turnover."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import FixedClock
+from gateway.control.backup import DAY, Backups, restore
+from gateway.control.erasure import withdrawal_of
+from gateway.control.recovery import Recovery
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
+from gateway.keystore.database import KeyStore
+from gateway.model.ids import parse_controller
+from gateway.runtime.config import resource
+from tests.world import CONTROLLER, World
+
+
+def backups(world: World) -> Backups:
+    return Backups(world.control, world.custodian, world.directory / "backups")
+
+
+def opened(fresh: Path) -> KeyStore:
+    return KeyStore.open(f"sqlite:////{str(fresh).lstrip('/')}", state=fresh.parent)
+
+
+def put_back(world: World, file: Path, directory: Path) -> None:
+    restore(world.custodian, file, directory / "keys.db", opened)
+
+
+def test_it_holds_no_key_and_no_name_that_anyone_can_read(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    file = backups(world).take()
+    raw = file.read_bytes()
+    for key_file in (world.directory / "kek").glob("*.key"):
+        assert key_file.read_bytes() not in raw
+    assert b"SQLite format" not in raw
+    assert file.stat().st_mode & 0o077 == 0
+    assert not list(world.directory.glob("*.copy"))
+
+
+@pytest.mark.parametrize("day", [29, 30, 31])
+def test_on_its_date_it_opens_no_more(tmp_path: Path, day: int) -> None:
+    clock = FixedClock(20_000 * DAY, 10**15)
+    world = World(tmp_path / "state", clock=clock)
+    world.enrol("anna", "meter-1")
+    file = backups(world).take(days=30)
+    clock.advance(day * DAY)
+    assert backups(world).expire() == (day >= 30)
+    target = tmp_path / "new"
+    if day < 30:
+        put_back(world, file, target)
+        assert (target / "keys.db").exists()
+    else:
+        with pytest.raises(CustodianFault, match="date has come: its key is destroyed"):
+            put_back(world, file, target)
+        assert list(target.iterdir()) == []
+    world.close()
+
+
+def test_a_turnover_ends_it(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    file = backups(world).take()
+    world.custodian.destroy(parse_controller(CONTROLLER), 1)
+    with pytest.raises(CustodianFault):
+        put_back(world, file, world.directory.parent / "new")
+    assert list((world.directory.parent / "new").iterdir()) == []
+
+
+def test_one_that_was_cut_or_changed_is_refused(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    raw = backups(world).take().read_bytes()
+    damaged = tmp_path / "damaged"
+    for number, data in enumerate((raw[:-1], raw[: len(raw) // 2], raw[:-5] + b"x" + raw[-4:], raw + b"x")):
+        damaged.write_bytes(data)
+        with pytest.raises(VerificationFailed):
+            put_back(world, damaged, tmp_path / f"new-{number}")
+    damaged.write_bytes(b"something else")
+    with pytest.raises(UsageFault, match="is not a backup"):
+        put_back(world, damaged, tmp_path / "new")
+
+
+def test_it_is_put_back_over_nothing_that_is_there(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    file = backups(world).take()
+    with pytest.raises(UsageFault, match="there is a key store at"):
+        put_back(world, file, world.directory)
+
+
+def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
+    """As docs/operations.md has it: the medium is dead; keys, ledger and configuration come back on a new machine."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    for device in ("meter-1", "meter-2"):
+        world.publish(device, temperature=21.5)
+    world.ring.leave()
+    world._registered = False
+    elsewhere = tmp_path / "elsewhere"
+    backup = backups(world).take(elsewhere / "keys.backup")
+    world.erase("anna")  # after the backup, and in the ledger's copy
+    shutil.copytree(world.directory / "ledger", elsewhere / "ledger")
+    shutil.copy(resource("policy.toml"), elsewhere)
+
+    new = tmp_path / "new"
+    new.mkdir(mode=0o700)
+    shutil.copytree(world.directory / "kek", new / "kek")  # the custodian's medium, moved over
+    shutil.copy(world.directory / "signing.key", new)
+    shutil.copy(world.directory / "readings.db", new)
+    put_back(world, backup, new)
+    shutil.copytree(elsewhere / "ledger", new / "ledger")
+    there = World(new)
+    with pytest.raises(IntegrityStop, match="restored from a copy"):
+        there.control.check()
+    found = Recovery(there.control, there.custodian, withdrawal_of(there.control, there.custodian, there.policy)).run()
+    assert (found.erased, found.missing) == (1, [])
+    there.erasures.resume()
+    assert there.read("bo").value.tolist() == [21.5]
+    with pytest.raises(KeyDestroyed):
+        there.read("anna")
+    assert len(there.publish("meter-2", temperature=22).points) == 1
+    there.ledger.verify()
+    there.close()
