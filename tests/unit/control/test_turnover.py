@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway.control.pages import Step
+from gateway.control.status import status
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import keys as key_table
-from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller
+from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller, parse_device
 from gateway.model.sealed import Reason
 from tests.world import CANARY, CONTROLLER, DAY, ShiftedClock, World, ns
 
@@ -148,6 +149,38 @@ def test_old_months_go_with_their_rows_and_nothing_else(dated: World) -> None:
         with pytest.raises(KeyDestroyed):
             lineage_of(world).open(key).pseudonym(CANARY + "meter-1", KeyEpoch(first))  # type: ignore[arg-type]
         assert lineages.find_secrets(tx, HEAT_CO, "purge") == []
+    world.close()
+
+
+def test_month_by_month_as_status_says(dated: World) -> None:
+    """The clock goes past the horizon in steps: each time the month that status named goes, with its rows."""
+    world = dated
+    assert isinstance(world.clock, ShiftedClock)
+    world.enrol("anna", "meter-1", since=1)
+    first = lineage_of(world).horizons["telemetry"]
+    names = {}
+    for month in range(4):
+        at = epoch_start(first + month) + DAY
+        names[month] = world.publish("meter-1", at, temperature=month + 0.5).points[0].series.pseudonym
+    for gone in range(1, 4):
+        (told,) = status(world.keystore, world.policy, every_h=24)
+        telemetry = next(month for month in told.months if month.key_class == "telemetry")
+        assert telemetry.epoch == first + gone - 1
+        assert telemetry.goes is not None
+        world.clock.advance(telemetry.goes - world.clock.wall() - DAY)
+        world.ring.poll()
+        assert world.turn_over().expired == 0, "a day before it is still there"
+        world.clock.advance(2 * DAY)
+        world.ring.poll()
+        assert world.turn_over().expired == 1
+        assert sorted(p.series.pseudonym for p in world.points()) == sorted(names[m] for m in range(gone, 4))
+        lineage = lineage_of(world)
+        for key in all_keys(world):
+            if key.key_class == "telemetry":
+                for epoch in range(first, first + gone):
+                    with pytest.raises(KeyDestroyed):
+                        lineage.open_at_base(key).pseudonym(parse_device(CANARY + "meter-1"), KeyEpoch(epoch))
+    assert world.read("anna", start=1).value.tolist() == [3.5]
     world.close()
 
 
