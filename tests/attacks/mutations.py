@@ -176,6 +176,26 @@ def enrolment_forgets_customers(patch: Patch, _part: str) -> None:
     patch.setattr(Group, "_owner", forgetful)
 
 
+@kills("04", "test_no_key_lives_after_an_erasure_has_returned")
+def fences_are_not_asked(patch: Patch, _part: str) -> None:
+    """Enrolment mints without a look at the fences."""
+    enrolment_forgets_customers(patch, _part)
+    enrolment_forgets_devices(patch, _part)
+
+
+@kills("05", "test_an_id_that_existed_is_never_used_again")
+def ids_are_used_again(patch: Patch, _part: str) -> None:
+    """Who brings a row for an id that was destroyed has it taken."""
+    patch.setattr(subjects, "add_keys", lambda _tx, _minted, *, now: now)
+
+
+@kills("05", "test_moved_to_another_place_it_does_not_open[*]")
+def rows_open_anywhere(patch: Patch, _part: str) -> None:
+    """A wrapped row is bound to no place, and nothing says which key it holds."""
+    patch.setattr(envelope.RowPlace, "aad", lambda _place: b"")
+    patch.setattr(derive, "commitment", lambda _csk, **_place: b"")
+
+
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")
 def unkeyed_hashes(patch: Patch, _part: str) -> None:
     """Identifiers are hashed as everyone hashes them: without a key."""

@@ -1,0 +1,58 @@
+"""Attack 4: an enrolment races an erasure, and leaves a living key behind.
+
+Eight processes interleave as a seed says: some enrol a customer again and again, some erase them. Once an erasure has
+returned, no key of the customer lives; an enrolment after it is refused. The long form, 10,000 interleavings:
+
+    GLOMSKA_INTERLEAVINGS=10000 pytest tests/attacks/test_04_enrolment_races_erasure.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from gateway.errors import KeyDestroyed, UnknownSubject
+from gateway.keys.lifecycle import KeyState
+from tests.unit.control.processes import CONTEXT, ended, start
+from tests.unit.control.test_erasure import states
+from tests.world import World
+
+PROCESSES = 8
+ROUNDS = max(int(os.environ.get("GLOMSKA_INTERLEAVINGS", "48")) // PROCESSES, 1)
+
+
+def race(directory: Path, seed: int, begin: Barrier, results: Queue[tuple[int, bool, int]]) -> None:
+    """One process: each round it enrols or erases that round's customer, after a pause that the seed gives."""
+    dice, world = random.Random(seed), World(directory)
+    for number in range(ROUNDS):
+        begin.wait(60)
+        time.sleep(dice.random() / 200)
+        if seed % 2:
+            result = world.enrol(f"customer-{number}", f"meter-{number}-{seed}")
+            results.put((number, False, result.enrolled))
+        else:
+            try:
+                world.erase(f"customer-{number}")
+                results.put((number, True, 1))
+            except (KeyDestroyed, UnknownSubject):
+                results.put((number, True, 0))
+    world.close()
+
+
+def test_no_key_lives_after_an_erasure_has_returned(world: World) -> None:
+    for number in range(ROUNDS):
+        world.enrol(f"customer-{number}", f"meter-{number}")
+    begin, results = CONTEXT.Barrier(PROCESSES), CONTEXT.Queue()
+    children = [start(race, world.directory, seed, begin, results) for seed in range(PROCESSES)]
+    told = [results.get(timeout=300) for _ in range(PROCESSES * ROUNDS)]
+    assert [ended(child, 300) for child in children] == [0] * PROCESSES
+    erased = {number for number, erasing, done in told if erasing and done}
+    assert erased == set(range(ROUNDS))
+    assert KeyState.ACTIVE not in states(world)
+    for number in range(ROUNDS):
+        assert world.enrol(f"customer-{number}", "meter-new").refused == [(2, "erased")]
+    world.ledger.verify()
