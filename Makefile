@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: run test lint types walls checkout wheel servers real soak explore bench format constraints clean
+.PHONY: run test lint types walls checkout wheel servers real soak explore bench format constraints clean model
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -43,6 +43,10 @@ real: .venv/dev
 # Examples of properties that nobody has seen yet; what it finds belongs into the test as an @example.
 explore: .venv/dev servers
 	$(BIN)/pytest $(EACH) --hypothesis-profile default $(call folders,unit attacks)
+
+# The model of keys, fences, leases, erasures and turnovers for long, on both key stores.
+model: .venv/dev servers
+	GLOMSKA_MODEL_EXAMPLES=1000 $(BIN)/pytest --hypothesis-profile default tests/models
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:

@@ -5,12 +5,11 @@ records written, or nothing is. A line that cannot be taken is refused by number
 
 Refusal reasons: `taken` (the device belongs to another customer at that time), `erased` (the customer was erased, or
 the device's readings of that time belonged to one; a returning customer needs `new_incarnation`), `purpose` (not
-declared, or not one that asks for consent).
+declared, or not one that asks for consent), `suspended` (the customer's keys rest).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +107,7 @@ class Group:
         self._routes: dict[bytes, list[rows.Route]] = {}
         self._fences: dict[bytes, list[rows.Fence]] = {}
         self._subjects: dict[Incarnation, Subject] = {}
+        self._resting: set[Incarnation] = set()
         self._new_routes: list[rows.Route] = []
         self._ended: list[rows.Route] = []
         self._new_records: list[rows.Record] = []
@@ -160,8 +160,12 @@ class Group:
         for key in subjects.find_keys(self._tx, owners):
             key_rows.setdefault(key.incarnation, []).append(key)
         for incarnation, found in key_rows.items():
-            with contextlib.suppress(KeyDestroyed):  # an erasure has begun, so its routes are about to go
+            try:
                 self._subjects[incarnation] = open_subject(self._lineages[owners[incarnation]], incarnation, found)
+            except KeyDestroyed:  # an erasure has begun, so its routes are about to go
+                continue
+            except Refused:  # one who rests must not keep the others of the file from being enrolled
+                self._resting.add(incarnation)
 
     def _taken(self, line: Enrolment) -> bool:
         """True when enrolled, False when it was already. Raises LineRefused."""
@@ -215,7 +219,7 @@ class Group:
         """The customer's present life, or None when one is to begin."""
         for route in self._found(lineage, Kind.CUSTOMER, line.customer):
             if route.incarnation not in self._subjects:
-                raise LineRefused("erased")
+                raise LineRefused("suspended" if route.incarnation in self._resting else "erased")
             return self._subjects[route.incarnation]
         marks = lineage.fence_hashes(Kind.CUSTOMER, line.customer)
         if any(self._fences.get(mark) for mark in marks) and not self._returning:

@@ -40,6 +40,7 @@ REASONS = MappingProxyType(
         "purpose": "a purpose is not declared, or does not ask for consent",
         "taken": "the device belongs to another customer at that time",
         "erased": "the customer was erased, or the device's readings of that time belonged to one who was",
+        "suspended": "the customer is suspended: resume them, then enrol again",
     }
 )
 """Why a line is refused: a closed list. The last three are found by `enrolment`."""
