@@ -118,8 +118,11 @@ class Control:
                 yield Act(tx=tx, seq=seq)
         except BaseException:
             with self.keystore.act() as tx:
-                acts.record_intent(tx, seq=seq, act=name + FAILED, now=self.clock.wall())
-            self.ledger.append(name, "outcome", intent=seq, result="failed")
+                committed = acts.find_act(tx, seq) is not None  # and only a server's answer to that was lost
+                if not committed:
+                    acts.record_intent(tx, seq=seq, act=name + FAILED, now=self.clock.wall())
+            if not committed:  # else the next act closes it as done
+                self.ledger.append(name, "outcome", intent=seq, result="failed")
             raise
         self._mark(mark)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, Unreachable
 from gateway.keys.keyfile import FileCustodian
 from gateway.keystore import acts
+from gateway.keystore.database import KeyStore, Transaction
 from tests.unit.control.processes import open_erasures
 from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases
 from tests.world import World
@@ -103,6 +106,29 @@ def test_an_intent_that_never_reached_the_key_store_is_abandoned(world: World) -
     fresh = World(world.directory)
     fresh.control.check()
     fresh.close()
+
+
+def test_an_act_whose_commit_was_not_heard_of_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that goes away between its commit and the answer: who asked cannot tell, the next act can."""
+    act = KeyStore.act
+
+    @contextlib.contextmanager
+    def cut_off(keystore: KeyStore) -> Iterator[Transaction]:
+        monkeypatch.setattr(KeyStore, "act", act)
+        with act(keystore) as tx:
+            yield tx
+        raise Unreachable("the key store does not answer")
+
+    monkeypatch.setattr(KeyStore, "act", cut_off)
+    with pytest.raises(Unreachable):
+        world.enrol("anna", "meter-1")
+    assert world.enrol("anna", "meter-1").already == 1
+    assert [line for line in phases(world) if line[0] == "enrol"][-4:] == [
+        ("enrol", "intent", None),
+        ("enrol", "outcome", "done"),
+        ("enrol", "intent", None),
+        ("enrol", "outcome", "done"),
+    ]
 
 
 def test_a_restored_key_store_is_refused_in_everything(world: World, tmp_path: Path) -> None:
