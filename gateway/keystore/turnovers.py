@@ -6,6 +6,7 @@ keys and routes only the columns that a pass needs are read, as plain tuples: a 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -253,8 +254,8 @@ def _for_each(tx: Transaction, statement: sa.Update, changed: Sequence[Mapping[s
     """The statement for each of many, handed to the driver as they are: looking at each took a fifth of a page."""
     compiled = statement.compile(dialect=tx.dialect)
     if compiled.positional:
-        names = compiled.positiontup or []
-        tx.exec_driver_sql(str(compiled), [tuple(row[name] for name in names) for row in changed])
+        in_order = operator.itemgetter(*(compiled.positiontup or ()))
+        tx.exec_driver_sql(str(compiled), [in_order(row) for row in changed])
     else:
         tx.exec_driver_sql(str(compiled), [dict(row) for row in changed])
 
