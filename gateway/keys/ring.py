@@ -87,6 +87,10 @@ class Ring:
             self._operations.clear()
         self._lease.leave()
 
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        """Until it is time to poll."""
+        self._keystore.wait(stop, seconds)
+
     def poll(self) -> bool:
         """Look for a new generation and renew the lease; whether the generation moved. Raises Unreachable.
 

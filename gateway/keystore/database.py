@@ -12,6 +12,7 @@ Three kinds of access and no fourth:
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -41,6 +42,7 @@ class Backend(Protocol):
     def set_version(self, tx: Transaction, version: int) -> None: ...
     def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError: ...
     def weaknesses(self) -> list[str]: ...
+    def wait(self, stop: threading.Event, seconds: float) -> bool: ...
     def scrub(self, traces: Sequence[bytes]) -> None: ...
     def copy_to(self, file: Path) -> None: ...
     def close(self) -> None: ...
@@ -127,6 +129,13 @@ class KeyStore:
         """Settings of the database under which what was committed can be lost. Raises Unreachable."""
         with self._foreign_errors():
             return self._backend.weaknesses()
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait until it is time to look for a new generation: told of one (True), stopped, or the time is up.
+
+        For one thread. Where nobody tells, or cannot be heard, it is the time alone.
+        """
+        return self._backend.wait(stop, seconds)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -12,19 +12,21 @@ destroying the key that all of it is wrapped under.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import conninfo
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
 
 _LOCK = 0x676C_6F6D_736B_6100  # "glomska": pg_advisory_xact_lock has one key a database
 _VERSION = "glomska_schema"
+CHANNEL = "glomska"  # that raised generations are told on
 _WAITS_MS = 10_000
 _LOST_MS = 10_000  # a peer that has not answered for so long is gone
 _IDLE_MS = 60_000  # an act whose process was cut off must not hold up the others for longer
@@ -59,7 +61,9 @@ class Postgresql:
 
     def __init__(self, url: str, password: bytes | None) -> None:
         """`url` is libpq's own: several hosts and all its parameters are understood. Raises ConfigurationFault."""
-        self.engine = _engine(url, None if password is None else password.decode())
+        self._connect = _connector(url, None if password is None else password.decode())
+        self.engine = sa.create_engine("postgresql+psycopg://", creator=self._connect, pool_pre_ping=True)
+        self._heard: psycopg.Connection[Any] | None = None
         self.path: Path | None = None
 
     def take_turn(self, tx: Connection, *, alone: bool) -> None:
@@ -99,6 +103,24 @@ class Postgresql:
         message = f"the key store is damaged or not a key store: {type(cause).__name__}"
         return IntegrityStop(message, hint="restore it from a backup, then look for the cause")
 
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Until a generation rises, or the time is up; a server that is away is waited out, and heard again later."""
+        try:
+            if self._heard is None:
+                self._heard = self._connect()
+                self._heard.autocommit = True
+                self._heard.execute(f"LISTEN {CHANNEL}")
+            return any(True for _ in self._heard.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error:
+            self._deaf()
+            stop.wait(seconds)
+            return False
+
+    def _deaf(self) -> None:
+        if self._heard is not None:
+            self._heard.close()
+            self._heard = None
+
     def weaknesses(self) -> list[str]:
         """Settings of the server under which what was committed can be lost."""
         with self.engine.connect() as connection:
@@ -113,13 +135,14 @@ class Postgresql:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self._deaf()
         self.engine.dispose()
 
 
 _NEEDED = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": _DURABLE}
 
 
-def _engine(url: str, password: str | None) -> Engine:
+def _connector(url: str, password: str | None) -> Callable[[], psycopg.Connection[Any]]:
     try:
         conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as fault:
@@ -133,4 +156,4 @@ def _engine(url: str, password: str | None) -> Engine:
         connection.commit()
         return connection
 
-    return sa.create_engine("postgresql+psycopg://", creator=connect, pool_pre_ping=True)
+    return connect

@@ -68,6 +68,11 @@ class Sqlite:
         message = f"the key store is damaged or not a key store: {type(cause).__name__}"
         return IntegrityStop(message, hint="restore it from a backup, then look for the cause")
 
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Nobody tells: it has to be looked for."""
+        stop.wait(seconds)
+        return False
+
     def weaknesses(self) -> list[str]:
         """None: what erasure relies on is set by us, a connection at a time."""
         return []

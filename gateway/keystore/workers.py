@@ -21,6 +21,8 @@ def generation(tx: Transaction) -> int:
 def raise_generation(tx: Transaction) -> int:
     """Every worker must drop its cached keys; the new generation."""
     tx.execute(state.update().values(generation=state.c.generation + 1))
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_notify("glomska", "")))  # told when this commits; see `KeyStore.wait`
     return generation(tx)
 
 

@@ -335,7 +335,8 @@ class Worker:
             self._spooling.drain(self._stopping)
 
     def _keep(self) -> None:
-        while not self._drained.wait(self._poll_s):
+        while not self._drained.is_set():
+            self._ring.wait(self._drained, self._poll_s)
             self._moved["keeping"] = time.monotonic()
             self._poll()
 

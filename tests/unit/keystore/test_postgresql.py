@@ -164,6 +164,23 @@ def waiting(keystore: KeyStore) -> None:
     raise AssertionError("nobody waits")
 
 
+def test_who_waits_is_told_of_a_generation_and_without_a_server_waits_the_time_out() -> None:
+    stop = threading.Event()
+    with Postgres() as server, contextlib.closing(opened(server.database())) as keystore:
+        assert keystore.wait(stop, 0.01) is False
+        for generation in (2, 3):
+            with keystore.act() as tx:
+                assert workers.raise_generation(tx) == generation
+            assert keystore.wait(stop, 60) is True
+        server.kill(signal.SIGINT)
+        assert keystore.wait(stop, 0.01) is False
+        server.start()
+        assert keystore.wait(stop, 0.01) is False
+        with keystore.act() as tx:
+            workers.raise_generation(tx)
+        assert keystore.wait(stop, 60) is True
+
+
 def test_killed_it_has_kept_what_it_said_and_is_found_again() -> None:
     """A server that is durable, as a real one must be; the pool's dead connections are not handed out."""
     with Postgres(durable=True) as server, contextlib.closing(opened(server.database())) as keystore:
