@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ LOCK = Controller("#backup")
 """Whose W locks backups: no controller can be named so."""
 _MAGIC = b"glomska backup 1\n"
 _CHUNK = 1 << 20
-_SEALED = struct.Struct(">I")
+_LENGTH = 4  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def write(  # noqa: PLR0913 - what the header says
         while True:
             following = source.read(_CHUNK)
             sealed = cipher.encrypt(aead.reading_nonce(number, 0 if following else 1), data, head)
-            target.write(_SEALED.pack(len(sealed)) + sealed)
+            target.write(len(sealed).to_bytes(_LENGTH) + sealed)
             if not following:
                 target.flush()
                 os.fsync(target.fileno())
@@ -100,10 +99,10 @@ def read(custodian: Custodian, file: Path) -> Iterator[bytes]:
     cipher, number, last = aead.cipher(key), 0, False
     with file.open("rb") as stream:
         head = stream.readline() + stream.readline()
-        following = stream.read(_SEALED.size)
-        while len(following) == _SEALED.size and not last:
-            sealed = stream.read(_SEALED.unpack(following)[0])
-            following = stream.read(_SEALED.size)
+        following = stream.read(_LENGTH)
+        while len(following) == _LENGTH and not last:
+            sealed = stream.read(int.from_bytes(following))
+            following = stream.read(_LENGTH)
             last = not following
             try:
                 yield cipher.decrypt(aead.reading_nonce(number, int(last)), sealed, head)

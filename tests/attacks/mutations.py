@@ -25,16 +25,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.control import enrolment, withdrawal
 from gateway.control.enrolment import Group
+from gateway.control.purge import Purging
 from gateway.control.recovery import Recovery
 from gateway.control.role import Control
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
-from gateway.keys import handle, lineage, ring
+from gateway.keys import handle, lease, lineage, ring
 from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
-from gateway.keystore import subjects
+from gateway.keystore import subjects, workers
 from gateway.keystore.database import KeyStore
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
@@ -194,6 +195,51 @@ def rows_open_anywhere(patch: Patch, _part: str) -> None:
     """A wrapped row is bound to no place, and nothing says which key it holds."""
     patch.setattr(envelope.RowPlace, "aad", lambda _place: b"")
     patch.setattr(derive, "commitment", lambda _csk, **_place: b"")
+
+
+@kills("06", "test_one_that_is_stopped_is_waited_for_until_its_lease_is_over")
+def nobody_is_waited_for(patch: Patch, _part: str) -> None:
+    """An erasure that counts on workers to look soon."""
+    patch.setattr(lease, "is_over", lambda _worker, *, now, boot, asked: bool(now or boot or asked))
+
+
+@kills("06", "test_without_a_lease_no_use_of_a_key_begins")
+def leases_never_end(patch: Patch, _part: str) -> None:
+    """A worker goes on with what it has for as long as it likes."""
+    patch.setattr(lease.Lease, "holds", lambda _lease: True)
+
+
+@kills("06", "test_a_look_up_that_raced_the_erasure_is_thrown_away")
+def look_ups_of_any_generation(patch: Patch, _part: str) -> None:
+    """What was looked up is used, whatever has happened since."""
+
+    def believed(known: ring.Ring, missing: set[str]) -> dict[str, Reason]:
+        with known._keystore.snapshot() as tx:
+            known.generation = workers.generation(tx)
+        return fill(known, missing)
+
+    fill = ring.Ring._fill
+    patch.setattr(ring.Ring, "_fill", believed)
+
+
+@kills("06", "test_a_request_that_was_on_its_way_is_caught_by_the_second_purge")
+def purged_only_once(patch: Patch, _part: str) -> None:
+    """Rows are deleted at once, and not looked for again."""
+    delete, done = Purging._delete, set[bytes]()
+
+    def once(purging: Purging, erasure: bytes) -> int:
+        if erasure in done:
+            return 0
+        done.add(erasure)
+        return delete(purging, erasure)
+
+    patch.setattr(Purging, "_delete", once)
+
+
+@kills("07", "test_no_byte_of_a_wrapped_key_is_left_in_the_files")
+def nothing_overwritten(patch: Patch, _part: str) -> None:
+    """Rows are deleted as databases delete: the page is free, and its bytes stay."""
+    patch.setattr(KeyStore, "scrub", lambda _store, _traces: None)
 
 
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")
