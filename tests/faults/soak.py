@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -25,8 +26,9 @@ from tests.faults.network import isolated
 from tests.faults.site import Site
 from tests.faults.stream import Stream
 
-_REST_S = (0.0, 0.8)  # between two faults
-_SECONDS_A_FAULT = 1.9  # about what one takes, so that the load lasts as long as the faults
+_REST_S = (0.0, 0.5)  # between two faults
+_LONGER_REST_S = (3.0, 9.0)  # once there have been enough of them, until all messages are through
+_SECONDS_A_FAULT = 1.5  # about what one takes: the least time that the load lasts
 
 
 def soak(directory: Path, *, faults: int, messages: int, workers: int, seed: int, names: list[str]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def soak(directory: Path, *, faults: int, messages: int, workers: int, seed: int
                 name = chance.choice(names)
                 ACTS[name](site, chance)
                 done[name] += 1
-                time.sleep(chance.uniform(*_REST_S))
+                time.sleep(chance.uniform(*(_REST_S if done.total() < faults else _LONGER_REST_S)))
                 memory.append(round(site.now_mb, 1))
                 _progress(done.total(), faults, sum(site.tap.acknowledged), messages)
         site.settle()
@@ -89,6 +91,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     isolated("tests.faults.soak", sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has us ignore in the background
     with tempfile.TemporaryDirectory(prefix="glomska-soak-") as directory:
         told = soak(
             Path(directory),
