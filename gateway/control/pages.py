@@ -54,7 +54,6 @@ class Pages:
             if now is None or (now.e, now.step) != (found.e, Step.REWRAPPING):
                 return True  # another process has come further
             lineages.pin_e(tx, found.controller)
-            turnovers.widen(tx)
             if not (self._keys(tx, found) or self._routes(tx, found) or self._secrets(tx, found)):
                 self._leave(tx, found)
         return True

@@ -30,7 +30,6 @@ _KEY = _raw(
     keys.c.commitment, keys.c.state,
 )  # fmt: skip
 _RECORD = _raw(records.c.record_id, records.c.incarnation, records.c.kind, records.c.sealed)
-_CACHE_KB = 24_576
 _GROUP = 500  # bound parameters a statement
 _REWRAP_KEY = (
     keys.update()
@@ -88,12 +87,6 @@ def unfinished(tx: Transaction, controller: Controller) -> rows.Turnover | None:
 def of_intent(tx: Transaction, seq: int) -> rows.Turnover | None:
     """The pass that this intent in the ledger announced."""
     return rows.one(rows.Turnover, tx.execute(turnovers.select().where(turnovers.c.seq == seq)).one_or_none())
-
-
-def widen(tx: Transaction) -> None:
-    """Room for what one page changes: hashes lie all over their index, and 2 MB would be written out and read again."""
-    if tx.dialect.name == "sqlite":
-        tx.exec_driver_sql(f"PRAGMA cache_size=-{_CACHE_KB}")
 
 
 def page_of_keys(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:
