@@ -1,0 +1,59 @@
+"""How long until an erasure is effective, with workers alive, over histories of several lengths.
+
+    python -m benchmarks.erasure --workers 4 --readings 1000 10000 100000
+
+Workers are processes that hold keys and look every quarter of a second, as `run` does. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from gateway.control.erasure import Step
+from gateway.model.ids import parse_controller, parse_customer
+from tests.unit.control import processes
+from tests.unit.control.processes import CONTEXT, ended, start
+from tests.world import CANARY, CONTROLLER, World, message
+
+_MINUTE = 60 * 10**9
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--readings", type=int, nargs="+", default=[1_000, 10_000, 40_000])
+    wanted = parser.parse_args()
+    rows = [_measured(count, wanted.workers) for count in wanted.readings]
+    print(json.dumps({"workers": wanted.workers, "rows": rows}))
+
+
+def _measured(readings: int, workers: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory) / "state")
+        world.enrol("anna", "meter-1")
+        now = world.clock.wall()
+        for first in range(0, readings, 5_000):
+            numbers = range(first, min(first + 5_000, readings))
+            world.store.write(world.process(*(message("meter-1", now - n * _MINUTE, power=n) for n in numbers)).points)
+        world.ring.leave()
+        stop = CONTEXT.Event()
+        ready = [CONTEXT.Event() for _ in range(workers)]
+        children = [start(processes.work, world.directory, event, stop, 1.0) for event in ready]
+        assert all(event.wait(60) for event in ready)
+        steps: list[Step] = []
+        subject = parse_controller(CONTROLLER), parse_customer(f"{CANARY}anna")
+        erased = world.erasures.erase(*subject, on_step=steps.append)
+        stop.set()
+        assert [ended(child) for child in children] == [0] * workers
+        assert Step.EFFECTIVE in steps
+        world.store.close()
+        world.keystore.close()
+        return {"readings": readings, "effective_ms": round(erased.effective_ms, 1)}
+
+
+if __name__ == "__main__":
+    main()
