@@ -41,6 +41,7 @@ from gateway.cli.witness import PURPOSE, Reckoning, Tail, Watched, read_home, re
 from gateway.control import enrolment
 from gateway.control.enrolment_file import EnrolmentFile
 from gateway.control.erasure import Step
+from gateway.control.verification import verify
 from gateway.errors import KeyDestroyed, UsageFault, VerificationFailed
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.runtime.config import load_settings, resource
@@ -251,6 +252,12 @@ class _Play:
 
         controller, customer = parse_controller(home.controller), parse_customer(home.customer)
         erased = house.erasures.erase(controller, customer, on_step=took_place)
+        if erased.certificate is not None and house.control.ledger.key is not None:
+            verdict = verify(erased.certificate, house.control.ledger.key, ledger=house.control.ledger.path)
+            keys, line = len(verdict.claims["keys"]), verdict.claims["ledger"]["seq"]
+            self._say(
+                f"  [green]certified[/] {verdict.kind}: {keys} keys destroyed, line {line} of the ledger; verified"
+            )
         return round(erased.effective_ms or 0.0, 1)
 
     def _read_again(self, house: House, home: Home) -> str:
