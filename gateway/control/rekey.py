@@ -87,6 +87,8 @@ def _new_versions(
 
 def _retire(tx: Transaction, key: rows.Key, *, now: int) -> None:
     state = KeyState(key.state)
+    if state is KeyState.COMPROMISED:  # its successor was lost when the key store was set back
+        return
     if state is KeyState.PRE_ACTIVATION:  # its time had come, and no pass has noted it yet
         subjects.move_key(tx, key.key_id, state=(state := move(state, KeyState.ACTIVE)), now=key.valid_from)
     subjects.move_key(tx, key.key_id, state=move(state, KeyState.COMPROMISED), now=now)

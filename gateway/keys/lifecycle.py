@@ -39,7 +39,8 @@ MOVES = MappingProxyType(
 
 BIRTHS = MappingProxyType({_S.ACTIVE: "enrolment", _S.PRE_ACTIVATION: "rekey"})
 SEALS = frozenset({_S.ACTIVE, _S.PRE_ACTIVATION, _S.COMPROMISED})
-"""Seals readings, each version those of its own event times: a version's end is the next one's beginning."""
+"""Seals readings, each version those of its own event times: a version's end is the next one's beginning. A compromised
+one that none follows has no end, and seals nothing."""
 OPENS = SEALS
 KEEPS = SEALS | {_S.SUSPENDED}
 """Seals dead letters."""

@@ -153,7 +153,9 @@ class Ring:
         self._lease.require()
         with self._keystore.snapshot() as tx:
             states = subjects.key_states(tx, key_ids)
-        return {key_id for key_id, state in states.items() if KeyState(state) in SEALS}
+            compromised = {key_id for key_id, state in states.items() if state == KeyState.COMPROMISED}
+            resting = subjects.find_newest(tx, compromised) if compromised else set()
+        return {key_id for key_id, state in states.items() if KeyState(state) in SEALS} - resting
 
     def gone(self, key_ids: Collection[KeyId]) -> set[KeyId]:
         """Those of these keys that were erased, or that nobody knows. Raises LeaseOver, Unreachable."""
@@ -271,7 +273,7 @@ class Ring:
     ) -> list[Span]:
         if is_erased(found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
-        if lineage.suspended or any(KeyState(row.state) not in SEALS for row in found):
+        if lineage.suspended or not _seal(found):
             letters = self._letter_keys(lineage, incarnation, found)
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED, letters=letters)]
         needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
@@ -332,6 +334,12 @@ def gone(keystore: KeyStore, key_ids: Collection[KeyId]) -> set[KeyId]:
     with keystore.snapshot() as tx:
         states = subjects.key_states(tx, key_ids)
     return {key_id for key_id in key_ids if states.get(key_id, KeyState.DESTROYED) in _GONE}
+
+
+def _seal(found: Sequence[rows.Key]) -> bool:
+    """Whether one customer's keys, oldest version first, may seal: a compromised one only up to the one after it."""
+    newest = {row.key_class: row.state for row in found}
+    return KeyState.COMPROMISED not in newest.values() and all(KeyState(row.state) in SEALS for row in found)
 
 
 def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:

@@ -59,6 +59,18 @@ def key_states(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, str]:
     return found
 
 
+def find_newest(tx: Transaction, wanted: Collection[KeyId]) -> set[KeyId]:
+    """Those of these keys that no later version of their class follows."""
+    found: set[KeyId] = set()
+    later = keys.alias()
+    followed = (later.c.incarnation == keys.c.incarnation) & (later.c.key_class == keys.c.key_class)
+    followed &= later.c.version > keys.c.version
+    for part in _groups(wanted):
+        query = sa.select(keys.c.key_id).where(keys.c.key_id.in_(part) & ~sa.exists().where(followed))
+        found |= {KeyId(key_id) for (key_id,) in tx.execute(query)}
+    return found
+
+
 def move_key(tx: Transaction, key_id: KeyId, *, state: str, now: int) -> None:
     """Record a transition that `keys.lifecycle` has allowed."""
     tx.execute(keys.update().where(keys.c.key_id == key_id).values(state=state))

@@ -10,7 +10,7 @@ from gateway.control.rekey import Rekeyed, rekey
 from gateway.control.suspension import Suspensions
 from gateway.errors import KeyDestroyed, Refused
 from gateway.keys.lifecycle import KeyState
-from gateway.keystore import lineages, subjects
+from gateway.keystore import lineages, subjects, workers
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.model.sealed import Reason
 from tests.unit.control.test_turnover import HEAT_CO, START, all_keys
@@ -130,3 +130,27 @@ def test_the_suspended_are_not_rekeyed(world: World) -> None:
     suspensions(world).suspend(HEAT_CO, ANNA)
     with pytest.raises(Refused, match="this customer is suspended"):
         renewed(world)
+
+
+def test_a_key_whose_successor_was_lost_seals_nothing_until_it_has_another(tmp_path: Path) -> None:
+    """As `keys recover` leaves it: compromised, and nothing after it."""
+    world = World(tmp_path / "state", clock=ShiftedClock(START))
+    world.enrol("anna", "meter-1")
+    now = world.clock.wall()
+    world.publish("meter-1", now, temperature=1.5)
+    with world.keystore.act() as tx:
+        for key in subjects.find_keys(tx, [all_keys(world)[0].incarnation]):
+            subjects.move_key(tx, key.key_id, state=KeyState.COMPROMISED, now=now)
+        workers.raise_generation(tx)
+    world.ring.poll()
+    assert reasons(world, "meter-1") == [Reason.SUSPENDED]
+    assert world.read("anna").value.tolist() == [1.5]
+    done = renewed(world)
+    world.ring.poll()
+    assert world.publish("meter-1", now + SECOND, temperature=2.5).points
+    assert isinstance(world.clock, ShiftedClock)
+    world.clock.advance(340 * SECOND)
+    world.ring.poll()
+    assert world.publish("meter-1", done.valid_from, temperature=3.5).points
+    assert world.read("anna").value.tolist() == [1.5, 2.5, 3.5]
+    world.close()
