@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Concatenate, ParamSpec
 
@@ -24,7 +26,7 @@ from firmware_sim.fleet import Firmware, Home, Shares, meters, thermostats
 from firmware_sim.homes import Hardships, Window, simulate_messages
 from firmware_sim.login import Login
 from firmware_sim.meters import Part, replay_count, replay_messages
-from firmware_sim.run import Request, print_error, run
+from firmware_sim.run import INTERRUPTED, Request, print_error, run
 
 P = ParamSpec("P")
 Option = typer.Option
@@ -32,7 +34,27 @@ DAY = 86_400
 MOST_DRIFT = 400  # ppm: with more, a clock may be five minutes ahead, and no gateway takes what is from the future
 SOON = 2  # seconds: live homes begin when the fleet is connected for certain
 
-app = typer.Typer(no_args_is_help=True, help="A fleet of thermostats and meters: replayed, simulated, faults included.")
+app = typer.Typer(
+    help="A fleet of thermostats and meters: replayed, simulated, faults included.",
+    epilog="Exit codes: 0 done, 1 bug, 2 usage, 4 unreachable, 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"firmware-sim {version('glomska')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _firmware_sim(
+    _version: Annotated[
+        bool, Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
 
 
 def _request(
@@ -182,6 +204,27 @@ def _unix(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
 
 
+def call(argv: list[str]) -> int:
+    """One command; its exit code. A fault of the words is told like any other, as JSON where that was asked for."""
+    try:
+        code = app(args=argv or ["--help"], prog_name="firmware-sim", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as fault:
+        words = getattr(fault, "format_message", None)  # typer's usage errors, whose class moved between its versions
+        if not callable(words):
+            raise
+        error = UsageFault(_in_our_words(str(words())))
+        print_error(error, as_json="--json" in argv)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _in_our_words(message: str) -> str:
+    message = message.replace("Value error, ", "").rstrip(".")  # where typer quotes what it validates with
+    return message[:1].lower() + message[1:]
+
+
 def main() -> None:
     """Entry point."""
-    app()
+    sys.exit(call(sys.argv[1:]))

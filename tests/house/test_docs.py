@@ -59,9 +59,18 @@ def test_paths_that_are_named_exist(document: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_every_decision_stands_in_the_index() -> None:
+def test_every_decision_stands_in_the_index_and_in_order() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
-    assert [path.name for path in DECISIONS if f"({path.name})" not in index] == []
+    assert re.findall(r"^\| \[\d{4}\]\((.+?)\)", index, flags=re.MULTILINE) == [path.name for path in DECISIONS]
+
+
+def test_what_superseded_a_decision_is_said_by_both_and_in_the_index() -> None:
+    status = {path.stem[:4]: path.read_text().splitlines()[2] for path in DECISIONS}
+    said_by_the_old = {(old, new) for old, line in status.items() for new in re.findall(r"superseded by \[(\d+)", line)}
+    said_by_the_new = {(old, new) for new, line in status.items() for old in re.findall(r"Supersedes \[(\d+)", line)}
+    index = (ROOT / "docs/adr/README.md").read_text()
+    in_the_index = set(re.findall(r"^\| \[(\d+)\].*\(superseded by (\d+)\) \|$", index, flags=re.MULTILINE))
+    assert said_by_the_old == said_by_the_new == in_the_index
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,8 @@ def test_all_that_wears_on_devices_at_once(broker: Mosquitto, witness: Witness, 
         (("--password-file", "absent"), "--password-file: there is no --username"),
         (("--username", "demo", "--password-file", "absent"), "--password-file: it cannot be read"),
         (("--mqtt-version", "4"), "--mqtt-version: 5 or 3.1.1"),
+        (("--homes", "0"), "invalid value for '--homes': Input should be greater than or equal to 1"),
+        (("--no-such-option",), "no such option: --no-such-option"),
         (("--start", "yesterday"), "--start: this is no time as in 2026-01-31T12:00:00Z"),
         (("--enrolment", "/proc/none/fleet.csv"), "a file cannot be written: no such file or directory"),
     ],
@@ -141,6 +144,20 @@ def test_wrong_words_are_exit_code_2(words: tuple[str, ...], message: str) -> No
     done = call("simulate", *words, "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        ((), "Usage: firmware-sim [OPTIONS] COMMAND"),
+        (("replay", "-h"), "Usage: firmware-sim replay [OPTIONS]\n"),
+        (("--version",), f"firmware-sim {version('glomska')}\n"),
+    ],
+)
+def test_what_it_says_of_itself(words: tuple[str, ...], begins: str) -> None:
+    done = call(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(begins)
 
 
 def test_ctrl_c_settles_what_is_under_way_and_prints_the_books(broker: Mosquitto, witness: Witness) -> None:
