@@ -29,7 +29,7 @@ from gateway.control.chain import ZERO, Chain, Line, Value, chained, parse
 from gateway.errors import IntegrityStop, Unreachable
 from gateway.model.ids import new_id
 
-LOCK_S = 10.0
+LOCK_S = 60.0  # a page of a turnover on a slow disk takes seconds, and others wait in line
 _PAUSE_S = 0.005
 
 
@@ -55,7 +55,7 @@ class Ledger:
         self._signer = signer
         self.path = directory / "ledger.jsonl"
         self.fences_path = directory / "fences.jsonl"
-        self._lock_path = directory / "lock"
+        self._locks = directory / "turn", directory / "lock"
         self._offset = 0
         self._last: Line | None = None
         self.key: str | None = None
@@ -94,9 +94,7 @@ class Ledger:
         """
         with contextlib.ExitStack() as held:
             try:
-                descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
-                held.callback(os.close, descriptor)
-                _lock(descriptor)
+                _lock(*(_opened(held, path) for path in self._locks))
                 self._catch_up()
                 if self._last is None:
                     self.cut_torn()  # of a first line that was never whole
@@ -276,9 +274,25 @@ def _write_whole(descriptor: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _lock(descriptor: int) -> None:
-    """The file lock, which nobody holds for longer than one transaction. Raises Unreachable when somebody does."""
+def _opened(held: contextlib.ExitStack, path: Path) -> int:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    held.callback(os.close, descriptor)
+    return descriptor
+
+
+def _lock(turn: int, lock: int) -> None:
+    """The file lock, which nobody holds for longer than one transaction. Raises Unreachable when somebody does.
+
+    Who waits for it holds the turn. So a process that lets go and asks again at once, such as a long enrolment, comes
+    after the one that waits, such as an erasure.
+    """
     deadline = time.monotonic() + LOCK_S
+    _wait_for(turn, deadline)
+    _wait_for(lock, deadline)
+    fcntl.flock(turn, fcntl.LOCK_UN)
+
+
+def _wait_for(descriptor: int, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,9 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 import pytest
 import rfc8785
@@ -249,3 +252,33 @@ def test_a_lock_that_is_never_let_go_is_told_and_not_waited_for(world: World, mo
         fcntl.flock(other, fcntl.LOCK_UN)
     with ledger.locked():
         assert ledger.append("enrol", "intent") == ledger.head.seq
+
+
+def test_who_waits_comes_before_who_asks_again(world: World) -> None:
+    """An erasure beside an enrolment of many: each page lets go of the lock, and must not get it back at once."""
+    other, waited, again = Ledger(world.ledger.path.parent, SystemClock()), threading.Event(), 0
+
+    def wait() -> None:
+        with other.locked():
+            waited.set()
+
+    waiting = threading.Thread(target=wait)
+    with (world.ledger.path.parent / "turn").open() as turn:
+        with world.ledger.locked():
+            waiting.start()
+            while is_free(turn):
+                time.sleep(0.001)
+        while not waited.is_set():
+            with world.ledger.locked():
+                again += 1
+    waiting.join()
+    assert again <= 1
+
+
+def is_free(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
