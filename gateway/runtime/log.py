@@ -47,7 +47,8 @@ class Log:
         else:
             line = " ".join([time, level.upper(), name, *(f"{k}={json.dumps(v)}" for k, v in fields.items())])
         with self._lock, contextlib.suppress(OSError, ValueError):  # a full disk or closed pipe stops no reading
-            print(line, file=self._stream, flush=True)
+            self._stream.write(line + "\n")  # at once: workers share what they write to
+            self._stream.flush()
 
     def error(self, name: str, fault: BaseException, *, level: Level = "error") -> None:
         """What went wrong: our own errors in full, others by type."""

@@ -86,3 +86,16 @@ def test_a_full_disk_or_a_closed_pipe_stops_no_reading() -> None:
     assert len(said(out)) == 1
     out.close()
     log.event("stopped")
+
+
+def test_a_line_is_one_write_since_workers_share_where_it_goes() -> None:
+    class Unbuffered(io.StringIO):
+        writes = 0
+
+        def write(self, text: str) -> int:
+            self.writes += 1
+            return super().write(text)
+
+    out = Unbuffered()
+    Log(stream=out).event("reload", worker=1)
+    assert (out.writes, out.getvalue()[-1]) == (1, "\n")
