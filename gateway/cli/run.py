@@ -32,6 +32,7 @@ from gateway.runtime.log import Log
 from gateway.runtime.notify import BOOKS, Notifier
 from gateway.runtime.reloading import reload
 from gateway.runtime.roll import Seat
+from gateway.runtime.sole import claim
 from gateway.runtime.wiring import House, opened
 from gateway.runtime.worker import Worker
 
@@ -69,6 +70,8 @@ def _serve(settings: Settings, seat: Seat) -> int:
     log = Log(level=settings.log.level, form=settings.log.format, worker=seat.number)
     above = Notifier.of(os.environ)
     with opened(settings) as house:
+        if not seat.number:  # else the supervisor holds it
+            claim(settings.state, settings.mqtt.client_id)
         worker = house.worker(log, seat)
         ears = _Ears(house, worker, log, above)
         ears.listen()
@@ -97,6 +100,7 @@ def _become_supervisor(settings: Settings, workers: int) -> None:
     with opened(settings) as house:
         house.self_test()
         about = _about(settings, house)
+        os.set_inheritable(claim(settings.state, settings.mqtt.client_id), True)
     os.environ["GLOMSKA_CONFIG"] = str(settings.file)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor is there to hear it
     told = ["--level", settings.log.level, "--form", settings.log.format, "--about", json.dumps(about)]
@@ -122,7 +126,8 @@ def _books(worker: Worker) -> dict[str, Any]:
     readings = {str(reason): metrics.refused_readings[reason] for reason in sorted(metrics.refused_readings)}
     spool = None if worker.spooled is None else worker.spooled.books()
     books = {**metrics.books(), "refused_readings": readings, "points": metrics.points}
-    return {**books, "spool": spool, "dead_letters": metrics.letters}
+    unkept = {"unkept": metrics.unkept} if metrics.unkept else {}
+    return {**books, "spool": spool, "dead_letters": metrics.letters, **unkept}
 
 
 class _Pulse:

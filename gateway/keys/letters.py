@@ -13,7 +13,8 @@ answers for what nobody else does. Where there is none either, nothing is kept, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.errors import CustodianFault, GlomskaError, KeyDestroyed, KeyMissing, Refused, Unreachable
@@ -22,13 +23,14 @@ from gateway.keys.lineage import Lineage
 from gateway.keystore import rows, subjects
 from gateway.keystore.database import Transaction
 from gateway.model.dead import DeadLetter, LetterKind, day_of
-from gateway.model.ids import Controller, DeviceId, RecordId, epoch_of, new_id
+from gateway.model.ids import Controller, DeviceId, KeyId, RecordId, epoch_of, new_id
 from gateway.model.sealed import Reason
 
 if TYPE_CHECKING:
     from gateway.keys.ring import Ring
 
 RECORD = "dead-letter"
+SPARED_S = 10.0
 Parse = Callable[[str], tuple[Controller, DeviceId] | None]
 
 
@@ -38,11 +40,25 @@ class LetterSealer:
     def __init__(self, ring: Ring, *, parse: Parse) -> None:
         self._ring = ring
         self._parse = parse
+        self._full: dict[KeyId, float] = {}
+        self.unkept = 0
+
+    def spare(self, key_ids: Collection[KeyId]) -> None:
+        """For SPARED_S, seal nothing of a flood under these keys: it would find no room. `unkept` counts that."""
+        now = time.monotonic()
+        self._full = {key_id: end for key_id, end in self._full.items() if end > now}
+        self._full |= dict.fromkeys(key_ids, now + SPARED_S)
+
+    def _spared(self, key_id: KeyId, reason: Reason) -> bool:
+        if reason is not Reason.RATE or not self._full or self._full.get(key_id, 0.0) < time.monotonic():
+            return False
+        self.unkept += 1
+        return True
 
     def seal(
         self, topic: str, device: Device | Reason, reason: Reason, arrived: int, plaintext: bytes
     ) -> DeadLetter | None:
-        """One letter; None where it is not kept, because its customer is erased. `arrived`: wall time, ns.
+        """One letter; None where it is not kept: its customer is erased, or see `spare`. `arrived`: wall time, ns.
 
         Raises:
             NoOperationsKey, GenerationMoved, Unreachable: it cannot be kept now.
@@ -51,12 +67,16 @@ class LetterSealer:
         if key is Reason.ERASED:
             return None
         if isinstance(key, SubjectKey) and epoch_of(arrived) >= key.base:
+            if self._spared(key.key_id, reason):
+                return None
             return _of_customer(key, reason, arrived, plaintext)
         return self._of_nobody(topic, reason, arrived, plaintext)
 
-    def _of_nobody(self, topic: str, reason: Reason, arrived: int, plaintext: bytes) -> DeadLetter:
+    def _of_nobody(self, topic: str, reason: Reason, arrived: int, plaintext: bytes) -> DeadLetter | None:
         named = self._parse(topic)
         key = self._ring.operations_key(None if named is None else named[0], day_of(arrived))
+        if self._spared(key.key_id, reason):
+            return None
         letter_id = new_id()
         return DeadLetter(
             letter_id=letter_id,

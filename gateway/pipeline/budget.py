@@ -5,6 +5,7 @@
 
 A bucket holds `burst` messages and drains `rate` a second, once every WINDOW_S. What is over is not counted against it,
 so that who floods is let through at the rate and no more. `burst` is what a device may send at once that was offline.
+What is over is no loss: it is kept as a dead letter, as long as who sends it has not had their share of those.
 
 Strangers are all devices that nobody enrolled, and topics that name none: they share one bucket a worker, because who
 may publish can invent as many as they like. So nothing here grows with them, nor with anything but devices that sent in
@@ -25,13 +26,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gateway.keys.handle import Device
+from gateway.model.clear import Arrival
 from gateway.model.ids import Controller
 from gateway.model.sealed import Reason
 
 WINDOW_S = 10
-KEPT = 10
-"""Of what is over, so many messages a window are kept as dead letters; the rest is counted alone. To write each one
-down would cost more than to store it, and would fill the dead letters, which stops everybody."""
+REFUSED_WEIGHS, REFUSED_BYTES = 10, 256
+"""A message that is refused weighs as much as so many, and one more for so many bytes: it is to be kept until somebody
+looks, and a device that sends nothing but what cannot be stored is a flood long before one that sends readings."""
 _WINDOW = WINDOW_S * 1_000_000_000
 _FAR = 2**62
 _NONE: frozenset[int] = frozenset()
@@ -83,6 +85,12 @@ class _Bucket:
         self._look()
         return self._of_full(keys) if self._due < 0 else _NONE
 
+    def charge(self, key: object, weight: int) -> None:
+        """So much more, of what was counted before."""
+        if self._quota:
+            self.levels[key] = min(self.levels[key] + weight, self._burst)
+            self._due -= weight
+
     def _look(self) -> None:
         if self._quota:
             self._due = self._burst - max(self.levels.values(), default=0)
@@ -111,7 +119,6 @@ class Budget:
         self._by_controller = limits.controller_rate > 0
         self._window = 0
         self._generation = -1
-        self._kept = 0
 
     def over(self, devices: Sequence[Device | Reason], generation: int, now: int) -> Collection[int]:
         """Of arrivals from these devices, at `now`, those that are over. `generation` is the ring's."""
@@ -127,22 +134,26 @@ class Budget:
             known = [index for index, device in enumerate(devices) if device.__class__ is Device]
             strangers = [index for index, device in enumerate(devices) if device in _STRANGERS]
             ours = self._devices.over([id(devices[index]) for index in known])
-            theirs = self._strangers.over(["strangers"] * len(strangers))
+            theirs = self._strangers.over([_STRANGERS] * len(strangers))
             found = {known[at] for at in ours} | {strangers[at] for at in theirs}
         if self._by_controller:
             names: list[Controller] = [devices[index].controller for index in known]  # type: ignore[union-attr]
             found = found | {known[at] for at in self._controllers.over(names)}
         return found
 
-    def kept(self, refused: Mapping[int, Reason]) -> Mapping[int, Reason]:
-        """Refused messages less those that are over and not kept."""
-        over = [index for index, reason in refused.items() if reason is Reason.RATE]
-        if not over:
-            return refused
-        room = max(KEPT - self._kept, 0)
-        self._kept += len(over[:room])
-        dropped = set(over[room:])
-        return {index: reason for index, reason in refused.items() if index not in dropped}
+    def charge(
+        self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], refused: Mapping[int, Reason]
+    ) -> None:
+        """These were refused: what was so for another reason than `rate` weighs more than what was counted."""
+        for index, reason in refused.items():
+            if reason is Reason.RATE:
+                continue
+            device, weight = devices[index], len(arrivals[index].payload) // REFUSED_BYTES
+            if isinstance(device, Device):
+                self._devices.charge(id(device), REFUSED_WEIGHS + weight)
+                self._controllers.charge(device.controller, REFUSED_WEIGHS + weight)
+            elif device in _STRANGERS:
+                self._strangers.charge(_STRANGERS, weight)  # every message of theirs is refused
 
     def _turn(self, window: int) -> None:
         """Windows that passed while nothing came are given, too."""
@@ -152,4 +163,3 @@ class Budget:
                     break
                 bucket.turn()
         self._window = window
-        self._kept = 0

@@ -5,18 +5,26 @@ Which key a letter is under, the sealer knows (`keys.letters`), which is handed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.keys.handle import Device
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
+from gateway.model.ids import KeyId
 from gateway.model.letter import Letter
 from gateway.model.sealed import Reason
 
 
 class Seals(Protocol):
     """See `keys.letters.LetterSealer`."""
+
+    @property
+    def unkept(self) -> int:
+        """What was not sealed for want of room."""
+
+    def spare(self, key_ids: Collection[KeyId]) -> None:
+        """For a while, seal nothing of a flood under these keys."""
 
     def seal(
         self, topic: str, device: Device | Reason, reason: Reason, arrived: int, plaintext: bytes

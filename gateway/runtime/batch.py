@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol
 
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import KeyId
 from gateway.model.sealed import Outcome, Reason, SealedPoint, parse_sealed_field
 from gateway.pipeline.chain import Processed
 from gateway.transport.ingest import Delivery
-
-
-class Keeps(Protocol):
-    """The dead letters, as a worker needs them."""
-
-    def add(self, letters: Sequence[DeadLetter]) -> int:
-        """Durable when it returns; how many were taken. Raises Unreachable."""
 
 
 @dataclass(slots=True)

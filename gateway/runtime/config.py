@@ -139,11 +139,11 @@ class LedgerSettings(Table):
 
 
 class LimitsSettings(Table):
-    """How many messages are taken, by each worker; what is over is refused as `rate`. A rate of 0 is no limit."""
+    """How many messages are taken, by each worker; what is over is `rate`, a dead letter. A rate of 0 is no limit."""
 
     device_rate: float = Field(50.0, ge=0, le=1e6, description="Of one device, a second, in the long run.")
     device_burst: int = Field(
-        100_000, ge=1, le=10**9, description="Of one device at once: what it may have kept while it was offline."
+        300_000, ge=1, le=10**9, description="Of one device at once: what it may have kept while it was offline."
     )
     controller_rate: float = Field(
         0.0, ge=0, le=1e6, description="Of all devices of one controller, a second, where several share a connection."

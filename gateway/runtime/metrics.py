@@ -15,7 +15,8 @@ class Metrics:
     A message is `stored` when at least one of its points was accepted, and `refused` when nothing of it remained;
     `refused_readings` counts single readings, of stored messages too. `redelivered` are those that the broker marked as
     sent before, whatever became of them. `points` and `batches` count what the store accepted; `letters` what was
-    refused and is kept in the dead letters: all but what was of erased customers, and what never came whole.
+    refused and is kept in the dead letters: all but what was of erased customers, and what never came whole. `unkept`
+    was beyond a rate and beyond the share of the dead letters of whoever sent it.
     """
 
     stored: int = 0
@@ -26,6 +27,7 @@ class Metrics:
     points: int = 0
     batches: int = 0
     letters: int = 0
+    unkept: int = 0
     waiting: int = 0
     devices: int = 0
 

@@ -250,6 +250,7 @@ class House:
             batch_points=store.batch_points,
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
+            request_s=REQUEST_WAITS * store.timeout_s,
             housekeeping=self._housekeeping(ring, replay, log, seat)
             if seat.leads
             else _nothing,  # once, not by each worker

@@ -40,7 +40,8 @@ from gateway.pipeline.budget import Budget, Limits
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import Seals, letters_of
 from gateway.policy.rules import Policy
-from gateway.runtime.batch import Batch, Job, Keeps
+from gateway.runtime.batch import Batch, Job
+from gateway.runtime.keeping import Keeping, Keeps
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.ports import Receives
@@ -72,6 +73,7 @@ class Worker:
         batch_points: int,
         batch_ms: int,
         poll_ms: int,
+        request_s: float = 0.0,
         housekeeping: Callable[[], object] = lambda: None,
         spooling: Spooling | None = None,
         letters: Keeps | None = None,
@@ -79,7 +81,7 @@ class Worker:
         budget: Budget | None = None,
         on_adopted: Callable[[Chain], object] = lambda _chain: None,
     ) -> None:
-        """With `spooling`, which has the store behind it, batches go where it says.
+        """With `spooling`, which has the store behind it, batches go where it says. A request may take `request_s`.
 
         Without `letters` and `sealer`, what is refused is only counted: for a source that keeps what it gave.
         """
@@ -89,9 +91,10 @@ class Worker:
         self._clock, self._log = clock, log
         self._batch_points = batch_points
         self._batch_s = batch_ms / 1000
-        self._poll_s = poll_ms / 1000
+        self._poll_s, self._request_s = poll_ms / 1000, request_s
         self._housekeeping = housekeeping
-        self._letters, self._sealer, self._on_adopted = letters, sealer, on_adopted
+        self._keeping = Keeping(letters, sealer, self.metrics, log)
+        self._sealer, self._on_adopted = sealer, on_adopted
         self._budget = budget or Budget(Limits())
         self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUED)
         self._stopping = threading.Event()
@@ -144,8 +147,12 @@ class Worker:
         self._session.refresh()
 
     def silent_s(self) -> float:
-        """For how long that one of its threads which should move all the time has not, in seconds."""
-        return time.monotonic() - min(self._moved.values(), default=time.monotonic())
+        """For how long that one of its threads which should move all the time has not, in seconds.
+
+        Reader, writer and keeper; a request has its deadline first. The others wait for others, and hold up nobody.
+        """
+        now = time.monotonic()
+        return max((now - moved for moved in list(self._moved.values())), default=0.0)
 
     def stop(self) -> None:
         """Stop reading, write and settle what was read, end. From any thread, not from a signal handler: it locks."""
@@ -182,6 +189,7 @@ class Worker:
                     self._put(job)
         finally:
             self._put(None)
+            self._moved.pop("reading", None)
 
     def _put(self, job: Job | None) -> None:
         while not self._drained.is_set():
@@ -203,9 +211,11 @@ class Worker:
                     over = self._budget.over(devices, generation, self._clock.boottime())
                     chain = partial(self._chain.without, over) if over else self._chain
                     done = chain(delivery.arrivals, devices, now)
-                    refused, letters = self._budget.kept(done.refusals.message), list[DeadLetter]()
-                    if refused and self._sealer is not None:
-                        letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
+                    refused, letters = done.refusals.message, list[DeadLetter]()
+                    if refused:
+                        if self._sealer is not None:
+                            letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
+                        self._budget.charge(delivery.arrivals, devices, refused)
                 self._recovered("reading")
             except GenerationMoved:
                 if not self._poll():
@@ -229,10 +239,15 @@ class Worker:
                     return
         finally:
             self._drained.set()
+            self._moved.pop("writing", None)
 
     def _gathered(self) -> tuple[list[Job], bool]:
         """A batch by count, age or quiet, and whether it is the last."""
-        first = self._jobs.get()
+        self._moved["writing"] = time.monotonic()
+        try:
+            first = self._jobs.get(timeout=_TICK)
+        except queue.Empty:
+            return [], False
         if first is None:
             return [], True
         jobs, points = [first], first.weight
@@ -260,6 +275,7 @@ class Worker:
                 self._drop_erased(batch)
                 if not batch.points:
                     break
+                self._moved["writing"] = time.monotonic() + self._request_s
                 batch.settle(self._store.write(batch.points))
                 self._recovered("storing")
                 at_once = _AT_ONCE if len(batch.points) < before else at_once - 1
@@ -272,7 +288,7 @@ class Worker:
                 self._trouble("storing", fault)
                 wait = max(wait, getattr(fault, "retry_after", None) or 0.0)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            if batch.points and self._stopping.wait(wait):
+            if batch.points and self._paused(wait):
                 self._given_up = True
                 return False
         self.metrics.waiting = 0
@@ -283,22 +299,28 @@ class Worker:
 
     def _kept(self, batch: Batch) -> bool:
         """What was refused is in the dead letters; False when the process stops while they are full or fail."""
-        if self._letters is None:
-            return True
         letters, pause = batch.letters(self._clock.wall()), _FIRST_PAUSE
         while letters:
             part = letters[:_TOGETHER]
+            self._moved["writing"] = time.monotonic()
             try:
-                self.metrics.letters += self._letters.add(part)
+                self._keeping.add(part)
             except Unreachable as fault:
                 self._trouble("dead letters", fault, level="error")
-                if self._stopping.wait(pause):
+                if self._paused(pause):
                     return False
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 letters = letters[len(part) :]
         self._recovered("dead letters")
         return True
+
+    def _paused(self, seconds: float) -> bool:
+        """The writer waits, and is seen to; whether the process stops."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._stopping.wait(min(left, _TICK)):
+            self._moved["writing"] = time.monotonic()
+        return self._stopping.is_set()
 
     def _drop_erased(self, batch: Batch) -> None:
         """Points whose key went while they waited are not sent: `erased`."""

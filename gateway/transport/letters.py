@@ -1,13 +1,16 @@
 """The dead letters: one SQLite file of sealed messages and points, on disk when `add` returns.
 
-Layout, `user_version` 1:
+Layout, `user_version` 2:
 
     letter   id | kind, reason, arrived (ns), controller, key_id, dead, sealed      as in `model.dead`
+    held     controller, key_id | bytes      what letters take together, kept by triggers; key_id x'': of a controller
     purged   mark | at (ns)      key ids and hashes that an erasure has purged: a letter of theirs is not taken any more
 
 A letter may wait in a worker when its customer is erased, and would come after the purge; by then nobody could tell
 whose it was. So the file itself remembers what was purged, as random ids and keyed hashes, for as long as a key could
 still open such a letter.
+
+One sender must not fill the file for everybody, so what a flood brings (`rate`) has a share of it: see `full`.
 
 Bounded: the file never grows beyond `max_bytes`; what does not fit raises, and whoever wanted to add it acknowledges
 nothing. What is deleted is gone from the bytes of the file, and `purge` and `scrub` empty the write-ahead log too.
@@ -30,12 +33,14 @@ from gateway.model.ids import KeyId
 from gateway.model.sealed import Reason
 from gateway.transport.sqlite import FAULTS, create
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PURGED_DAYS = 9
 """How long purged marks are kept: operations keys live 8 days at most, and a destroyed key opens nothing anyway."""
 _PAGE_BYTES = 4096
 _BUSY_S = 10.0
 _STEP_S = 0.05
+KEY_SHARE, CONTROLLER_SHARE, FLOOD_SHARE = 16, 4, 2
+"""A customer's key, a controller, and all floods together may take one in so many bytes, where it is a flood's."""
 _SCHEMA = """
 CREATE TABLE letter(
     id BLOB PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, arrived INTEGER NOT NULL, controller TEXT NOT NULL,
@@ -45,6 +50,27 @@ CREATE INDEX letter_reason ON letter(reason, kind, key_id);
 CREATE INDEX letter_key ON letter(key_id);
 CREATE INDEX letter_dead ON letter(dead) WHERE dead <> x'';
 CREATE TABLE purged(mark BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+"""
+# 256: bytes of a letter beside what is sealed, its other columns and indexes
+_HELD = "CREATE TABLE held(controller TEXT, key_id BLOB, bytes INTEGER, PRIMARY KEY(controller, key_id)) WITHOUT ROWID"
+_CAME = """
+CREATE TRIGGER came AFTER INSERT ON letter BEGIN
+    INSERT INTO held VALUES
+        (new.controller, new.key_id, length(new.sealed) + 256),
+        (new.controller, x'', length(new.sealed) + 256)
+    ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END
+"""
+_WENT = """
+CREATE TRIGGER went AFTER DELETE ON letter BEGIN
+    UPDATE held SET bytes = bytes - length(old.sealed) - 256
+    WHERE controller = old.controller AND key_id IN (old.key_id, x'');
+    DELETE FROM held WHERE controller = old.controller AND key_id IN (old.key_id, x'') AND bytes <= 0;
+END
+"""
+_COUNTED = """
+INSERT INTO held SELECT controller, key_id, sum(length(sealed) + 256) FROM letter GROUP BY 1, 2
+UNION ALL SELECT controller, x'', sum(length(sealed) + 256) FROM letter GROUP BY 1
 """
 _INSERT = """
 INSERT OR IGNORE INTO letter SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
@@ -138,6 +164,27 @@ class DeadLetters:
         with self._transaction():
             return self._db.executemany(_INSERT, rows).rowcount
 
+    def full(self, letters: Sequence[DeadLetter]) -> set[KeyId]:
+        """Keys of these letters of a flood that have had their share, alone or with all others of their controller.
+
+        All of them, where floods and whatever else is kept take half of the file: the rest is for what is no flood.
+        """
+        owners = {letter.key_id: letter.controller for letter in letters}
+        if not owners:
+            return set()
+        with self._lock, self._faults():
+            if self._used() > self._max_bytes // FLOOD_SHARE:
+                return set(owners)
+            return {key_id for key_id, controller in owners.items() if self._over_share(controller, key_id)}
+
+    def _over_share(self, controller: str, key_id: KeyId) -> bool:
+        rows = self._db.execute(
+            "SELECT key_id, bytes FROM held WHERE controller = ? AND key_id IN (?, x'')", (controller, key_id)
+        )
+        return any(
+            held > self._max_bytes // (KEY_SHARE if whose else CONTROLLER_SHARE) for whose, held in rows.fetchall()
+        )
+
     def find(self, wanted: Wanted, *, after: tuple[int, bytes] = (-(2**63), b""), limit: int = 500) -> list[DeadLetter]:
         """The first `limit` letters behind (arrived, id), oldest first."""
         where, values = wanted.where()
@@ -197,16 +244,20 @@ class DeadLetters:
         with self._lock, self._faults():
             reasons = self._db.execute("SELECT reason, count(*) FROM letter GROUP BY reason ORDER BY reason").fetchall()
             (oldest,) = self._db.execute("SELECT min(arrived) FROM letter").fetchone()
-            pages, free = (
-                int(self._db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count")
-            )
+            used = self._used()
         return Level(
             letters=sum(number for _reason, number in reasons),
             by_reason=dict(reasons),
-            used_bytes=(pages - free) * _PAGE_BYTES,
+            used_bytes=used,
             max_bytes=self._max_bytes,
             oldest=oldest,
         )
+
+    def _used(self) -> int:
+        pages, free = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count")
+        )
+        return (pages - free) * _PAGE_BYTES
 
     def scrub(self) -> None:
         """Empty the write-ahead log, which still holds what was deleted; a reader that is open makes it busy."""
@@ -248,6 +299,9 @@ class DeadLetters:
                 )
             if version == 0:
                 for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+            if version < SCHEMA_VERSION:
+                for statement in (_HELD, _CAME, _WENT, _COUNTED):
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

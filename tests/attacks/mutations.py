@@ -42,6 +42,7 @@ from gateway.model.dead import DeadLetter
 from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
+from gateway.pipeline.budget import Budget
 from gateway.pipeline.letters import Seals, letters_of
 from gateway.runtime import worker
 from gateway.runtime.roll import Roll
@@ -450,6 +451,31 @@ def acknowledged_and_not_kept(patch: Patch, _part: str) -> None:
     """What is refused is counted and acknowledged, and gone."""
     patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
     patch.setattr(worker.Worker, "_kept", lambda _worker, _batch: True)
+
+
+FLOODS = "test_who_floods_leaves_room_for_others_and_nothing_within_the_share_is_lost[*]"
+
+
+@kills("29", FLOODS)
+def nobody_has_a_share(patch: Patch, _part: str) -> None:
+    """What is too much is kept as everything is, until there is no room for anyone."""
+    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
+    patch.setattr("tests.unit.runtime.line.PATIENCE", 3.0)
+    patch.setattr(DeadLetters, "full", lambda _letters, _flood: set())
+
+
+@kills("29", FLOODS)
+def nothing_is_too_much(patch: Patch, _part: str) -> None:
+    """Nobody counts who sends what."""
+    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
+    patch.setattr("tests.unit.runtime.line.PATIENCE", 3.0)
+    patch.setattr(Budget, "over", lambda _budget, _devices, _generation, _now: ())
+
+
+@kills("29", FLOODS)
+def too_much_is_lost(patch: Patch, _part: str) -> None:
+    """What is too much is counted and acknowledged, and no more."""
+    patch.setattr(DeadLetters, "full", lambda _letters, flood: {letter.key_id for letter in flood})
 
 
 @kills("20", "test_two_values_under_one_nonce_give_nothing_away")

@@ -71,6 +71,18 @@ def test_workers_share_the_work_under_one_supervisor(home: Home) -> None:
     assert (code, books["restarts"], books["stored"]) == (0, 1, 0)
 
 
+@pytest.mark.parametrize(("first", "second"), [((), ("--workers", "2")), (("--workers", "2"), ())])
+def test_a_second_gateway_on_the_same_state_is_refused(
+    home: Home, first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    running = Running(home.popen("run", *first))
+    running.await_event("ready")
+    said, code = home.shell(" ".join(("glomska", "run", *second)))
+    assert code == 5
+    assert "runs already with this state directory and client_id" in said
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
 def test_workers_without_a_key_end_once_with_the_reason(home: Home) -> None:
     for file in (home.directory / "state" / "kek").iterdir():
         file.unlink()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import pytest
-
 from gateway.keys.handle import Device
 from gateway.model.ids import Controller, DeviceId
 from gateway.model.sealed import Reason
-from gateway.pipeline.budget import KEPT, WINDOW_S, Budget, Limits
+from gateway.pipeline.budget import REFUSED_BYTES, REFUSED_WEIGHS, WINDOW_S, Budget, Limits
+from tests.world import Message
 
 SECOND = 10**9
 LIMITS = Limits(device_rate=5, device_burst=100, stranger_rate=1, stranger_burst=50)
@@ -86,14 +85,26 @@ def test_only_devices_of_the_last_windows_are_remembered_and_none_of_another_gen
     assert len(budget._devices.levels) == 3
 
 
-@pytest.mark.parametrize("over", [0, 5, 1000])
-def test_of_what_is_over_a_sample_is_kept_and_of_the_rest_everything(over: int) -> None:
+def test_what_is_refused_weighs_more_so_that_nothing_but_poison_is_a_flood_soon() -> None:
+    budget, bad, good = Budget(LIMITS), device("bad"), device("good")
+    poison = [Message("t", bytes(REFUSED_BYTES * 9))] * 2
+    assert not budget.over([bad, good], 1, 0)
+    budget.charge(poison, [bad, good], {0: Reason.MALFORMED})
+    assert budget._devices.levels == {id(bad): 1 + REFUSED_WEIGHS + 9, id(good): 1}
+    for _ in range(9):
+        budget.charge(poison, [bad, good], {0: Reason.MALFORMED})
+    over = budget.over([bad, good] * 2, 1, 0)
+    assert sorted(over) == [0, 2]
+    budget.charge(poison * 2, [bad, good] * 2, dict.fromkeys(over, Reason.RATE))
+    assert not budget.over([bad], 1, 1000 * SECOND), "what was over weighs nothing"
+
+
+def test_large_messages_of_strangers_weigh_more() -> None:
     budget = Budget(LIMITS)
-    refused = dict.fromkeys(range(over), Reason.RATE) | {over: Reason.MALFORMED}
-    kept = budget.kept(refused)
-    assert Counter(kept.values())[Reason.RATE] == min(over, KEPT)
-    assert kept[over] is Reason.MALFORMED
-    assert Counter(budget.kept(refused).values())[Reason.RATE] == min(over, max(KEPT - over, 0))
+    assert not budget.over([Reason.UNKNOWN_DEVICE] * 5, 1, 0)
+    large = [Message("t", bytes(REFUSED_BYTES * 9))] * 5
+    budget.charge(large, [Reason.UNKNOWN_DEVICE] * 5, dict.fromkeys(range(5), Reason.UNKNOWN_DEVICE))
+    assert len(budget.over([Reason.UNKNOWN_DEVICE] * 5, 1, 0)) == 5
 
 
 def test_it_agrees_with_a_bucket_that_is_counted_message_by_message() -> None:

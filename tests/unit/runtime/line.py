@@ -16,6 +16,8 @@ import mqtt5
 from gateway.transport.ingest import Counters, Delivery
 from tests.world import Message
 
+PATIENCE = 30.0
+
 
 def delivery(tokens: Sequence[int], messages: Sequence[Message], *, generation: int = 1) -> Delivery:
     """Messages with their tokens, as one read brings them."""
@@ -49,7 +51,7 @@ class Line:
     def wait(self, count: int) -> list[int]:
         """The tokens, once there are so many."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.settled) >= count, 30), "not acknowledged"
+            assert self._news.wait_for(lambda: len(self.settled) >= count, PATIENCE), "not acknowledged"
             return self.settled
 
     def connect(self) -> None:

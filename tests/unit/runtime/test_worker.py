@@ -17,6 +17,7 @@ from gateway.clock import FixedClock
 from gateway.errors import CustodianFault, IntegrityStop, Unreachable
 from gateway.keystore import workers
 from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.pipeline.budget import Budget
 from gateway.runtime.log import Log
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
@@ -58,7 +59,12 @@ class Running:
     """A worker in threads of its own, and how it ended."""
 
     def __init__(
-        self, world: World, *, batch_points: int = 1000, housekeeping: Callable[[], object] = lambda: None
+        self,
+        world: World,
+        *,
+        batch_points: int = 1000,
+        housekeeping: Callable[[], object] = lambda: None,
+        budget: Budget | None = None,
     ) -> None:
         self.world, self.line, self.store = world, Line(), Gate(world)
         self.said = io.StringIO()
@@ -78,6 +84,7 @@ class Running:
             housekeeping=housekeeping,
             letters=world.letters,
             sealer=world.sealer,
+            budget=budget,
         )
         self._thread = threading.Thread(target=self._run)
 
@@ -109,9 +116,13 @@ class Running:
 
 @contextmanager
 def running(
-    world: World, *, batch_points: int = 1000, housekeeping: Callable[[], object] = lambda: None
+    world: World,
+    *,
+    batch_points: int = 1000,
+    housekeeping: Callable[[], object] = lambda: None,
+    budget: Budget | None = None,
 ) -> Iterator[Running]:
-    run = Running(world, batch_points=batch_points, housekeeping=housekeeping)
+    run = Running(world, batch_points=batch_points, housekeeping=housekeeping, budget=budget)
     run.start()
     assert run.ready.wait(PATIENCE)
     try:
@@ -591,3 +602,25 @@ def test_what_came_in_the_clear_is_not_kept_while_it_waits(world: World) -> None
         run.store.open.set()
         run.line.wait(1)
     assert CANARY not in run.said.getvalue()
+
+
+def test_a_writer_that_does_not_come_back_is_silent_and_one_that_waits_is_not(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    let_go = threading.Event()
+
+    def hang(points: Sequence[SealedPoint]) -> Outcome:
+        assert let_go.wait(PATIENCE)
+        return world.store.write(points)
+
+    with running(world) as run:
+        run.store.open.clear()
+        run.put([1], reading(world))
+        run.store.tried(5)  # it is away, and asked again with longer and longer pauses
+        assert run.worker.silent_s() < PATIENCE / 2
+        run.store.act = hang
+        run.store.open.set()
+        run.store.tried()
+        until(lambda: run.worker.silent_s() > 3)  # longer than the reader's and the keeper's own waits
+        let_go.set()
+        run.line.wait(1)
+        until(lambda: run.worker.silent_s() < 3)

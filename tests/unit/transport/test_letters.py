@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,15 @@ from gateway.errors import ConfigurationFault
 from gateway.model.dead import DeadLetter, LetterKind
 from gateway.model.ids import KeyId, new_id
 from gateway.model.sealed import Reason, SealedPoint
-from gateway.transport.letters import EVERY, DeadLetters, LettersUnreachable, Wanted
+from gateway.transport.letters import (
+    CONTROLLER_SHARE,
+    EVERY,
+    FLOOD_SHARE,
+    KEY_SHARE,
+    DeadLetters,
+    LettersUnreachable,
+    Wanted,
+)
 from tests.conformance.points import new_series, sealed_text
 
 MB = 2**20
@@ -123,6 +132,46 @@ def test_it_never_grows_beyond_its_bound_and_has_room_again_once_something_went(
     letters.drop(Wanted(until=level.letters // 2))
     assert letters.add([letter(sealed=bytes(1000))]) == 1
     letters.close()
+
+
+def fill(letters: DeadLetters, size: int, **more: object) -> list[DeadLetter]:
+    """So many bytes of a flood, in letters of about 1 kB."""
+    made = [letter(reason=Reason.RATE, sealed=bytes(1000 - 256), **more) for _ in range(size // 1000)]  # type: ignore[arg-type]
+    letters.add(made)
+    return made[:1]
+
+
+def test_who_floods_has_a_share_of_each_key_of_each_controller_and_of_the_file(letters: DeadLetters) -> None:
+    one = fill(letters, 4 * MB // KEY_SHARE - 5_000)
+    other = fill(letters, 10_000, key=b"o" * 16)
+    assert letters.full(one + other) == set(), "a share is not used up"
+    fill(letters, 10_000)
+    assert letters.full(one + other) == {one[0].key_id}
+    letters.remove([one[0].letter_id])
+    letters.drop(Wanted(key_ids=(KeyId(b"k" * 16),)))
+    assert letters.full(one + other) == set(), "what has gone counts no more"
+    assert letters._db.execute("SELECT count(*), sum(bytes) FROM held").fetchone() == (2, 20_000)
+    for number in range(5):
+        fill(letters, 4 * MB // CONTROLLER_SHARE // 5 + 1_000, key=bytes([number]) * 16)
+    foreign = fill(letters, 1_000, key=b"f" * 16, controller="other")
+    assert letters.full(other + foreign) == {other[0].key_id}, "all of its controller's are full"
+    fill(letters, 4 * MB // FLOOD_SHARE, key=b"m" * 16, controller="many")
+    assert letters.full(other + foreign) == {other[0].key_id, foreign[0].key_id}, (
+        "the other half is for what is no flood"
+    )
+    assert letters.add([letter()]) == 1
+
+
+def test_a_file_of_the_version_before_is_counted_when_it_is_opened(letters: DeadLetters, tmp_path: Path) -> None:
+    one = fill(letters, 4 * MB // KEY_SHARE + 10_000)
+    letters.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "letters.db")) as db:
+        for what in ("TRIGGER came", "TRIGGER went", "TABLE held"):
+            db.execute(f"DROP {what}")
+        db.execute("PRAGMA user_version = 1")
+    again = DeadLetters(tmp_path / "letters.db", max_bytes=4 * MB)
+    assert again.full(one) == {one[0].key_id}
+    again.close()
 
 
 def test_another_programs_file_is_refused(tmp_path: Path) -> None:
