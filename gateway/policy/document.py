@@ -45,6 +45,9 @@ class Faults:
         """`where` names the document; `origin` says where the value of a key came from if not from there."""
         self._origin = origin or (lambda _: where)
         self._lines: list[str] = []
+        self._wrong: set[tuple[str, str]] = (
+            set()
+        )  # where a value stands that is none, or not of its kind: (origin, key)
 
     def add(self, key: str, *, found: str, allowed: str) -> None:
         """One fault at `key` (dotted path)."""
@@ -57,27 +60,39 @@ class Faults:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 found, allowed = _explain(detail, table)
-                self.add(".".join([*path, *map(str, detail["loc"])]), found=found, allowed=allowed)
+                key = ".".join([*path, *map(str, detail["loc"])])
+                self.add(key, found=found, allowed=allowed)
+                self._wrong.add((self._origin(key), key))
             return None
 
-    def salvage(self, table: type[AnyTable], path: Sequence[str], value: object) -> AnyTable:
-        """As `parse`, with defaults in place of what is wrong, so that rules about other keys can still be judged.
+    def salvage(
+        self,
+        table: type[AnyTable],
+        path: Sequence[str],
+        value: object,
+        **stand_ins: Any,  # noqa: ANN401 - values of the table's keys
+    ) -> AnyTable:
+        """As `parse`, with stand-ins, else defaults, for what is wrong or missing, so that the rest is judged as well.
 
-        Only for a table whose keys all have defaults, and only if `settle` follows.
+        What is said of a stand-in is not added: its key is wrong already. Only if `settle` follows, and with a
+        stand-in for each key that has no default.
         """
         parsed = self.parse(table, path, value)
         if parsed is not None:
             return parsed
-        right = {}
+        right = dict(stand_ins)
         for name, one in (value if isinstance(value, dict) else {}).items():
             with contextlib.suppress(ValidationError):
-                table.model_validate({name: one})
+                table.model_validate({**stand_ins, name: one})
                 right[name] = one
         return table.model_validate(right)
 
     def note(self, key: str, text: str) -> None:
-        """One fault at `key` in words that another room found for it."""
-        self._lines.append(f"{self._origin(key)}: {key}: {text}")
+        """One fault at `key` in words that another room found for it. Of what is wrong already nothing more is said."""
+        origin = self._origin(key)
+        levels = key.split(".")
+        if not any((origin, ".".join(levels[:end])) in self._wrong for end in range(1, len(levels) + 1)):
+            self._lines.append(f"{origin}: {key}: {text}")
 
     def settle(self, kind: type[ConfigurationFault]) -> None:
         """Raises `kind` when there was any fault; its message has one line for each."""

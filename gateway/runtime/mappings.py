@@ -90,9 +90,8 @@ class _Reader:
     def read(self, file: Path) -> Mapping | None:
         """The mapping in `file`, or None when it has faults of its own."""
         self._file = file
-        top = self.faults.parse(_Top, (), read_toml(file, ConfigurationFault))
-        if top is None:
-            return None
+        document = read_toml(file, ConfigurationFault)
+        top = self.faults.salvage(_Top, (), document, topic="{controller}/{device}", quantity={})
         pattern = self._pattern(top)
         clock = None if top.time is None else self._clock(top.time)
         wanted = [self._wanted(name, value) for name, value in top.quantity.items()]
@@ -120,9 +119,7 @@ class _Reader:
             return None
 
     def _clock(self, value: dict[str, Any]) -> Clock | None:
-        table = self.faults.parse(_Time, ("time",), value)
-        if table is None:
-            return None
+        table = self.faults.salvage(_Time, ("time",), value, at="/time", formats=("rfc3339",))
         at = self._pointer("time.at", table.at)
         formats = self._formats(table.formats)
         zone = self._zone(table.zone, needed=TimeFormat.LOCAL in table.formats)
@@ -159,9 +156,7 @@ class _Reader:
         quantity = self._policy.by_name.get(name)
         if quantity is None:
             self.faults.add(key, found="no quantity of the policy", allowed=", ".join(self._policy.by_name))
-        table = self.faults.parse(_Quantity, ("quantity", name), value)
-        if table is None:
-            return None
+        table = self.faults.salvage(_Quantity, ("quantity", name), value, at=("/value",), unit="")
         at = [self._pointer(f"{key}.at", text) for text in table.at]
         unit_at = None if table.unit_at is None else self._pointer(f"{key}.unit_at", table.unit_at)
         units = self._units(key, table)

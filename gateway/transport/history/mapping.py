@@ -153,7 +153,7 @@ def load_mapping(path: Path, policy: Policy) -> HistoryMapping:
     faults.settle(MappingFault)
     return HistoryMapping(
         csv=tuple(kind for kind in csv if kind is not None),
-        influxdb=tuple(kind for kind in influxdb if kind is not None),
+        influxdb=tuple(influxdb),
     )
 
 
@@ -166,23 +166,19 @@ def _tables(faults: Faults, document: Mapping[str, Any], kind: str) -> Iterable[
 
 
 def _csv(faults: Faults, policy: Policy, at: str, written: Any) -> CsvKind | None:  # noqa: ANN401 - what TOML gives
-    table = faults.parse(_Csv, (at,), written)
-    if table is None:
-        return None
+    table = faults.salvage(_Csv, (at,), written, files="(?P<device>.+)", time={}, quantity={})
     files = _pattern(faults, f"{at}.files", table)
     _judge_controller(faults, at, table.controller, controller_column=table.controller_column)
     if len(table.delimiter) != 1:
         faults.add(f"{at}.delimiter", found=f"{len(table.delimiter)} characters", allowed="one character")
-    time = faults.parse(TimeColumn, (at, "time"), table.time)
-    if time is not None:
-        _judge_time(faults, f"{at}.time", time)
-    quantities = {}
-    for name, column in table.quantity.items():
-        parsed = faults.parse(Quantity, (at, "quantity", name), column)
-        if parsed is not None:
-            quantities[name] = parsed
+    time = faults.salvage(TimeColumn, (at, "time"), table.time, column="")
+    _judge_time(faults, f"{at}.time", time)
+    quantities = {
+        name: faults.salvage(Quantity, (at, "quantity", name), column, column="", unit="")
+        for name, column in table.quantity.items()
+    }
     _judge_quantities(faults, policy, at, table.quantity, quantities)
-    if files is None or time is None:
+    if files is None:
         return None
     return CsvKind(
         files=files,
@@ -197,10 +193,8 @@ def _csv(faults: Faults, policy: Policy, at: str, written: Any) -> CsvKind | Non
     )
 
 
-def _influxdb(faults: Faults, policy: Policy, at: str, written: Any) -> InfluxKind | None:  # noqa: ANN401 - as above
-    table = faults.parse(_Influxdb, (at,), written)
-    if table is None:
-        return None
+def _influxdb(faults: Faults, policy: Policy, at: str, written: Any) -> InfluxKind:  # noqa: ANN401 - as above
+    table = faults.salvage(_Influxdb, (at,), written, measurement="", device_tag="", quantity={})
     _judge_controller(faults, at, table.controller, controller_tag=table.controller_tag)
     where = table.where or {}
     for key, value in where.items():
@@ -208,9 +202,8 @@ def _influxdb(faults: Faults, policy: Policy, at: str, written: Any) -> InfluxKi
             faults.add(f"{at}.where.{key}", found="no text", allowed="text: the values of tags are text")
     quantities = {}
     for name, written_field in table.quantity.items():
-        parsed = faults.parse(_Field, (at, "quantity", name), written_field)
-        if parsed is not None:
-            quantities[name] = Quantity(column=parsed.field, unit=parsed.unit, factor=parsed.factor)
+        parsed = faults.salvage(_Field, (at, "quantity", name), written_field, field="", unit="")
+        quantities[name] = Quantity(column=parsed.field, unit=parsed.unit, factor=parsed.factor)
     _judge_quantities(faults, policy, at, table.quantity, quantities)
     return InfluxKind(
         measurement=table.measurement,
@@ -270,6 +263,6 @@ def _judge_quantities(
         known = policy.by_name.get(name)
         if known is None:
             faults.add(f"{at}.quantity.{name}", found="an unknown quantity", allowed=", ".join(policy.by_name))
-        elif name in parsed and parsed[name].unit != known.unit:
+        elif parsed[name].unit != known.unit:
             allowed = f'"{known.unit}", which the column times factor must be in'
             faults.add(f"{at}.quantity.{name}.unit", found=f'"{parsed[name].unit}"', allowed=allowed)

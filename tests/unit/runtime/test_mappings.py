@@ -237,6 +237,18 @@ def test_faults_of_all_files_are_reported_together(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_key_that_is_missing_or_misspelt_hides_no_fault_of_another(tmp_path: Path) -> None:
+    bad = written(
+        tmp_path / "bad.toml",
+        'topik = "x/{device}"\ncontroller = "a/b"\n[time]\nat = "t"\nzone = "Mars/Base"\n'
+        '[quantity.power]\nto = ["/p"]\nunit = "kW"',
+    )
+    assert sorted(line.split(": ")[1] for line in faults_of(bad)) == [
+        "controller", "quantity.power.at", "quantity.power.to", "quantity.power.unit",
+        "time.at", "time.formats", "time.zone", "topic", "topik",
+    ]  # fmt: skip
+
+
 def test_a_mapping_without_quantities_is_a_fault(tmp_path: Path) -> None:
     (line,) = faults_of(written(tmp_path / "m.toml", 'topic = "t/{device}"\ncontroller = "c"\n[quantity]'))
     assert line.endswith("quantity: found no quantity; allowed: at least one, as [quantity.NAME]")

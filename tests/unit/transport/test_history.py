@@ -236,13 +236,43 @@ quantity = {{}}
         "csv[1].files",
         "csv[1].controller",
         "csv[1].time.ambiguous",
+        "csv[1].time.zone",
         "csv[1].quantity",
         "influxdb[0].controller",
         "influxdb[0].where.room",
         "influxdb[0].quantity",
     ):
         assert f": {key}: found " in told, f"{key} is not in\n{told}"
-    assert told.startswith("17 faults found:")
+    assert told.startswith("18 faults found:")
+
+
+def test_a_key_that_is_missing_or_misspelt_hides_no_fault_of_another(tmp_path: Path) -> None:
+    (tmp_path / "mapping.toml").write_text(
+        """\
+[[csv]]
+flies = '.*'
+controller = "a/b"
+time = { colunm = "t", zone = "Mars/Base" }
+[csv.quantity.power]
+colunm = "x"
+unit = "kW"
+"""
+    )
+    with pytest.raises(MappingFault) as caught:
+        load_mapping(tmp_path / "mapping.toml", POLICY)
+    head, *lines = str(caught.value).splitlines()
+    assert sorted(line.split(": ")[1] for line in lines) == [
+        "csv[0].controller",
+        "csv[0].files",
+        "csv[0].flies",
+        "csv[0].quantity.power.column",
+        "csv[0].quantity.power.colunm",
+        "csv[0].quantity.power.unit",
+        "csv[0].time.column",
+        "csv[0].time.colunm",
+        "csv[0].time.zone",
+    ]
+    assert head == "9 faults found:"
 
 
 @pytest.mark.parametrize("text", ["", "csv = 3\n", "[csv]\nfiles = 'a'\n"])
