@@ -13,7 +13,7 @@ import typer
 
 from gateway import errors
 from gateway.cli.failure import Interrupted
-from gateway.cli.main import app
+from gateway.cli.main import application
 from gateway.control import handover
 from gateway.control.enrolment_file import COLUMNS, OPTIONAL, REASONS
 from gateway.errors import GlomskaError
@@ -49,9 +49,8 @@ def reference() -> str:
     own = [(reason, means) for reason, means in handover.REASONS.items() if reason not in REASONS]
     parts.append(_table("## Why a device is not handed over, besides", ("reason", "because"), own))
     parts.append(_table("## Exit codes", ("exit", "code", "again?", "meaning"), _codes()))
-    parts += [
-        f"## {path}\n\n```text\n{text}\n```\n" for path, text in _helps(typer.main.get_command(app), "glomska", None)
-    ]
+    command = typer.main.get_command(application())
+    parts += [f"## {path}\n\n```text\n{text}\n```\n" for path, text in _helps(command, "glomska", None)]
     return "\n".join(parts)
 
 
