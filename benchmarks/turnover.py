@@ -20,13 +20,12 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.enrolled import fill
 from gateway.clock import Clock, SystemClock
-from gateway.control.enrolment import Enrolment, enrol
 from gateway.control.ledger import Ledger
 from gateway.control.pages import Step
 from gateway.control.role import Control
@@ -35,7 +34,7 @@ from gateway.keys.custodian import FileCustodian
 from gateway.keys.lease import Lease
 from gateway.keys.ring import GenerationMoved, Ring
 from gateway.keystore.database import KeyStore
-from gateway.model.ids import epoch_of, epoch_start, parse_controller, parse_customer, parse_device
+from gateway.model.ids import epoch_of, epoch_start, parse_controller
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.topics import TopicPattern
 from gateway.policy.load import load_policy
@@ -224,24 +223,9 @@ def _turnovers(state: Path, clock: Clock) -> Turnovers:
 
 
 def _fill(state: Path, keys: int) -> None:
-    clock, policy = SystemClock(), load_policy(shipped("policy.toml"))
-    keystore = KeyStore.open("sqlite:///keys.db", state=state)
-    control = Control(keystore, Ledger(state / "ledger", clock), clock)
+    policy = load_policy(shipped("policy.toml"))
     classes = len({*policy.key_classes, "identity"})
-    enrol(control, FileCustodian(state / "kek"), policy, _lines(-(-keys // classes), clock.wall()))
-    keystore.close()
-
-
-def _lines(customers: int, now: int) -> Iterator[Enrolment]:
-    for number in range(customers):
-        yield Enrolment(
-            line=number,
-            controller=CONTROLLER,
-            customer=parse_customer(f"customer-{number}"),
-            device=parse_device(f"device-{number}"),
-            area="SE3",
-            valid_from=now,
-        )
+    fill(state, CONTROLLER, policy, customers=-(-keys // classes))
 
 
 def _arguments() -> argparse.Namespace:
