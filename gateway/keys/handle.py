@@ -262,6 +262,11 @@ class Device(Redacted):
         self._windows: tuple[Window, ...] = ()
         self.newest = _NEVER
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing of it is refused but what is too old: no fence, no suspension, no row that did not open."""
+        return all(span.reason in {None, Reason.TOO_OLD} for span in self._spans)
+
     def at(self, time: int) -> Window | Reason:
         """The window that an event time falls into, or why there is none."""
         for window in self._windows:

@@ -2,7 +2,8 @@
 
 Three rules hold it together:
 
-- `using()` is held while handles are looked up and used; a new generation waits for it, then all that is cached goes.
+- `using()` is held while handles are looked up and used; a new generation waits for it, then all that is cached goes:
+  but for a generation that a turnover raised, which changes no customer's keys, unless a month expires with it.
 - a look-up reads generation and keys in one snapshot; when the generation has moved it raises, and the batch is taken
   again after a poll: a fill of another generation than the ring's is thrown away.
 - `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
@@ -28,7 +29,7 @@ from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.operations import NoOperationsKey, OperationsKey
 from gateway.keys.strangers import Strangers
 from gateway.keys.subject import CHOICE, is_erased, open_subject
-from gateway.keystore import acts, lineages, rows, subjects, workers
+from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.ids import Controller, DeviceId, Incarnation, KeyId, epoch_start
 from gateway.model.sealed import Reason
@@ -201,13 +202,16 @@ class Ring:
         return len(self._known)
 
     def _move_to(self, generation: int) -> None:
+        before = {controller: lineage.horizons for controller, lineage in self._lineages.items()}
         with self._keystore.snapshot() as tx:
             for lineage in list(self._lineages.values()):
                 if lineages.has_left(tx, lineage.controller):
                     del self._lineages[lineage.controller]
                 else:
                     lineage.refresh(tx)
-        self._known.clear()
+            turned = generation == self.generation + 1 and turnovers.has_raised(tx, generation)
+        same = before == {controller: lineage.horizons for controller, lineage in self._lineages.items()}
+        self._known = {topic: d for topic, d in self._known.items() if d.is_open} if turned and same else {}
         self._operations.clear()
         self.generation = generation
 

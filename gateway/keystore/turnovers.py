@@ -89,6 +89,11 @@ def of_intent(tx: Transaction, seq: int) -> rows.Turnover | None:
     return rows.one(rows.Turnover, tx.execute(turnovers.select().where(turnovers.c.seq == seq)).one_or_none())
 
 
+def has_raised(tx: Transaction, generation: int) -> bool:
+    """Whether a pass raised this generation, and so nothing else did."""
+    return bool(tx.execute(sa.select(turnovers.c.e).where(turnovers.c.generation == generation)).first())
+
+
 def page_of_keys(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:
     """Keys under an older e: (key_id, incarnation, class, version, base, e, wrapped, commitment, state)."""
     query = sa.select(*_KEY).where(*_older_keys(controller, e), keys.c.key_id.not_in(_SET_ASIDE))

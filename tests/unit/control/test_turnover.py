@@ -126,6 +126,53 @@ def test_a_stale_lineage_writes_under_the_newest(world: World) -> None:
     assert secret.e == 2
 
 
+def test_a_worker_keeps_its_handles_where_no_key_has_changed(dated: World) -> None:
+    world = dated
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    world.publish("meter-1", temperature=21.5)
+    world.erase("bo")
+    world.publish("meter-1", temperature=21.5)
+    world.publish("meter-2", temperature=21.5)
+    assert len(world.ring) == 2
+    world.turn_over()
+    assert len(world.ring) == 1, "the fence is asked for again: the pass may have let it go"
+    world.publish("meter-1", temperature=22.5)
+    assert lineage_of(world).e == 2
+    with world.keystore.act() as tx:
+        workers.raise_generation(tx)
+    world.ring.poll()
+    assert len(world.ring) == 0, "no turnover raised this generation"
+    world.close()
+
+
+def test_a_worker_that_missed_a_generation_lets_go_of_everything(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    with world.keystore.act() as tx:
+        workers.raise_generation(tx)
+    world.turnovers.begin(HEAT_CO)
+    world.ring.poll()
+    assert len(world.ring) == 0, "the generation before the turnover's was not the turnover's"
+    world.turn_over()
+
+
+def test_handles_do_not_reach_back_beyond_a_horizon_that_moved(dated: World) -> None:
+    world = dated
+    assert isinstance(world.clock, ShiftedClock)
+    world.enrol("anna", "meter-1", since=1)
+    first = lineage_of(world).horizons["telemetry"]
+    world.turn_over()
+    world.publish("meter-1", epoch_start(first + 1) + DAY, temperature=1.5)
+    world.clock.advance(epoch_start(epoch_of(START) + 1) + DAY - START)
+    world.ring.poll()
+    assert len(world.ring) == 1
+    world.turnovers.begin(HEAT_CO)
+    world.ring.poll()
+    assert len(world.ring) == 0
+    world.close()
+
+
 def test_old_months_go_with_their_rows_and_nothing_else(dated: World) -> None:
     world = dated
     world.enrol("anna", "meter-1", since=1)
