@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import AsJson, Config
-from gateway.control.controllers import Controllers
 from gateway.control.suspension import Suspensions
 from gateway.errors import UsageFault
 from gateway.model.ids import parse_controller
 from gateway.runtime.config import load_settings
-from gateway.runtime.wiring import House, opened
+from gateway.runtime.wiring import opened
 
 app = typer.Typer(help="Controllers: added, suspended, and gone with all that is theirs.", no_args_is_help=True)
 
@@ -26,7 +25,7 @@ def add(name: Name, as_json: AsJson = False, config: Config = None) -> None:
     """Begin a controller's own lineage of keys. Enrolment does so too, with the first customer of a new one."""
     controller = parse_controller(name)
     with opened(load_settings(config)) as house:
-        _controllers(house).add(controller)
+        house.forgetting.controllers.add(controller)
     typer.echo(json.dumps({"added": controller}) if as_json else "added")
 
 
@@ -63,16 +62,17 @@ def leave(
         if typer.prompt("all its customers' data will be unreadable for ever; the name again", err=True) != name:
             raise UsageFault("that was another name; nothing was done", hint="repeat the command")
     with opened(load_settings(config), create=False) as house:
-        gone = _controllers(house).exit(controller)
+        gone = house.forgetting.controllers.exit(controller)
     if as_json:
         told = {"exited": controller, "keys": gone.keys, "wrapping_keys": gone.wrappings}
-        typer.echo(json.dumps(told | {"attested": gone.attested, "residue": gone.residue, "certificate": None}))
+        typer.echo(
+            json.dumps(
+                told | {"attested": gone.attested, "residue": gone.residue, "certificate": str(gone.certificate)}
+            )
+        )
         return
     typer.echo(f"gone: {gone.keys} keys and all {gone.wrappings} wrapping keys destroyed; it is in the ledger")
     if gone.residue:
         typer.echo(f"except: {gone.residue}")
+    typer.echo(f"certificate: {gone.certificate}")
     typer.echo("its rows in the store cannot be read by anyone; drop them there when it suits you")
-
-
-def _controllers(house: House) -> Controllers:
-    return Controllers(house.control, house.custodian, house.policy)

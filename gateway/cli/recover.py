@@ -29,6 +29,7 @@ def recover(
             adopt(settings.state / settings.ledger.path, ledger)
         found = house.forgetting.recovery.run()
         house.erasures.resume()
+        house.forgetting.controllers.resume()
     typer.echo(json.dumps(_outcome(found)) if as_json else _said(found))
 
 

@@ -26,7 +26,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a certificate of an erasure, or a whole ledger. Needs no configuration, state or network.
+    """Check a certificate of an erasure or an exit, or a whole ledger. Needs no configuration, state or network.
 
     Exit code 8 when it was changed or forged.
     """
@@ -55,6 +55,7 @@ def _said(verdict: Verdict) -> str:
         unsigned = claims["lines"] - claims["signed_lines"]
         tail = f", the last {unsigned} not signed yet" if unsigned else ""
         return f"✓ ledger {claims['ledger']}: {claims['lines']} lines, chain and signatures hold{tail}"
-    lines = [f"✓ certificate: erasure {claims['erasure']} is {verdict.kind} since {claims[verdict.kind]}"]
+    whose = f"erasure {claims['erasure']} is {verdict.kind}" if "erasure" in claims else "the controller has left"
+    lines = [f"✓ certificate: {whose} since {claims[verdict.kind]}"]
     lines += [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in claims.items()]
     return "\n".join(lines)

@@ -2,7 +2,8 @@
 
 `effective`: no key is left in the key store and no process can use one. `final`: every wrapping key that ever covered
 them is reported destroyed too, rows were deleted twice, and everybody is accounted for; it names the first by its hash.
-Each is a compact JWS (docs/formats/certificates.md), written once to `state/certificates`, and names no one.
+`exit`: a controller has left, and every key and wrapping key that it ever had is destroyed. Each is a compact JWS
+(docs/formats/certificates.md), written once to `state/certificates`, and names no one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gateway.keys.signing import signed_part
 from gateway.keystore import accounts, rows
 from gateway.keystore.database import Transaction
 
-EFFECTIVE, FINAL = "effective", "final"
+EFFECTIVE, FINAL, EXIT = "effective", "final", "exit"
 DAY = 86_400 * 10**9
 LETTERS_DAYS = 7
 """How long a dead letter that belongs to nobody known is kept at most."""
@@ -57,11 +58,23 @@ class Certificates:
             CustodianFault: the signing key is not at hand.
             Unreachable: it cannot be written.
         """
-        place = self.path(erasure, kind)
+        return self._write(self.path(erasure, kind), {"kind": kind, "erasure": erasure.hex(), **claims})
+
+    def exit_path(self, seq: int) -> Path:
+        """Where the one of an exit is, or will be; `seq` is its intent's in the ledger."""
+        return self._directory / f"{seq}-{EXIT}.jws"
+
+    def issue_exit(self, seq: int, claims: dict[str, Any]) -> Path:
+        """Sign and write the one of an exit, unless it is there; where. Raises as `issue`."""
+        place = self.exit_path(seq)
+        self._write(place, {"kind": EXIT, "intent": seq, **claims})
+        return place
+
+    def _write(self, place: Path, claims: dict[str, Any]) -> str:
         with self._ledger.locked():
             head, key = self._ledger.head, str(self._ledger.key)
             named = {"id": self._ledger.id.hex(), "seq": head.seq, "head": head.hash}
-        body = {"v": 1, "kind": kind, "erasure": erasure.hex(), **claims, "ledger": named}
+        body = {"v": 1, **claims, "ledger": named}
         part = signed_part(rfc8785.dumps(body), public=key, typ=TYPE)
         try:
             _write_once(place, f"{part}.{self._signer.sign(key, part.encode())}\n".encode())
@@ -101,11 +114,6 @@ def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrappi
     """What the second one says. `reports`: of every wrapping key that ever covered a key of this erasure."""
     evidence = evidence_of(found)
     keeps = [_hold(hold) for hold in accounts.holds_of(tx, found.erasure)]
-    copies = [
-        {"what": f"{report.residue}, of e = {report.e}", "until": f"made before {rfc3339(report.destroyed)}"}
-        for report in reports
-        if report.residue
-    ]
     return {
         "controller": found.controller,
         "incarnation": found.incarnation.hex(),
@@ -116,7 +124,27 @@ def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrappi
         "stores": evidence.get("stores", {}),
         "recipients": [],
         "custodian": {"kind": evidence["custodian"], "reported": [_report(report) for report in reports]},
-        "residuals": [*copies, *_residuals(found, keeps)],
+        "residuals": [*_copies(reports), *_residuals(found, keeps)],
+        "not_covered": NOT_COVERED,
+    }
+
+
+def exit_claims(found: rows.Departure, reports: list[rows.Wrapping], *, residue: str) -> dict[str, Any]:
+    """What the one of an exit says. `reports`: of every wrapping key that the controller ever had."""
+    return {
+        "controller": found.controller,
+        "requested": rfc3339(found.requested),
+        "effective": rfc3339(found.effective or 0),
+        "exit": rfc3339(max(report.destroyed for report in reports)),
+        "keys": found.keys,
+        "generation": found.generation,
+        "keystore": {"residue": residue},
+        "custodian": {"kind": reports[-1].custodian, "reported": [_report(report) for report in reports]},
+        "residuals": [
+            *_copies(reports),
+            {"what": "rows in the stores, spools and dead letters, which no key that exists opens", "until": None},
+            {"what": "messages that the broker still holds: refused when they come", "until": None},
+        ],
         "not_covered": NOT_COVERED,
     }
 
@@ -142,6 +170,15 @@ def _residuals(found: rows.Erasure, keeps: list[dict[str, str]]) -> list[dict[st
     ]
     dated += [{"what": what, "until": hold["until"]} for what, hold in zip(held, keeps, strict=True)]
     return dated
+
+
+def _copies(reports: list[rows.Wrapping]) -> list[dict[str, str | None]]:
+    """What a custodian cannot speak for."""
+    return [
+        {"what": f"{report.residue}, of e = {report.e}", "until": f"made before {rfc3339(report.destroyed)}"}
+        for report in reports
+        if report.residue
+    ]
 
 
 def _hold(hold: rows.Hold) -> dict[str, str]:

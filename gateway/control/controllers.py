@@ -4,24 +4,30 @@
     exit   1. intent; one transaction: the controller is marked as leaving, generation + 1
            2. every worker has acknowledged: its keys are in no process
            3. one transaction: wrapped keys, KEKs, secrets, routes, records and fences deleted
-           4. every W of the controller destroyed at the custodian, reports recorded; outcome
+           4. every W of the controller destroyed at the custodian, reports recorded
+           5. certificate; outcome
 
 After step 4 no copy of the key store, of whatever age, opens anything of it. Nothing crosses controllers: each has a
 lineage of its own, and a key or a hash of one is of no use for another. Rows in the stores stay, unreadable, until they
-are dropped there: the names under which they stand can no longer be computed by anyone. Repeating converges.
+are dropped there: the names under which they stand can no longer be computed by anyone. Repeating converges; `run`
+carries on with an exit that was interrupted, also with one whose intent is all there is of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.control import customer as customers
+from gateway.control.certificate import Certificates, exit_claims
+from gateway.control.chain import Line
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Step
 from gateway.control.role import EXIT, Control
-from gateway.errors import Refused
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys.custodian import Custodian, Destruction
 from gateway.keys.lineage import Lineage
 from gateway.keystore import acts, departures, lineages, rows, turnovers, workers
@@ -49,16 +55,18 @@ class Gone:
     wrappings: int
     attested: bool
     residue: str
+    certificate: Path
 
 
 class Controllers:
     """Over one key store, its ledger and custodian."""
 
-    def __init__(self, control: Control, custodian: Custodian, policy: Policy) -> None:
+    def __init__(self, control: Control, custodian: Custodian, policy: Policy, certificates: Certificates) -> None:
         self._control = control
         self._keystore = control.keystore
         self._custodian = custodian
         self._policy = policy
+        self._certificates = certificates
         self._letting_go = LettingGo(control.keystore, control.clock)
 
     def add(self, controller: Controller) -> None:
@@ -73,7 +81,7 @@ class Controllers:
             Lineage.create(act.tx, self._custodian, controller, classes=classes, now=now)
 
     def exit(self, controller: Controller) -> Gone:
-        """All four steps, from wherever they stand.
+        """All five steps, from wherever they stand.
 
         Raises:
             UnknownSubject: there is no such controller.
@@ -84,18 +92,64 @@ class Controllers:
             found = departures.find(tx, controller)
         if found is None:
             self._mark(controller)
-        while True:
-            with self._keystore.snapshot() as tx:
-                found = departures.find(tx, controller)
-            if found is None or found.step == Leaving.GONE:
-                break
-            if found.step == Leaving.MARKED and self._letting_go.of(found.generation) is None:
+        while (left := self._found(controller)).step != Leaving.GONE:
+            if not self._advance(left):
                 time.sleep(_PAUSE_S)
-            elif found.step == Leaving.MARKED:
-                self._delete(controller)
+        return self._conclude(left)
+
+    def resume(self) -> None:
+        """A little of every exit that is under way, without waiting. Raises as `exit`."""
+        self._control.check()
+        intents = [line for line in self._control.ledger.open_intents.values() if line.act == EXIT]
+        for line in intents:
+            with contextlib.suppress(Refused):  # an erasure or a turnover comes first
+                self._resume_intent(line, Controller(str(line.body["controller"])))
+        with self._keystore.snapshot() as tx:
+            marked = {found.controller: found for found in departures.under_way(tx, done=Leaving.GONE)}
+            told = [departures.find(tx, Controller(str(line.body["controller"]))) for line in intents]
+        for found in {**marked, **{found.controller: found for found in told if found is not None}}.values():
+            left = found
+            while left.step != Leaving.GONE and self._advance(left):
+                left = self._found(left.controller)
+            if left.step == Leaving.GONE:
+                self._conclude(left)
+
+    def _resume_intent(self, line: Line, controller: Controller) -> None:
+        """Step 1 of an intent that the key store has never heard of; abandoned where there is nothing to end."""
+        with self._keystore.snapshot() as tx:
+            if acts.find_act(tx, line.seq) is not None:
+                return
+            try:
+                customers.open_lineage(tx, self._custodian, controller)
+            except (UnknownSubject, KeyDestroyed):
+                gone = True
             else:
-                self._destroy(controller)
-        return self._conclude(controller)
+                gone = False
+        if gone:
+            self._control.conclude(EXIT, line.seq, result="abandoned")
+            return
+        with self._control.step() as tx:
+            if acts.find_act(tx, line.seq) is None and departures.find(tx, controller) is None:
+                _require_still(tx, controller)
+                acts.record_intent(tx, seq=line.seq, act=EXIT, now=self._control.clock.wall())
+                mark(tx, controller, seq=line.seq, now=self._control.clock.wall())
+
+    def _found(self, controller: Controller) -> rows.Departure:
+        with self._keystore.snapshot() as tx:
+            found = departures.find(tx, controller)
+        if found is None:
+            raise IntegrityStop("an exit that was begun is not in the key store")
+        return found
+
+    def _advance(self, found: rows.Departure) -> bool:
+        """One step; False while a worker is to be waited for."""
+        if found.step == Leaving.DELETED:
+            self._destroy(found.controller)
+        elif self._letting_go.of(found.generation) is None:
+            return False
+        else:
+            self._delete(found.controller)
+        return True
 
     def _mark(self, controller: Controller) -> None:
         with self._keystore.snapshot() as tx:
@@ -103,16 +157,7 @@ class Controllers:
             _require_still(tx, controller)
         with self._control.begin(EXIT, controller=controller) as act:
             _require_still(act.tx, controller)
-            row = rows.Departure(
-                controller=controller,
-                seq=act.seq,
-                step=Leaving.MARKED,
-                generation=workers.raise_generation(act.tx),
-                requested=self._control.clock.wall(),
-                effective=None,
-                keys=sum(lineages.count_states(act.tx, controller).values()),
-            )
-            departures.begin(act.tx, row)
+            mark(act.tx, controller, seq=act.seq, now=self._control.clock.wall())
 
     def _delete(self, controller: Controller) -> None:
         with self._control.step() as tx:
@@ -138,28 +183,42 @@ class Controllers:
                 lineages.add_wrapping(tx, wrapping)
             departures.update(tx, controller, step=Leaving.GONE)
 
-    def _conclude(self, controller: Controller) -> Gone:
+    def _conclude(self, found: rows.Departure) -> Gone:
         with self._keystore.snapshot() as tx:
-            found = departures.find(tx, controller)
-            reports = lineages.find_wrappings(tx, controller)
-        newest = reports[max(reports)]
+            known = lineages.find_wrappings(tx, found.controller)
+        reports = [known[e] for e in sorted(known)]
+        claims = exit_claims(found, reports, residue=self._keystore.residue)
         gone = Gone(
-            controller=controller,
-            keys=found.keys if found else 0,
+            controller=found.controller,
+            keys=found.keys,
             wrappings=len(reports),
-            attested=bool(newest.attested),
-            residue=newest.residue,
+            attested=bool(reports[-1].attested),
+            residue=reports[-1].residue,
+            certificate=self._certificates.issue_exit(found.seq, claims),
         )
-        if found is not None:
-            self._control.conclude(
-                EXIT,
-                found.seq,
-                keys=gone.keys,
-                wrappings=gone.wrappings,
-                custodian=newest.custodian,
-                residue=gone.residue,
-            )
+        self._control.conclude(
+            EXIT,
+            found.seq,
+            keys=gone.keys,
+            wrappings=gone.wrappings,
+            custodian=reports[-1].custodian,
+            residue=gone.residue,
+        )
         return gone
+
+
+def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None:
+    """From here on the controller is leaving, and every worker has to let go of what is its."""
+    row = rows.Departure(
+        controller=controller,
+        seq=seq,
+        step=Leaving.MARKED,
+        generation=workers.raise_generation(tx),
+        requested=now,
+        effective=None,
+        keys=sum(lineages.count_states(tx, controller).values()),
+    )
+    departures.begin(tx, row)
 
 
 def _require_still(tx: Transaction, controller: Controller) -> None:

@@ -3,10 +3,11 @@
     recovered = Recovery(control, custodian, withdrawal).run()
 
 The ledger must reach the custodian's mark, else nothing is done and the key store stays refused. Then every act that
-the key store does not know is replayed, in one transaction and in the order of the ledger. Hand-overs end routes,
-consents and objections are noted, suspensions hold, a key that was replaced seals nothing, erased customers are fenced
-and their keys begin to be destroyed, and fences come back from the fence file. What cannot be brought back is reported:
-keys and routes of customers who were enrolled since, which are random and were in the lost key store alone.
+the key store does not know is replayed, in one transaction and in the order of the ledger. Controllers that have left
+leave again, hand-overs end routes, consents and objections are noted, suspensions hold, a key that was replaced seals
+nothing, erased customers are fenced and their keys begin to be destroyed, and fences come back from the fence file.
+What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
+in the lost key store alone.
 
 A copy of before a turnover opens with no key that exists: only a backup since then can be recovered.
 """
@@ -23,17 +24,18 @@ from pathlib import Path
 from gateway.control import customer as customers
 from gateway.control.chain import Chain, Line
 from gateway.control.choices import CONSENT, note_choice
+from gateway.control.controllers import mark
 from gateway.control.enrolment import ENROL
 from gateway.control.handover import HAND_OVER
 from gateway.control.rekey import REKEY
-from gateway.control.role import ERASE, FAILED, TURNOVER, Act, Control
+from gateway.control.role import ERASE, EXIT, FAILED, TURNOVER, Act, Control
 from gateway.control.suspension import RESUME, SUSPEND
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keystore import acts, lineages, subjects, workers
+from gateway.keystore import acts, departures, lineages, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, RouteId
 
@@ -110,6 +112,10 @@ class Recovery:
                 hint="restore a backup since the last turnover: `glomska keys restore`",
             )
         found.fences = self._fences(tx)
+        left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
+        for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
+            if controller in lineages.all_controllers(tx):
+                mark(tx, controller, seq=seq, now=self._clock.wall())
         for line in done:
             outcome = settled[line.seq]
             failed = outcome.body["result"] != "done"
@@ -145,7 +151,7 @@ class Recovery:
     def _chosen(self, tx: Transaction, line: Line) -> None:
         incarnation, body = _incarnation(line), line.body
         owner = self._owner(tx, incarnation)
-        if owner is None:
+        if owner is None or departures.find(tx, owner) is not None:
             return
         lineage = customers.open_lineage(tx, self._custodian, owner)
         try:
@@ -186,7 +192,7 @@ class Recovery:
         """Whether keys came back that were erased; then the steps of that erasure begin again."""
         incarnation, erasure = _incarnation(line), bytes.fromhex(str(line.body["erasure"]))
         owner = self._owner(tx, incarnation)
-        if owner is None or acts.find_erasure(tx, erasure) is not None:
+        if owner is None or departures.find(tx, owner) is not None or acts.find_erasure(tx, erasure) is not None:
             return False
         lineage, act = customers.open_lineage(tx, self._custodian, owner), Act(tx=tx, seq=line.seq)
         named = _texts(line, "released")
@@ -246,6 +252,16 @@ def adopt(directory: Path, copy: Path) -> None:
         raise UsageFault(f"the copy of the ledger cannot be used: {(fault.strerror or '').lower()}") from None
     except VerificationFailed as fault:
         raise IntegrityStop(str(fault), hint="give another copy") from None
+
+
+def _is_exit(line: Line, settled: dict[int, Line]) -> bool:
+    """An exit that has happened; one that is under way is carried on with."""
+    return (
+        line.act == EXIT
+        and line.phase == "intent"
+        and line.seq in settled
+        and (settled[line.seq].body["result"] == "done")
+    )
 
 
 def _incarnation(line: Line) -> Incarnation:

@@ -15,13 +15,13 @@ from gateway.errors import IntegrityStop, UsageFault, VerificationFailed
 from gateway.keys import signing
 
 TYPE = "glomska-erasure+jws"
-KINDS = ("effective", "final")
+KINDS = ("effective", "final", "exit")
 _LONGEST = 1 << 24  # bytes of a certificate
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What holds: `kind` is "effective", "final" or "ledger"."""
+    """What holds: `kind` is "effective", "final", "exit" or "ledger"."""
 
     kind: str
     claims: dict[str, Any]

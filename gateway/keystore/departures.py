@@ -29,6 +29,12 @@ def find(tx: Transaction, controller: Controller) -> rows.Departure | None:
     return rows.one(rows.Departure, tx.execute(query).one_or_none())
 
 
+def under_way(tx: Transaction, *, done: str) -> list[rows.Departure]:
+    """Exits whose step is not `done`, oldest first."""
+    query = departures.select().where(departures.c.step != done).order_by(departures.c.seq)
+    return rows.many(rows.Departure, tx.execute(query))
+
+
 def begin(tx: Transaction, departure: rows.Departure) -> None:
     """From here on the lineage is opened by nobody."""
     tx.execute(departures.insert(), rows.values([departure]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.control.backup import Backups
 from gateway.control.certificate import Certificates
+from gateway.control.controllers import Controllers
 from gateway.control.erasure import Erasures, Queue, withdrawal_of
 from gateway.control.final import Finality, date_fences
 from gateway.control.ledger import Ledger
@@ -61,6 +62,12 @@ class Forgetting:
             finalise=lambda: len(self.finalise()),
             every_h=self._house.settings.keys.turnover_h,
         )
+
+    @cached_property
+    def controllers(self) -> Controllers:
+        """Who is added, and who leaves. Raises what `control` raises."""
+        house = self._house
+        return Controllers(house.control, house.custodian, house.policy, self.certificates)
 
     @cached_property
     def backups(self) -> Backups:

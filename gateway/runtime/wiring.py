@@ -270,6 +270,7 @@ class House:
             return each_of(replayed, self._leftovers(ring, log, seat))
         return each_of(
             self.erasures.resume,
+            self.forgetting.controllers.resume,
             self.forgetting.finalise,
             self.operations.tend,
             replayed,

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from gateway.control.certificate import Certificates
+from gateway.control.controllers import Controllers
 from gateway.control.erasure import open_count
 from gateway.control.ledger import Ledger
 from gateway.errors import KeyDestroyed, UnknownSubject
 from gateway.keys.custodian import FileCustodian
 from gateway.keystore.database import KeyStore, Transaction
+from gateway.model.ids import parse_controller
 from gateway.runtime.config import load_settings
 from gateway.runtime.log import Log
 from gateway.runtime.wiring import opened
 from gateway.transport.sqlite import SqliteStore
-from tests.world import SECOND, World
+from tests.world import CONTROLLER, SECOND, World
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +58,14 @@ def erase_until(directory: Path, customer: str, boundary: int) -> None:
     world = World(directory)
     kill_at(boundary)
     world.erase(customer)
+    world.close()
+
+
+def exit_until(directory: Path, boundary: int) -> None:
+    """The world's controller leaves, until this process is killed at a boundary."""
+    world = World(directory)
+    kill_at(boundary)
+    Controllers(world.control, world.custodian, world.policy, world.certificates).exit(parse_controller(CONTROLLER))
     world.close()
 
 
@@ -99,7 +109,7 @@ def kill_at(boundary: int) -> None:
     KeyStore.act = crossed  # type: ignore[method-assign]
     KeyStore.scrub = around(KeyStore.scrub)  # type: ignore[method-assign]
     SqliteStore.delete = around(SqliteStore.delete)  # type: ignore[method-assign]
-    Certificates.issue = around(Certificates.issue)  # type: ignore[method-assign]
+    Certificates._write = around(Certificates._write)  # type: ignore[method-assign]
     Ledger._write = staticmethod(around(Ledger._write))  # type: ignore[method-assign]
     FileCustodian.create = around(FileCustodian.create)  # type: ignore[method-assign]
     FileCustodian.destroy = around(FileCustodian.destroy)  # type: ignore[method-assign]
