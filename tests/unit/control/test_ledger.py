@@ -36,9 +36,9 @@ def reopened(world: World) -> World:
     return World(world.directory)
 
 
-def do_nothing(world: World, times: int = 1) -> None:
+def do_nothing(world: World, times: int = 1, **body: str) -> None:
     for _ in range(times):
-        with world.control.act("enrol"):
+        with world.control.act("enrol", **body):
             pass
 
 
@@ -229,7 +229,7 @@ except Unreachable as fault:
 def test_on_a_full_disk_nothing_is_done(world: World, act: str, room: int) -> None:
     """The limit on the size of a file stands for the disk; the ledger is longer than the key store's log in pages."""
     world.enrol("anna", "meter-1")
-    do_nothing(world, 250)
+    do_nothing(world, 12, note="x" * 10_000)
     size = path(world).stat().st_size
     assert size > 100_000
     before = path(world).read_bytes()
