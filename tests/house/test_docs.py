@@ -84,7 +84,7 @@ def test_a_decision_has_options_a_cost_and_one_page(decision: Path) -> None:
 def test_the_threat_model_names_a_test_for_each_guarantee() -> None:
     protected = THREAT_MODEL.partition("## Protected")[2].partition("## ")[0]
     rows = re.findall(r"^\| \d+ \|.*$", protected, flags=re.MULTILINE)
-    assert rows
+    assert [int(row.split("|")[1]) for row in rows] == list(range(1, len(rows) + 1)) != []
     assert [row for row in rows if not re.search(r"`tests/\w+/[\w/]+\.py`", row)] == []
 
 
