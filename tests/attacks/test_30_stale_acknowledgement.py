@@ -31,12 +31,12 @@ def broker() -> Iterator[Mosquitto]:
         yield running
 
 
-def session_at(broker: Mosquitto, version: str) -> Session:
+def session_at(broker: Mosquitto, version: str, *, worker: int = 0) -> Session:
     session = Session(
         "127.0.0.1",
         broker.port,
-        "glomska-test",
-        ["glomska/#"],
+        f"glomska-test-{worker}",
+        ["$share/glomska/glomska/#" if worker else "glomska/#"],
         receive_maximum=100,
         keep_alive_s=30,
         session_expiry_s=600,
@@ -126,3 +126,42 @@ def test_batches_in_flight_over_many_reconnects_are_delivered_until_acknowledged
     publish(broker, "marker")
     assert payloads(delivered(again, 1)) == [b"marker"]
     again.close()
+
+
+def held_by_both(workers: list[Session], count: int) -> list[list[Delivery]]:
+    """What each has, once they have so many together, and each at least one."""
+    held: list[list[Delivery]] = [[] for _ in workers]
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(len(payloads(one)) for one in held) < count:
+        assert time.monotonic() < deadline, "nothing more came"
+        for worker, deliveries in zip(workers, held, strict=True):
+            if delivery := worker.receive(0.05):
+                deliveries.append(delivery)
+    assert all(held), "the broker shares them out"
+    return held
+
+
+def test_two_workers_of_a_shared_subscription_settle_only_what_they_hold_now(broker: Mosquitto, version: str) -> None:
+    workers = [session_at(broker, version, worker=number) for number in (1, 2)]
+    old, new = ([f"{age} {number}" for number in range(40)] for age in ("old", "new"))
+    publish(broker, *old)
+    before = held_by_both(workers, len(old))
+    broker.restart()
+    deadline = time.monotonic() + PATIENCE_S
+    while 1 in {worker.generation for worker in workers}:
+        assert time.monotonic() < deadline
+        for worker in workers:
+            worker.receive(0.05)
+    publish(broker, *new)
+    now = held_by_both(workers, len(new))
+    for worker, stale, current in zip(workers, before, now, strict=True):
+        tokens = {token for delivery in current for token in delivery.tokens}
+        assert tokens & {token for delivery in stale for token in delivery.tokens}, "the broker uses numbers again"
+        for delivery in stale:
+            worker.acknowledge(delivery.generation, delivery.tokens)
+        worker.close()
+    again = [session_at(broker, version, worker=number) for number in (1, 2)]
+    came = held_by_both(again, len(new))
+    assert sorted(payloads([one for deliveries in came for one in deliveries])) == sorted(map(str.encode, new))
+    for worker in again:
+        worker.close()

@@ -1,17 +1,22 @@
-"""Floods, short, on a real broker: one device flooding, ever new unknown devices; each without its limit, too."""
+"""Floods, short, on a real broker: one device, one controller, ever new unknown devices; and without the limit, too."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import Mosquitto
+from gateway.model.ids import Pseudonym
+from gateway.model.sealed import Outcome, SealedPoint
 from gateway.pipeline.budget import WINDOW_S
+from gateway.transport.sqlite import SqliteStore
 from tests.integration.test_worker import MS, Servers, embedded, publish, until, working
-from tests.world import Message, World, message
+from tests.world import Message, World, message, topic
 
 FLOOD, NORMAL = 2000, 100
 SECOND = 10**9
@@ -92,3 +97,39 @@ def test_ever_new_unknown_devices(world: World, limited: bool) -> None:
     else:
         assert found.refused == {"unknown_device": FLOOD}
     assert found.letters == FLOOD
+
+
+@pytest.mark.parametrize("per", ["controller", "gateway"])
+def test_a_quiet_controller_does_not_wait_behind_the_flood_of_another(
+    world: World, per: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By order, not by the clock: how much of the flood is stored before what the quiet one sent after all of it."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2", controller="quiet-co")
+    order: list[Pseudonym] = []
+    write = SqliteStore.write
+
+    def noted(store: SqliteStore, points: Sequence[SealedPoint]) -> Outcome:
+        order.extend(point.series.pseudonym for point in points)
+        return write(store, points)
+
+    monkeypatch.setattr(SqliteStore, "write", noted)
+    few = {
+        "GLOMSKA_MQTT__CONNECTION_PER": per,
+        "GLOMSKA_MQTT__RECEIVE_MAXIMUM": "50",
+        "GLOMSKA_STORE__BATCH_POINTS": "50",
+    }
+    with Mosquitto() as broker:
+        servers = Servers(broker, "sqlite:///readings.db")
+        with working(servers, world.directory, **few):
+            pass  # its sessions are there, and the broker keeps what comes
+        quiet = Message(topic("meter-2", controller="quiet-co"), readings(world, "meter-2", 1)[0].payload)
+        publish(servers, [*readings(world, "meter-1", FLOOD), quiet])
+        with working(servers, world.directory, **few) as served:
+            served.wait(FLOOD + 1)
+    (found,) = (at for at, name in enumerate(order) if order.count(name) == 1)
+    assert len(order) == FLOOD + 1
+    if per == "controller":
+        assert found < FLOOD // 4, "the flood is queued behind it"
+    else:  # it is the connection of its own that helps
+        assert found == FLOOD
