@@ -24,7 +24,7 @@ from gateway.keys.lineage import Lineage
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 
-BACKUP, RESTORE, EXPIRE = "backup", "restore", "backup-expired"
+BACKUP, EXPIRE = "backup", "backup-expired"
 DAY = 86_400 * 10**9
 KEEP_DAYS = 30
 DUE_DAYS = 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 from hashlib import sha256
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.control.suspension import RESUME, SUSPEND
 from gateway.model.sealed import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +112,23 @@ def test_events_of_the_log_are_all_explained() -> None:
     explained = first_column((ROOT / "docs/operations.md").read_text(), "What the log says")
     assert {"ready", "stopped", "waiting: storing"} <= said
     assert said - set(explained) <= {"generation"}  # said at level debug alone
+
+
+def acts_of(file: Path) -> set[str]:
+    """Names of the acts that a module begins: the first arguments of `control.act` and `control.begin`."""
+    tree = ast.parse(file.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    called = [call for call in calls if re.fullmatch(r"(.*\.)?_?(control|role)\.(act|begin)", ast.unparse(call.func))]
+    module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    names = [ast.unparse(call.args[0]) for call in called if call.args]
+    return {ast.literal_eval(name) if name[0] in "'\"" else vars(module).get(name, f"?{name}") for name in names}
+
+
+def test_acts_in_the_ledger_are_all_explained() -> None:
+    said = set[str]().union(*(acts_of(file) for file in (ROOT / "gateway").glob("[cr]*/*.py")))
+    said = said - {"?name"} | {SUSPEND, RESUME}  # the two that are begun in one place, under either name
+    assert {"enrol", "erase", "turnover"} < said
+    assert said - set(first_column((ROOT / "docs/formats/ledger.md").read_text(), "Ledger")) == set()
 
 
 def test_the_ledger_that_is_shown_is_a_chain() -> None:
