@@ -69,6 +69,8 @@ def _alike(points: Sequence[SealedPoint]) -> str | None:
 
 def _is_base64url(text: str) -> bool:
     """Whether `text` is that, or as harmless: from `-` to `z` without a backslash, so no quote and no control."""
+    if not text.isascii():
+        return False
     octets = np.frombuffer(text.encode(), np.uint8)
     return bool(octets.min() >= ord("-") and octets.max() <= ord("z")) and "\\" not in text
 

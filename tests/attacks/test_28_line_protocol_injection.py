@@ -133,6 +133,7 @@ def nasty_points() -> Iterator[SealedPoint]:
 @settings(max_examples=600, deadline=None)
 @given(st.lists(points(), max_size=6))
 @example([*nasty_points()])
+@example([SealedPoint(Series("m", Pseudonym("p"), "SE3", KeyId(b"")), 1, "s_1", "\ud800", ())])  # nothing else in it
 def test_strings_add_no_tag_field_or_point(batch: list[SealedPoint]) -> None:
     lines, refused = render(batch)
     assert parse(lines) == [meant(p) for i, p in enumerate(batch) if i not in refused]

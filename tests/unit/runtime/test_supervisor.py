@@ -68,7 +68,8 @@ class Supervised:
 
     def starts(self, number: int) -> int:
         """How often this worker was started."""
-        return len((self.directory / f"starts-{number}").read_text())
+        file = self.directory / f"starts-{number}"
+        return len(file.read_text()) if file.exists() else 0
 
     def await_file(self, name: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -116,7 +117,8 @@ def test_what_a_person_has_to_mend_ends_all_with_its_code(tmp_path: Path, code: 
     assert supervised.wait("worker ended", worker=2)["again"] is False
     supervised.wait("stopped")
     assert supervised.end() == code
-    assert (supervised.starts(1), supervised.starts(2)) == (1, 1)
+    assert supervised.starts(2) == 1
+    assert supervised.starts(1) <= 1, "it may have been ended before it had begun"
 
 
 def test_unreachable_at_the_start_is_what_it_is_for_a_process_alone(tmp_path: Path) -> None:
