@@ -54,9 +54,11 @@ model: .venv/dev servers
 servers:
 	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin faketime gcc libc6-dev iproute2
 
-# Half an hour of faults under load; writes docs/soak.md and its picture.
+# Half an hour of faults under load, then SIGKILL at a thousand moments of turnover and erasure; writes docs/soak.md and
+# its picture, and docs/kills.md.
 soak: .venv/dev servers
 	$(BIN)/python -m tests.faults.soak --report docs/soak.md
+	$(BIN)/python -m tests.faults.kills --moments 1000 --gateways 3 --report docs/kills.md
 
 bench: .venv/dev servers
 	$(BIN)/pytest benchmarks
