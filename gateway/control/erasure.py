@@ -34,7 +34,8 @@ from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.certificate import EFFECTIVE, FINAL, Certificates, effective_claims
 from gateway.control.chain import Line
-from gateway.control.purge import MARGIN, Eraser, Purging, Queue, Retained, Step, find, note
+from gateway.control.letting_go import requests_over
+from gateway.control.purge import Eraser, Purging, Queue, Retained, Step, find, note
 from gateway.control.role import ERASE, Act, Control
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import KeyDestroyed, Unreachable
@@ -276,8 +277,7 @@ class Erasures:
                 elif key.state == KeyState.DEACTIVATED:
                     held.add(key.key_class)
             subjects.delete_identity(tx, found.incarnation, keep=held)
-            longest = max((w.deadline for w in workers.find_all(tx)), default=None)
-            due = self._clock.boottime() if longest is None else self._clock.boottime() + longest + MARGIN
+            due = requests_over(workers.find_all(tx), now=self._clock.boottime())
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 
     def _resume_intents(self) -> None:

@@ -77,11 +77,15 @@ class Expiry:
                 turnovers.update(tx, found, purge_due=due, purge_boot=lease.boot_id())
         return True
 
-    def seconds_left(self, found: rows.Turnover) -> float:
-        """How long until the second purge may be done; requests do not outlive their boot."""
-        if found.purge_due is None or found.purge_boot != lease.boot_id():
-            return 0.0
-        return max(0.0, (found.purge_due - self._clock.boottime()) / lease.SECOND)
+    def requests_are_over(self, found: rows.Turnover) -> bool:
+        """Whether the second purge may be done. Where this machine was restarted meanwhile, that is counted anew."""
+        due = found.purge_due
+        if due is not None and found.purge_boot != lease.boot_id():
+            due = self._letting_go.requests_over()
+            with self._control.step() as tx:
+                if turnovers.find(tx, found.controller, found.e).step == found.step:
+                    turnovers.update(tx, found, purge_due=due, purge_boot=lease.boot_id())
+        return due is None or self._clock.boottime() >= due
 
     def purge_again(self, found: rows.Turnover) -> None:
         """The second purge; then what was to be deleted is forgotten."""

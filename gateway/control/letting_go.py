@@ -4,13 +4,18 @@ A generation that was raised reaches every worker: it drops what it cached and a
 holds the control role while waiting. How long a worker is waited for counts from when this process first asked.
 
     counted = letting_go.of(generation)     # how many workers there were, or None while one holds on
+
+What a worker has sent may still land until its requests' deadline is over. That moment is kept as a boot time of this
+machine, which a restart makes meaningless; workers of other machines did not restart, so it is counted anew then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.clock import Clock
-from gateway.keys import lease
-from gateway.keystore import workers
+from gateway.keys import lease, process
+from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
 
 MARGIN = lease.SECOND  # between the last request's deadline and a second purge
@@ -39,6 +44,11 @@ class LettingGo:
     def requests_over(self) -> int:
         """CLOCK_BOOTTIME (ns) after which no request that is under way now can take effect. Raises Unreachable."""
         with self._keystore.snapshot() as tx:
-            longest = max((worker.deadline for worker in workers.find_all(tx)), default=None)
-        now = self._clock.boottime()
-        return now if longest is None else now + longest + MARGIN
+            registered = workers.find_all(tx)
+        return requests_over(registered, now=self._clock.boottime())
+
+
+def requests_over(registered: Iterable[rows.Worker], *, now: int) -> int:
+    """The same for these workers, seen at boot time `now`. A restart of this machine has ended its own requests."""
+    longest = max((w.deadline for w in registered if not process.has_restarted(w.process, w.boot)), default=None)
+    return now if longest is None else now + longest + MARGIN

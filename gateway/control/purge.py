@@ -18,6 +18,7 @@ from typing import Protocol
 
 from gateway.control import accounting
 from gateway.control import customer as customers
+from gateway.control.letting_go import requests_over
 from gateway.control.role import Control
 from gateway.errors import KeyDestroyed, Unreachable
 from gateway.keys import lease, process
@@ -28,7 +29,6 @@ from gateway.model.ids import Controller, DeviceId, KeyId
 from gateway.model.sealed import SealedPoint
 
 PURGE = "purge"
-MARGIN = lease.SECOND  # between the last request's deadline and the second purge
 _LAST = 2**63 - 1
 
 
@@ -91,11 +91,7 @@ class Purging:
             self._first(erasure)
             on_step(Step.PURGED_ONCE)
         found = find(self._control, erasure)
-        if (
-            found.step == Step.PURGED_ONCE
-            and not self.owing(found)
-            and self.seconds_left(find(self._control, erasure)) == 0
-        ):
+        if found.step == Step.PURGED_ONCE and not self.owing(found) and self._requests_are_over(erasure):
             self._second(erasure)
         if find(self._control, erasure).step == Step.CLEARED:
             self._control.keystore.scrub(())
@@ -119,7 +115,7 @@ class Purging:
             return accounting.owing(tx, found.erasure)
 
     def seconds_left(self, found: rows.Erasure) -> float:
-        """How long until the second purge may be done; 0 when it may, or is. Requests do not outlive their boot."""
+        """How long until the second purge may be done; 0 when it may, or is, or `run` must say anew."""
         if found.purge_due is None or found.step in (Step.CLEARED, Step.PURGED) or found.purge_boot != lease.boot_id():
             return 0.0
         return max(0.0, (found.purge_due - self._clock.boottime()) / lease.SECOND)
@@ -189,11 +185,18 @@ class Purging:
             with self._control.step() as tx:
                 accounts.settle(tx, erasure, party, how="purged", now=self._clock.wall())
 
+    def _requests_are_over(self, erasure: bytes) -> bool:
+        """Whether nothing lands any more. Where this machine was restarted meanwhile, that is counted anew."""
+        found = find(self._control, erasure)
+        if found.step == Step.PURGED_ONCE and found.purge_boot != lease.boot_id():
+            self._put_off(found)
+            found = find(self._control, erasure)
+        return self.seconds_left(found) == 0
+
     def _put_off(self, found: rows.Erasure) -> None:
-        """Somebody let go only now: what they had under way may land for as long again."""
+        """What workers have under way, as far as we know, may land for as long again."""
         with self._control.step() as tx:
-            longest = max((worker.deadline for worker in workers.find_all(tx)), default=0)
-            due = self._clock.boottime() + longest + MARGIN
+            due = requests_over(workers.find_all(tx), now=self._clock.boottime())
             acts.update_erasure(tx, found.erasure, purge_due=due, purge_boot=lease.boot_id())
 
     def _seen(self, erasure: bytes) -> dict[str, int]:

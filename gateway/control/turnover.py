@@ -290,7 +290,7 @@ class Turnovers:
         return True
 
     def _purge_again(self, found: rows.Turnover) -> bool:
-        if self._expiry.seconds_left(found):
+        if not self._expiry.requests_are_over(found):
             return False
         self._expiry.purge_again(found)
         self._note(found, Step.REWRAPPING)

@@ -40,18 +40,24 @@ def machine_of(process: str) -> str:
     return process.partition(" ")[0]
 
 
+def has_restarted(process: str, boot: str) -> bool:
+    """Whether the machine that it ran on is this one, and has been started again since. `boot` as in `is_gone`."""
+    if not process:
+        return boot != boot_id()
+    where, then, *_ = process.split(" ")
+    return where == machine() and then != boot_id()
+
+
 def is_gone(process: str, boot: str) -> bool:
     """Whether it has ended for certain. `boot` is the boot that it registered from, where nothing else is known of it.
 
     A worker without a name of this kind is of a version that served one machine: a boot that is over ended it.
     """
-    if not process:
-        return boot != boot_id()
-    where, then, space, pid, _started = process.split(" ")
-    if where != machine():
-        return False
-    if then != boot_id():
+    if has_restarted(process, boot):
         return True
+    if not process or machine_of(process) != machine():
+        return False
+    _where, _then, space, pid, _started = process.split(" ")
     if space != Path("/proc/self/ns/pid").readlink().name:
         return False
     try:

@@ -204,6 +204,32 @@ def test_the_second_purge_catches_what_was_under_way(world: World) -> None:
     mine.close()
 
 
+@pytest.mark.parametrize(("machine", "waits"), [("another-machine", True), (process.machine(), False)])
+def test_after_a_restart_of_this_machine_requests_of_others_are_waited_for_anew(
+    world: World, machine: str, waits: bool
+) -> None:
+    clock = FixedClock(world.clock.wall(), 10**15)
+    mine = World(world.directory, clock=clock)
+    mine.enrol("anna", "meter-1")
+    done = mine.process(message("meter-1", clock.wall(), temperature=20.0))
+    with mine.polling():
+        erased = mine.erasures.erase(*subject("anna"))
+    mine.ring.leave()
+    with mine.keystore.act() as tx:
+        workers.register(tx, row_of_worker(renewed=0, boot="then", generation=99, of=f"{machine} then pid:[1] 1 1"))
+        acts.update_erasure(tx, erased.erasure, purge_due=1, purge_boot="then")
+    mine.store.write(done.points)  # what that worker had sent before, and took its time
+    assert mine.erasures.resume() == ([] if waits else [erased.erasure])
+    assert len(mine.points()) == waits
+    if waits:
+        assert 10 < mine.erasures.seconds_to_purge(erased.erasure) <= 11
+        clock.advance(12 * SECOND)
+        assert mine.erasures.resume() == [erased.erasure]
+    assert mine.points() == []
+    mine._registered = False
+    mine.close()
+
+
 def test_a_dead_worker_is_waited_for_once_and_then_forgotten(world: World) -> None:
     clock = FixedClock(world.clock.wall(), 10**15)
     mine = World(world.directory, clock=clock)
