@@ -673,6 +673,7 @@ def whatever_needs_escaping_refused(patch: Patch, _part: str) -> None:
 )
 def any_connection(patch: Patch, _part: str) -> None:
     """An acknowledgement is sent on whatever connection there is."""
+    patch.setattr("tests.attacks.test_30_stale_acknowledgement.PATIENCE_S", 10.0)  # what is lost does not come
     patch.setattr(Session, "_is_current", staticmethod(lambda _generation, _current: True))
 
 

@@ -144,3 +144,15 @@ def test_the_ledger_that_is_shown_is_a_chain() -> None:
         before = str(line["hash"])
     told = first_column((ROOT / "docs/formats/ledger.md").read_text(), "Fence file")
     assert set(told) == set(fence)
+
+
+def test_the_table_of_faults_names_what_is_there() -> None:
+    table = (ROOT / "docs/faults.md").read_text()
+    acts = re.findall(r"^    \"([a-z ]+)\": ", (ROOT / "tests/faults/acts.py").read_text(), flags=re.MULTILINE)
+    assert len(acts) > 10
+    assert set(re.findall(r"act `([^`]+)`", table)) == set(acts)
+    tests = re.findall(r"`(tests/[^`:]+)::(test_\w+)`", table)
+    assert len(tests) > 10
+    assert [f"{file}::{name}" for file, name in tests if f"def {name}(" not in (ROOT / file).read_text()] == []
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| fault ")]
+    assert [row for row in rows if "act `" not in row and "::test_" not in row] == []

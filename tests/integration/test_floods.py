@@ -133,3 +133,14 @@ def test_a_quiet_controller_does_not_wait_behind_the_flood_of_another(
         assert found < FLOOD // 4, "the flood is queued behind it"
     else:  # it is the connection of its own that helps
         assert found == FLOOD
+
+
+def test_nothing_but_malformed_input_then_good(world: World) -> None:
+    """On a real broker; what one device sends as fast as it can is kept, and the next good messages are stored."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    poison = [Message(topic("meter-1"), b'{"temperature": ' + bytes(number % 50)) for number in range(FLOOD)]
+    found = counted(world, [*poison, *readings(world, "meter-1", NORMAL), *readings(world, "meter-2", NORMAL)])
+    assert found.stored == 2 * NORMAL
+    assert found.refused == {"malformed": FLOOD}
+    assert found.letters == FLOOD
