@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from gateway.errors import VerificationFailed
 
-__all__ = ["Box", "InvalidTag", "cipher", "random_nonces", "reading_nonce", "reading_nonces", "seal", "unseal"]
+__all__ = [
+    "Box",
+    "Cipher",
+    "InvalidTag",
+    "cipher",
+    "done_with",
+    "random_nonces",
+    "reading_nonce",
+    "reading_nonces",
+    "seal",
+    "unseal",
+]
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -40,9 +52,45 @@ def reading_nonces(times: Sequence[int], revision: int) -> list[bytes]:
     return nonces
 
 
-def cipher(key: bytes) -> AESGCMSIV:
-    """A cached cipher object takes 0.45 kB (GCM would take 2.5) and saves 1.3 us a reading."""
+AT_HAND = 1024
+"""So many ciphers of series are kept made. One is 2.7 kB of OpenSSL's, and saves 2 us a reading: worth it for who sends
+much, and not for the last of 100,000 devices, of which 270 MB would be held."""
+_room = deque(range(AT_HAND))  # taking and giving back are one step each, so no lock
+
+
+class Fresh:
+    """A cipher that is made for each use, and holds nothing but its key."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def encrypt(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """Ciphertext and tag."""
+        return AESGCMSIV(self._key).encrypt(nonce, plaintext, aad)
+
+    def decrypt(self, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+        """Raises InvalidTag."""
+        return AESGCMSIV(self._key).decrypt(nonce, sealed, aad)
+
+
+Cipher = AESGCMSIV | Fresh
+
+
+def cipher(key: bytes) -> Cipher:
+    """For many uses: kept made while there is room. `done_with` it at the end."""
+    try:
+        _room.pop()
+    except IndexError:
+        return Fresh(key)
     return AESGCMSIV(key)
+
+
+def done_with(used: Cipher) -> None:
+    """It leaves its room to another."""
+    if used.__class__ is AESGCMSIV:
+        _room.append(0)
 
 
 class Box:

@@ -13,7 +13,7 @@ of event time within which nothing about that changes: one customer, one epoch, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Never
@@ -59,15 +59,17 @@ class Redacted:
 class SeriesKey(Redacted):
     """Seals and opens the readings of one series."""
 
-    __slots__ = ("_decrypt", "_encrypt", "_prefix", "_schema", "series")
+    __slots__ = ("_cipher", "_prefix", "_schema", "series")
 
     def __init__(self, series: Series, key: bytes, prefix: bytes, *, schema: int) -> None:
-        cipher = aead.cipher(key)
+        self._cipher = aead.cipher(key)
         self.series = series
         self._schema = schema
-        self._encrypt = cipher.encrypt
-        self._decrypt = cipher.decrypt
         self._prefix = prefix
+
+    def __del__(self, done_with: Callable[[aead.Cipher], None] = aead.done_with) -> None:
+        """Its cipher's room is for another series."""
+        done_with(self._cipher)
 
     def seal(self, field: str, time: int, revision: int, plaintext: bytes) -> bytes:
         """Ciphertext and tag. `time` in ns (u64), `revision` u32; the same four give the same bytes."""
@@ -89,7 +91,7 @@ class SeriesKey(Redacted):
                 f"a stored reading has schema {max(schemas - {self._schema})}, where the policy says {self._schema}"
             )
             raise VerificationFailed(message, hint="read with the policy that it was written under")
-        decrypt, place = self._decrypt, self._prefix + _field(field)
+        decrypt, place = self._cipher.decrypt, self._prefix + _field(field)
         try:
             return [
                 decrypt(nonce, part, place + nonce)
@@ -108,7 +110,7 @@ def seal_rows(keys: Sequence[SeriesKey], field: str, times: Sequence[int], revis
     named, size = _field(field), len(packed) // len(keys)
     parts: list[bytes] = np.frombuffer(packed, f"V{size}").tolist() if size else [b""] * len(keys)
     return [
-        key._encrypt(nonce, part, key._prefix + named + nonce)  # noqa: SLF001
+        key._cipher.encrypt(nonce, part, key._prefix + named + nonce)  # noqa: SLF001
         for key, nonce, part in zip(keys, aead.reading_nonces(times, revision), parts, strict=True)
     ]
 

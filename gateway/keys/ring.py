@@ -18,6 +18,7 @@ import dataclasses
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 
 from gateway.clock import Clock
 from gateway.errors import IntegrityStop, LeaseOver, VerificationFailed
@@ -37,6 +38,7 @@ from gateway.policy.consent import in_force, permitted
 from gateway.policy.rules import Mode, Policy
 
 FOREVER = 2**63 - 1
+_FILLED = 500  # devices looked up together
 _GONE = frozenset({KeyState.ERASING, KeyState.DESTROYED})
 Parse = Callable[[str], tuple[Controller, DeviceId] | None]
 
@@ -227,7 +229,8 @@ class Ring:
                 wanted = {topic: name for topic, name in asked.items() if topic not in self._strangers}
                 lineage = self._lineage(tx, controller) if wanted else None
                 if lineage is not None:
-                    self._known |= self._devices(tx, lineage, wanted)
+                    for part in _parts(wanted):
+                        self._known |= self._devices(tx, lineage, part)
                 self._strangers.add(topic for topic in wanted if topic not in self._known)
         return {topic: Reason.TOPIC for topic, names in parsed.items() if names is None}
 
@@ -344,6 +347,13 @@ def _seal(found: Sequence[rows.Key]) -> bool:
     """Whether one customer's keys, oldest version first, may seal: a compromised one only up to the one after it."""
     newest = {row.key_class: row.state for row in found}
     return KeyState.COMPROMISED not in newest.values() and all(KeyState(row.state) in SEALS for row in found)
+
+
+def _parts(wanted: dict[str, DeviceId]) -> Iterator[dict[str, DeviceId]]:
+    """Not thousands at once: rows of the key store would stand between what is kept, and their room stay ours."""
+    rest = iter(wanted.items())
+    while part := dict(islice(rest, _FILLED)):
+        yield part
 
 
 def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:

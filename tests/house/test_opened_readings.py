@@ -19,7 +19,8 @@ OPEN_ARGUMENTS = 4  # SeriesKey.open(field, time, revision, value): no other `op
 PLACES = {
     "SeriesKey": {HANDLE, "pipeline/pseudonymise.py", ACCESS},  # the pipeline writes it in types only
     "SubjectKey": {HANDLE, "keys/letters.py", "keys/lineage.py", "keys/ring.py", "keys/subject.py", ACCESS},
-    "_decrypt": {HANDLE, "crypto/aead.py"},  # each its own: the handle keeps a cipher's, bound once
+    "_cipher": {HANDLE},  # a series' own, which opens as it seals
+    "_decrypt": {"crypto/aead.py"},
     "decode_value": {"crypto/envelope.py"},
     "decode_values": {"crypto/envelope.py", HANDLE},
     "open_rows": {HANDLE, ACCESS},
@@ -108,7 +109,7 @@ def _by_string(call: ast.Call) -> set[str]:
         ("from gateway.keys.handle import SeriesKey as Key", {"SeriesKey"}),
         ("handle.SubjectKey(csk)", {"SubjectKey"}),
         ("open_subject(lineage, incarnation, rows)", {"open_subject"}),
-        ("key._decrypt(nonce, sealed, aad)", {"_decrypt"}),
+        ("key._cipher.decrypt(nonce, sealed, aad)", {"_cipher"}),
         ("clear.unpack(plain, scales, dtype)", {"unpack"}),
     ],
 )
