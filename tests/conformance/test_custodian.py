@@ -371,7 +371,7 @@ def test_a_row_from_before_there_was_a_second(tmp_path: Path) -> None:
         second.unwrap(ONE, 1, wrapped)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the library reads once a process where its tokens are
 def softhsm() -> Iterator[SoftHsm]:
     with SoftHsm() as hsm:
         yield hsm
