@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -158,3 +159,17 @@ class Control:
         if self._marks is not None:
             with contextlib.suppress(CustodianFault, Unreachable):
                 self._marks.set_mark(self.ledger.id, mark)
+
+
+def require_ledger(keystore: KeyStore, directory: Path) -> None:
+    """That the ledger is not merely absent, as where its medium is not mounted: a new one would be begun in its place.
+
+    Raises:
+        Refused: the key store's acts are in a ledger, and none is there.
+    """
+    if (directory / "ledger.jsonl").exists():
+        return
+    with keystore.snapshot() as tx:
+        if acts.known_ledger(tx) is not None:
+            message = "the ledger is missing: the key store knows acts that were in it"
+            raise Refused(message, hint="mount its medium, or bring it back from its copy; see ledger.path")

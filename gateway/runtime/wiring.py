@@ -19,7 +19,7 @@ from gateway.control.access import Access
 from gateway.control.erasure import Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
-from gateway.control.role import Control
+from gateway.control.role import Control, require_ledger
 from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
 from gateway.errors import ConfigurationFault, GlomskaError, Refused, Unreachable
@@ -160,7 +160,9 @@ class House:
         if self.settings.ledger.elsewhere:
             message = "acts on keys are done on the machine that has the ledger, and this one has not"
             raise Refused(message, hint="do it there; ledger.elsewhere says that it is another one")
-        ledger = Ledger(self.settings.state / self.settings.ledger.path, self.clock, self.signing_key)
+        directory = self.settings.state / self.settings.ledger.path
+        require_ledger(self.keystore, directory)
+        ledger = Ledger(directory, self.clock, self.signing_key)
         control = Control(self.keystore, ledger, self.clock, self.custodian)
         control.check()
         return control
