@@ -15,6 +15,14 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 
+def missing() -> str:
+    """Why namespaces cannot be made here, as in a container without the right to; empty where they can."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    tried = "mount -t tmpfs tmpfs /run && ip netns add trial && ip link add near type veth peer name far netns trial"
+    done = subprocess.run(["unshare", *user, "--net", "--mount", "sh", "-c", tried], check=False, capture_output=True)
+    return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip() or "unshare failed"
+
+
 class Net:
     """A hub and machines around it, in namespaces named after this process, removed at the end."""
 

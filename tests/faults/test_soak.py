@@ -6,10 +6,16 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from tests.netns import missing
+
 PATIENCE_S = 900
 
 
 def test_whatever_breaks_nothing_is_lost_doubled_or_in_the_clear() -> None:
+    if why := missing():
+        pytest.skip(f"NOT RUN: what breaks stands in namespaces, which cannot be made here: {why}")
     command = [sys.executable, "-m", "tests.faults.soak", "--json", "--seed", "7", "--faults", "16"]
     command += ["--messages", "16000", "--workers", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.runtime.config import resource
-from tests.netns import Net
+from tests.netns import Net, missing
 from tests.postgres import PASSWORD, Postgres
 
 LEASE_S = 2
@@ -138,6 +138,8 @@ def until(holds: Callable[[], bool], told: Callable[[], object] = lambda: "") ->
 def net() -> Iterator[Net]:
     if os.geteuid() != 0:
         pytest.skip("NOT RUN: two machines are network namespaces, which only root can make")
+    if why := missing():
+        pytest.skip(f"NOT RUN: two machines are network namespaces, which cannot be made here: {why}")
     with Net({"one": ["keys", "broker"], "two": ["keys", "broker"]}) as made:
         yield made
 
