@@ -62,6 +62,8 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        if hasattr(self, "data"):  # a standby, which is there
+            return self
         self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.data = self.directory / "data"
         (self.directory / "archive").mkdir()  # for those whose settings fill it
@@ -94,6 +96,18 @@ class Postgres:
     def __exit__(self, *_: object) -> None:
         self.kill(signal.SIGQUIT)  # at once: nothing of it is kept
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def standby(self, name: str) -> Postgres:
+        """A streaming standby of this one, started; `with` stops and removes it."""
+        made = Postgres(settings=(f"cluster_name={name}",), address=self.address)
+        made.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+        made.data, made._as = made.directory / "data", self._as
+        if self._as:
+            shutil.chown(made.directory, "postgres", "postgres")
+        parts = f"host={self.directory} port={self.port} user={USER} application_name={name}"
+        self._run("pg_basebackup", "-d", parts, "-D", made.data, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync")
+        made.start()
+        return made
 
     def start(self) -> None:
         """Start, on the port it had before if any, and wait until it answers."""

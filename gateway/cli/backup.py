@@ -40,13 +40,17 @@ def restore(
 ) -> None:
     """Put a backup back where there is no key store. Then `glomska keys recover` tells it what was done since."""
     settings = load_settings(config)
+    in_file = settings.keys.url.startswith("sqlite:")
     path = settings.state / settings.keys.url.partition(":///")[2]
 
     def checked(fresh: Path) -> KeyStore:
         return KeyStore.open(f"sqlite:////{str(fresh).lstrip('/')}", state=settings.state)
 
-    with opened(settings, create=False) as house:
-        header = backups.restore(house.custodian, file, path, checked)
+    with opened(settings, create=not in_file) as house:
+        if in_file:
+            header = backups.restore(house.custodian, file, path, checked)
+        else:
+            header = backups.restore_rows(house.custodian, file, house.keystore, settings.state, checked)
     if as_json:
         typer.echo(json.dumps({"made": rfc3339(header.made), "seq": header.seq}))
         return

@@ -92,7 +92,7 @@ def _keystore(house: House) -> str:
         raise ConfigurationFault(message, hint="set these to on in postgresql.conf, and reload it")
     made = newest_backup(house.settings.state / "backups")
     due = known and (made is None or house.clock.wall() - made > DUE_DAYS * _DAY)
-    more = "; a backup is due: `glomska keys backup`" if due and house.settings.keys.url.startswith("sqlite") else ""
+    more = "; a backup is due: `glomska keys backup`" if due else ""
     return f"{house.settings.keys.url}, {known} controller(s){more}"
 
 

@@ -4,8 +4,9 @@
     backups.expire()        # locks whose date has come are destroyed at the custodian
     restore(file, …)        # on a new machine with the custodian at hand; `keys recover` then tells what was done since
 
-A backup holds rows under KEK_e, so that a turnover, which destroys W_e, ends it too. It is sealed under a key of its
-own date, so that it ends then at the latest. The ledger is backed up apart, by copying its directory.
+A backup is a key store in one SQLite file, also that of a PostgreSQL key store; it can be put back as either. It holds
+rows under KEK_e, so that a turnover, which destroys W_e, ends it too. It is sealed under a key of its own date, so that
+it ends then at the latest. The ledger is backed up apart, by copying its directory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gateway.keys import backup as sealed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import Lineage
 from gateway.keystore import lineages
+from gateway.keystore.copying import copy_rows
 from gateway.keystore.database import KeyStore
 
 BACKUP, EXPIRE = "backup", "backup-expired"
@@ -45,7 +47,7 @@ class Backups:
         """A new backup, opened again. In the ledger.
 
         Raises:
-            UsageFault: there is such a file, or the key store is not one that is copied as a file.
+            UsageFault: there is such a file.
             CustodianFault, Refused, IntegrityStop, Unreachable: there is no new backup.
         """
         now = self._clock.wall()
@@ -82,13 +84,15 @@ class Backups:
     @contextlib.contextmanager
     def _copied(self) -> Iterator[Path]:
         """A copy of the key store as it is now, which goes again."""
-        keystore = self._control.keystore
-        copy = keystore.path.with_name(f"{keystore.path.name}.{secrets.token_hex(4)}.copy")
+        copy = self._directory / f"{secrets.token_hex(4)}.copy"
         try:
-            keystore.copy_to(copy)
+            with _faults():
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._control.keystore.copy_to(copy)
             yield copy
         finally:
-            copy.unlink(missing_ok=True)
+            for leftover in self._directory.glob(f"{copy.name}*"):
+                leftover.unlink()
 
     def _open_again(self, file: Path, copy: Path) -> None:
         """Raises VerificationFailed unless every byte comes back."""
@@ -117,9 +121,26 @@ def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path
     """
     if path.exists():
         raise UsageFault(f"there is a key store at {path}", hint="move it and its -wal away first, if it is dead")
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.restored")
+    with _unsealed(custodian, file, path.parent, opened) as fresh:
+        fresh.replace(path)
+    return sealed.read_header(file)
+
+
+def restore_rows(
+    custodian: Custodian, file: Path, target: KeyStore, directory: Path, opened: Callable[[Path], KeyStore]
+) -> sealed.Header:
+    """The same into an empty PostgreSQL key store. Raises as `restore`."""
+    with _unsealed(custodian, file, directory, opened) as fresh, contextlib.closing(opened(fresh)) as source:
+        copy_rows(source, target)
+    return sealed.read_header(file)
+
+
+@contextlib.contextmanager
+def _unsealed(custodian: Custodian, file: Path, directory: Path, opened: Callable[[Path], KeyStore]) -> Iterator[Path]:
+    """The key store that a backup holds, with keys that the custodian opens, in a file that goes again."""
+    fresh = directory / f"{secrets.token_hex(4)}.restored"
     with _faults():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
                 for piece in sealed.read(custodian, file):
@@ -127,11 +148,10 @@ def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path
                 stream.flush()
                 os.fsync(stream.fileno())
             _require_keys(custodian, opened(fresh))
-            fresh.replace(path)
+            yield fresh
         finally:
-            for leftover in path.parent.glob(f"{fresh.name}*"):
+            for leftover in directory.glob(f"{fresh.name}*"):
                 leftover.unlink()
-    return sealed.read_header(file)
 
 
 def _require_keys(custodian: Custodian, keystore: KeyStore) -> None:

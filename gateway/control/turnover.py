@@ -8,7 +8,7 @@
     3. rewrapping  pages: keys ratcheted to the horizon and rewrapped, routes rehashed, secrets rewrapped
        rewrapped   nothing is left under an older e: KEK_e-1 and R_e-1 forgotten, fence file rewritten, generation + 1
     4. alone       every worker has acknowledged: the old KEK is in no process any more
-    5. backed_up   a backup under e was taken, and opened again
+    5. backed_up   every standby that is named has replayed all of it; a backup under e was taken, and opened again
     6. done        W_e-1 and all older ones destroyed at the custodian, its reports recorded; outcome
     7.             erasures whose conditions hold are final
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control import customer as customers
@@ -81,6 +81,7 @@ class Turnovers:
         store_time: Callable[[], int | None] = lambda: None,
         before: Callable[[], object] = lambda: None,
         backup: Callable[[Controller], object] = lambda _controller: None,
+        standbys: Sequence[str] = (),
         finalise: Callable[[], int] = lambda: 0,
         every_h: float = 24.0,
     ) -> None:
@@ -92,6 +93,8 @@ class Turnovers:
         self._store_time = store_time
         self._before = before
         self._backup = backup
+        self._standbys = standbys
+        self._written: dict[rows.Turnover, str] = {}
         self._finalise = finalise
         self._every = int(every_h * 3600 * 10**9)
         self.on_trouble: Callable[[GlomskaError], None] | None = None
@@ -297,9 +300,17 @@ class Turnovers:
         return True
 
     def _back_up(self, found: rows.Turnover) -> bool:
+        if self._standbys and self._keystore.behind(self._standbys, self._far(found)):
+            return False
         self._backup(found.controller)
         self._note(found, Step.BACKED_UP)
         return True
+
+    def _far(self, found: rows.Turnover) -> str:
+        """A place in the database's log behind the last rewrap; the same at each look, for others go on writing."""
+        if found not in self._written:
+            self._written = {found: self._keystore.written()}
+        return self._written[found]
 
     def conclude(self, found: rows.Turnover) -> None:
         """The outcome in the ledger; nothing happens when it is there."""

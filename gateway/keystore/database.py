@@ -44,7 +44,8 @@ class Backend(Protocol):
     def weaknesses(self) -> list[str]: ...
     def wait(self, stop: threading.Event, seconds: float) -> bool: ...
     def scrub(self, traces: Sequence[bytes]) -> None: ...
-    def copy_to(self, file: Path) -> None: ...
+    def behind(self, names: Sequence[str], written: str) -> list[str]: ...
+    def written(self) -> str: ...
     def close(self) -> None: ...
 
 
@@ -120,10 +121,33 @@ class KeyStore:
             self._backend.scrub(traces)
 
     def copy_to(self, file: Path) -> None:
-        """A whole copy of the key store as it is now, in a file. Raises ConfigurationFault for another than SQLite."""
-        self.path  # noqa: B018 - raises
+        """A whole copy of the key store as it is now, as a key store in a file. Raises Unreachable."""
+        if isinstance(self._backend, Sqlite):
+            with self._foreign_errors():
+                self._backend.copy_to(file)
+            return
+        from gateway.keystore.copying import copy_rows  # noqa: PLC0415 - which is about two of us
+
+        copy = KeyStore.open(f"sqlite:////{str(file.absolute()).lstrip('/')}", state=file.parent)
+        try:
+            copy_rows(self, copy)
+        finally:
+            copy.close()
+
+    def written(self) -> str:
+        """How far everything is that was committed until now, for `behind`. Raises Unreachable."""
         with self._foreign_errors():
-            self._backend.copy_to(file)
+            return self._backend.written()
+
+    def behind(self, names: Sequence[str], written: str) -> list[str]:
+        """Which of these standbys, all connected, have not replayed that yet.
+
+        Raises:
+            ConfigurationFault: nobody may look, or there are no standbys of such a key store.
+            Unreachable: one is not connected.
+        """
+        with self._foreign_errors():
+            return self._backend.behind(names, written)
 
     def weaknesses(self) -> list[str]:
         """Settings of the database under which what was committed can be lost. Raises Unreachable."""

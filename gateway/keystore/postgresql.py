@@ -121,6 +121,24 @@ class Postgresql:
             self._heard.close()
             self._heard = None
 
+    def written(self) -> str:
+        """The end of the write-ahead log: everything committed is before it."""
+        with self.engine.connect() as connection:
+            return str(connection.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalar_one())
+
+    def behind(self, names: Sequence[str], written: str) -> list[str]:
+        """Standbys are known by their `application_name`. Source: PostgreSQL 15, 28.2.4 pg_stat_replication."""
+        with self.engine.connect() as connection:
+            if not connection.exec_driver_sql(_MAY_LOOK).scalar_one():
+                message = "keys.standbys: the key store's user may not see how far standbys are"
+                raise ConfigurationFault(message, hint="GRANT pg_read_all_stats to the user of keys.url")
+            found = {str(name): bool(there) for name, there in connection.exec_driver_sql(_REPLAYED, (written,))}
+        away = [name for name in names if name not in found]
+        if away:
+            message = f"standby not connected: {', '.join(away)}; the older wrapping key is kept"
+            raise Unreachable(message, hint="bring it back, or take it out of keys.standbys")
+        return [name for name in names if not found[name]]
+
     def weaknesses(self) -> list[str]:
         """Settings of the server under which what was committed can be lost."""
         with self.engine.connect() as connection:
@@ -130,15 +148,17 @@ class Postgresql:
     def scrub(self, traces: Sequence[bytes]) -> None:
         """Nothing can be proven here; see `residue`."""
 
-    def copy_to(self, file: Path) -> None:
-        """Its own means do that; see `KeyStore.path`."""
-
     def close(self) -> None:
         """Let go of all connections."""
         self._deaf()
         self.engine.dispose()
 
 
+_MAY_LOOK = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+_REPLAYED = (
+    "SELECT application_name, bool_or(coalesce(replay_lsn >= %s::pg_lsn, false)) "
+    "FROM pg_stat_replication WHERE state = 'streaming' GROUP BY application_name"
+)
 _NEEDED = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": _DURABLE}
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from gateway.errors import GlomskaError, IntegrityStop, NotThere, Unreachable
+from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, NotThere, Unreachable
 
 _BUSY_MS = 10_000
 _CHECKPOINT_TRIES = 200
@@ -72,6 +72,16 @@ class Sqlite:
         """Nobody tells: it has to be looked for."""
         stop.wait(seconds)
         return False
+
+    def written(self) -> str:
+        """All of it."""
+        return ""
+
+    def behind(self, names: Sequence[str], _written: str) -> list[str]:
+        """A file has no standbys. Raises ConfigurationFault where some are named."""
+        if names:
+            raise ConfigurationFault("keys.standbys: a key store in a file has none", hint="leave keys.standbys out")
+        return []
 
     def weaknesses(self) -> list[str]:
         """None: what erasure relies on is set by us, a connection at a time."""

@@ -59,6 +59,7 @@ class Forgetting:
             store_time=lambda: self._house.store.health().time,
             before=self._before_turnover,
             backup=self._back_up,
+            standbys=self._house.settings.keys.standbys,
             finalise=lambda: len(self.finalise()),
             every_h=self._house.settings.keys.turnover_h,
         )
@@ -107,9 +108,8 @@ class Forgetting:
             self.backups.expire()
 
     def _back_up(self, _controller: Controller) -> None:
-        """Step 5 of a turnover. A key store that is no file is backed up by its own means."""
-        if self._house.settings.keys.url.startswith("sqlite"):
-            self.backups.take()
+        """Step 5 of a turnover."""
+        self.backups.take()
 
     def _controllers(self) -> list[Controller]:
         with self._house.keystore.snapshot() as tx:

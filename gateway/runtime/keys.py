@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from gateway.policy.document import Faults, Table, shown
-from gateway.runtime.mqtt import is_loopback
+from gateway.runtime.mqtt import Text, is_loopback
 from gateway.runtime.secret import trouble_with
 
 FILES = ("password_file", "pin_file", "recovery_pin_file")
@@ -71,6 +71,11 @@ class KeysSettings(Table):
         description="How often `run` turns every key over, in hours; 0: only by `glomska keys turnover`. Copies of the "
         "key store older than the last turnover open nothing.",
     )
+    standbys: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (),
+        description="Standbys of the PostgreSQL key store, by their `application_name`: a turnover destroys the older "
+        "wrapping keys only when all of them have replayed what it wrote.",
+    )
     poll_ms: int = Field(
         250, ge=10, le=10_000, description="How often a worker asks whether keys were withdrawn, in milliseconds."
     )
@@ -105,6 +110,8 @@ def judge_keys(faults: Faults, keys: KeysSettings, *, store_url: str) -> None:
     if keys.poll_ms * 2 > keys.lease_s * 1000:
         allowed = f"at most half the lease of {keys.lease_s} s, so that one lost answer does not end it"
         faults.add("keys.poll_ms", found=str(keys.poll_ms), allowed=allowed)
+    if keys.standbys and keys.url.startswith("sqlite:"):
+        faults.add("keys.standbys", found="names", allowed="none, since a key store in a file has no standbys")
     if store_url == keys.url:
         faults.add("store.url", found="the database of keys.url", allowed="one of its own: keys are not kept with data")
     if keys.crosses_network and not keys.allow_plaintext:

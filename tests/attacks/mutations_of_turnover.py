@@ -15,7 +15,7 @@ from gateway.keys.custody import Custodian
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keys.rewrap import Page, Rewrapping
 from gateway.keystore import lineages, rows
-from gateway.keystore.database import Transaction
+from gateway.keystore.database import KeyStore, Transaction
 from gateway.keystore.schema import fences
 from gateway.model.ids import Controller, KeyEpoch
 from gateway.policy.rules import horizon_epoch
@@ -40,6 +40,12 @@ def the_custodian_comes_first(patch: Patch, _part: str) -> None:
         return found
 
     patch.setattr(Turnovers, "begin", hasty)
+
+
+@kills("34", "test_the_primary_dies_and_everybody_reads_from_the_standby", "test_one_that_is_away_keeps_the_older_key")
+def standbys_are_not_asked(patch: Patch, _part: str) -> None:
+    """What the primary has committed is taken for safe."""
+    patch.setattr(KeyStore, "behind", lambda _store, _names, _written: [])
 
 
 @kills("27", "test_no_row_opens_under_the_kek_of_before")

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import FixedClock
-from gateway.control.backup import DAY, Backups, restore
+from gateway.control.backup import DAY, Backups, restore, restore_rows
 from gateway.control.erasure import withdrawal_of
 from gateway.control.recovery import Recovery
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
 from gateway.keystore.database import KeyStore
+from gateway.keystore.schema import metadata
 from gateway.model.ids import parse_controller
 from gateway.runtime.config import resource
-from tests.world import CONTROLLER, World
+from tests.postgres import PASSWORD, Postgres
+from tests.world import CONTROLLER, SQLITE, World
 
 
 def backups(world: World) -> Backups:
@@ -87,6 +89,42 @@ def test_it_is_put_back_over_nothing_that_is_there(world: World) -> None:
     file = backups(world).take()
     with pytest.raises(UsageFault, match="there is a key store at"):
         put_back(world, file, world.directory)
+
+
+def test_one_of_postgresql_comes_back_as_either(postgres: Postgres, tmp_path: Path) -> None:
+    world = World(tmp_path / "state", keys=postgres.database())
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    world.turn_over()
+    world.read("anna")
+    world.ring.leave()
+    world._registered = False
+    file = backups(world).take()
+    assert [left.name for left in (world.directory / "backups").iterdir()] == [file.name]
+    with pytest.raises(UsageFault, match="there is a key store already"):
+        restore_rows(world.custodian, file, world.keystore, tmp_path, opened)
+    for table in metadata.sorted_tables:
+        with world.keystore.snapshot() as tx:
+            assert tx.execute(table.select()).fetchall() or table.name not in {"keys", "routes", "acts", "state"}
+    world.close()
+    for number, url in enumerate((postgres.database(), SQLITE)):
+        there = tmp_path / f"new-{number}"
+        shutil.copytree(world.directory, there)
+        (there / "keys.url").unlink()
+        if number:
+            restore(world.custodian, file, there / "keys.db", opened)
+        else:
+            empty = KeyStore.open(url, state=there, password=PASSWORD.encode())
+            restore_rows(world.custodian, file, empty, there, opened)
+            empty.close()
+        back = World(there, keys=url)
+        assert back.read("anna").value.tolist() == [21.5]
+        assert len(back.publish("meter-1", temperature=22).points) == 1
+        assert len(back.read("anna")) == 2
+        back.enrol("bo", "meter-2")
+        back.erase("anna")
+        back.ledger.verify()
+        back.close()
 
 
 def test_the_disaster_drill(world: World, tmp_path: Path) -> None:

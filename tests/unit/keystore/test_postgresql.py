@@ -212,3 +212,17 @@ def test_away_it_is_unreachable_and_back_it_works() -> None:
             assert str(caught.value).startswith("the key store does not answer: ")
         server.start()
         assert generation(keystore) == 1
+
+
+def test_who_may_not_look_at_standbys_is_told_so(postgres: Postgres) -> None:
+    url = postgres.database()
+    opened(url).close()
+    postgres.sql(f"CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}' IN ROLE glomska")
+    plain = opened(url.replace("glomska@", "plain@"))
+    try:
+        with pytest.raises(ConfigurationFault, match="may not see how far standbys are") as told:
+            plain.behind(["second"], plain.written())
+        assert "GRANT pg_read_all_stats" in told.value.hint
+    finally:
+        plain.close()
+        postgres.sql("DROP ROLE plain")
