@@ -15,7 +15,7 @@ from gateway.control.erasure import Erasures, Queue, withdrawal_of
 from gateway.control.final import Finality, date_fences
 from gateway.control.ledger import Ledger
 from gateway.control.recovery import Recovery
-from gateway.control.role import Control
+from gateway.control.role import Control, require_ledger
 from gateway.control.turnover import Turnovers
 from gateway.keystore import lineages
 from gateway.model.ids import Controller
@@ -81,6 +81,7 @@ class Forgetting:
         """For a key store that was set back: of a ledger that it does not agree with. Raises as its parts."""
         house = self._house
         directory = house.settings.state / house.settings.ledger.path
+        require_ledger(house.keystore, directory)
         ledger = Ledger(directory, house.clock, house.signing_key)
         control = Control(house.keystore, ledger, house.clock, house.custodian)
         withdrawal = withdrawal_of(control, house.custodian, house.policy)

@@ -80,6 +80,8 @@ def test_in_place_of_a_ledger_that_is_not_there_none_is_begun(world: World) -> N
     for door in ("control", "access", "erasures"):
         with pytest.raises(Refused, match="the ledger is missing"):
             getattr(made, door)
+    with pytest.raises(Refused, match="the ledger is missing"):
+        made.forgetting.recovery  # noqa: B018
     assert not (world.directory / "ledger").exists(), "it would lie where the medium is mounted, and be taken for ours"
     shutil.move(world.directory / "ledger.mine", world.directory / "ledger")
     assert made.control.ledger.id == world.control.ledger.id
