@@ -25,7 +25,7 @@ from gateway.runtime.config import resource
 from gateway.transport.broker import EmbeddedBroker, free_port
 
 PROGRAMS = Path(sys.executable).parent
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 YESTERDAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
 _FLEET = """\
 controller,customer,device,postal_code,valid_from,purposes

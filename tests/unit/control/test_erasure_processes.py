@@ -95,7 +95,7 @@ def test_asked_for_by_many_at_once(template: Path, tmp_path: Path) -> None:
     children = [start(processes.erase_one, directory, "anna", begin, results) for _ in range(4)]
     children += [start(processes.resume_all, directory, begin) for _ in range(2)]
     assert [ended(child) for child in children] == [0] * 6
-    told = [results.get(timeout=5) for _ in range(4)]
+    told = [results.get(timeout=60) for _ in range(4)]
     erasures = {name for name, _rows in told} - {"KeyDestroyed"}
     assert len(erasures) == 1
     world = World(directory)

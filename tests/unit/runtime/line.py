@@ -16,7 +16,7 @@ import mqtt5
 from gateway.transport.ingest import Counters, Delivery
 from tests.world import Message
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def delivery(tokens: Sequence[int], messages: Sequence[Message], *, generation: int = 1) -> Delivery:

@@ -26,7 +26,7 @@ from tests.unit.control.test_erasure import lineage_and_incarnation
 from tests.unit.runtime.line import Line, delivery
 from tests.world import CANARY, SECOND, Message, World, message, ns, topic
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Gate:
