@@ -39,6 +39,7 @@ from gateway.pipeline.chain import Chain
 from gateway.pipeline.topics import TopicPattern
 from gateway.policy.load import load_policy
 from gateway.runtime.config import resource as shipped
+from gateway.runtime.memory import calm_collector
 from gateway.transport.store import open_store
 
 CONTROLLER = parse_controller("bench")
@@ -73,6 +74,7 @@ def main() -> None:
 def measured(state: Path, *, month: bool) -> dict[str, Any]:
     """One whole pass in this process, which steps back behind others as the command does."""
     os.nice(NICE)
+    calm_collector()
     clock = Later() if month else SystemClock()
     turnovers = _turnovers(state, clock)
     looks = Looks()

@@ -20,8 +20,11 @@ from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyId
 
-PAGE = 2_000
-"""Rows an act: some tens of milliseconds, so that who waits for the key store or the role waits no longer."""
+KEYS = 4_000
+ROUTES = 10_000
+"""Rows an act. Who waits for the key store or the role waits no longer than for an act, which takes some tens of
+milliseconds for keys and some hundreds for routes: their hashes are random, and the more of them are changed together,
+the fewer times each page of their index is written."""
 
 
 class Step(enum.StrEnum):
@@ -59,7 +62,7 @@ class Pages:
         return True
 
     def _keys(self, tx: Transaction, found: rows.Turnover) -> bool:
-        page = turnovers.page_of_keys(tx, found.controller, e=found.e, limit=PAGE)
+        page = turnovers.page_of_keys(tx, found.controller, e=found.e, limit=KEYS)
         done = self._rewrapping(tx, found).keys(page)
         turnovers.rewrap_keys(tx, done.rewrapped)
         turnovers.ratchet_keys(tx, done.ratcheted)
@@ -69,8 +72,8 @@ class Pages:
         return bool(page)
 
     def _routes(self, tx: Transaction, found: rows.Turnover) -> bool:
-        page = turnovers.page_of_routes(tx, found.controller, e=found.e, limit=PAGE)
-        whose = list(dict.fromkeys(incarnation for _route, _kind, incarnation in page))
+        page = turnovers.page_of_routes(tx, found.controller, e=found.e, limit=ROUTES)
+        whose = list(dict.fromkeys(incarnation for _route, _kind, incarnation, _place in page))
         identities, records = turnovers.identities(tx, whose) if page else ({}, ())
         done = self._rewrapping(tx, found).routes(page, identities, records)
         turnovers.rehash_routes(tx, done.rewrapped)
@@ -78,7 +81,7 @@ class Pages:
         return bool(page)
 
     def _secrets(self, tx: Transaction, found: rows.Turnover) -> bool:
-        page = turnovers.page_of_secrets(tx, found.controller, e=found.e, limit=PAGE)
+        page = turnovers.page_of_secrets(tx, found.controller, e=found.e, limit=KEYS)
         done = self._rewrapping(tx, found).secrets(page)
         turnovers.rewrap_secrets(tx, done.rewrapped)
         turnovers.set_aside(tx, found.controller, done.lost, kind="secret", now=self._clock.wall())

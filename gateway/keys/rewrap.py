@@ -10,7 +10,7 @@ not ratcheted before its date. Ciphers and what is common to all rows are made o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,9 @@ from gateway.crypto.envelope import CskPlaces, RecordPlaces, RowKind, RowPlace, 
 from gateway.errors import VerificationFailed
 from gateway.keys.handle import Redacted
 from gateway.keys.lifecycle import KeyState
-from gateway.keystore import rows
-from gateway.model.ids import Controller, Incarnation, RecordId, RouteId
+from gateway.model.ids import Controller, Incarnation, RouteId
 
+IDENTITY = "identity"
 CUSTOMER, DEVICE = "customer", "device"  # kinds of records that say what a route hashes; see keys.subject
 
 
@@ -74,7 +74,7 @@ class Rewrapping(Redacted):
         done, wrap, to = Page(), self._wrappings[self._e].wrap, self._e
         horizons, place = self._horizons, self._places.aad
         for nonce, row in zip(aead.random_nonces(len(page)), page, strict=True):
-            key_id, incarnation, key_class, version, base, e, wrapped, commitment, state = row
+            key_id, incarnation, key_class, version, base, e, wrapped, commitment, state, of = row
             aad = place(key_id, incarnation, key_class, version, base)
             try:
                 csk = self._wrappings[e].unwrap(wrapped, aad)
@@ -83,14 +83,14 @@ class Rewrapping(Redacted):
                 continue
             horizon = base if state == KeyState.DEACTIVATED else horizons.get(key_class, base)
             if horizon <= base:
-                done.rewrapped.append({"of": key_id, "to": to, "row": wrap(nonce, csk, aad)})
+                done.rewrapped.append({"of": of, "to": to, "row": wrap(nonce, csk, aad)})
             elif derive.commitment(csk, key_id=key_id, version=version, base=base) != commitment:
                 done.lost.append(key_id)
             else:
                 csk = derive.ratchet(csk, horizon - base)
                 aad = place(key_id, incarnation, key_class, version, horizon)
                 commit = derive.commitment(csk, key_id=key_id, version=version, base=horizon)
-                changed = {"of": key_id, "to": to, "row": wrap(nonce, csk, aad), "at": horizon, "commit": commit}
+                changed = {"of": of, "to": to, "row": wrap(nonce, csk, aad), "at": horizon, "commit": commit}
                 done.ratcheted.append(changed)
         return done
 
@@ -98,15 +98,15 @@ class Rewrapping(Redacted):
         """Rows of `turnovers.page_of_routes`, with the identity keys and records of their incarnations."""
         customers, devices = self._names(identities, records)
         done, to = Page(), self._e
-        for route_id, kind, incarnation in page:
+        for route_id, kind, incarnation, of in page:
             name = customers.get(incarnation) if kind == Kind.CUSTOMER else devices.get(route_id)
             if name is None:
                 done.lost.append(route_id)
             else:
-                done.rewrapped.append({"of": route_id, "to": to, "mark": self._route(Kind(kind), name)})
+                done.rewrapped.append({"of": of, "to": to, "mark": self._route(Kind(kind), name)})
         return done
 
-    def secrets(self, page: Iterable[rows.Secret]) -> Page:
+    def secrets(self, page: Sequence[Any]) -> Page:
         """Rows of `turnovers.page_of_secrets`."""
         done = Page()
         for row in page:
@@ -120,7 +120,7 @@ class Rewrapping(Redacted):
                 continue
             (nonce,) = aead.random_nonces(1)
             fresh = self._wrappings[self._e].wrap(nonce, secret, place.aad())
-            done.rewrapped.append({"of": row.key_id, "to": self._e, "row": fresh})
+            done.rewrapped.append({"of": row.place, "to": self._e, "row": fresh})
         return done
 
     def _names(
@@ -129,16 +129,16 @@ class Rewrapping(Redacted):
         """Customer ids by incarnation and device ids by route, of all records that open."""
         customers: dict[Incarnation, str] = {}
         devices: dict[RouteId, str] = {}
-        opened: dict[Incarnation, bytes | None] = {}
+        opened = {incarnation: (self._csk(row), row[3]) for incarnation, row in identities.items()}
+        key_of, place = self._record_keys.of, self._record_places.aad
         for record_id, incarnation, kind, sealed in records:
-            row = identities.get(incarnation)
-            if row is None:
+            csk, version = opened.get(incarnation, (None, 0))
+            if csk is None:
                 continue
-            if incarnation not in opened:
-                opened[incarnation] = self._csk(row)
-            csk = opened[incarnation]
+            key = key_of(csk, version=version, kind=kind, epoch=0)
+            aad = place(incarnation, IDENTITY, version, 0, kind, record_id)
             try:
-                named = _named(self._plain(csk, row, RecordId(record_id), kind, sealed)) if csk else _Named()
+                named = _named(envelope.open_record(key, sealed, aad))
             except (VerificationFailed, msgspec.DecodeError):
                 continue
             if kind == CUSTOMER and named.customer:
@@ -153,8 +153,3 @@ class Rewrapping(Redacted):
             return self._wrappings[e].unwrap(wrapped, self._places.aad(key_id, incarnation, key_class, version, base))
         except (VerificationFailed, KeyError):
             return None
-
-    def _plain(self, csk: bytes, row: Any, record_id: RecordId, kind: str, sealed: bytes) -> bytes:  # noqa: ANN401
-        key = self._record_keys.of(csk, version=row.version, kind=kind, epoch=0)
-        aad = self._record_places.aad(row.incarnation, row.key_class, row.version, 0, kind, record_id)
-        return envelope.open_record(key, sealed, aad)

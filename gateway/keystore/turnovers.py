@@ -31,22 +31,6 @@ _KEY = _raw(
 )  # fmt: skip
 _RECORD = _raw(records.c.record_id, records.c.incarnation, records.c.kind, records.c.sealed)
 _GROUP = 500  # bound parameters a statement
-_REWRAP_KEY = (
-    keys.update()
-    .where(keys.c.key_id == sa.bindparam("of"), keys.c.wrapped.is_not(None))  # unless it was destroyed meanwhile
-    .values({"e": sa.bindparam("to"), "wrapped": sa.bindparam("row")})
-)
-_RATCHET_KEY = _REWRAP_KEY.values({"base": sa.bindparam("at"), "commitment": sa.bindparam("commit")})
-_REHASH = (
-    routes.update()
-    .where(routes.c.route_id == sa.bindparam("of"))
-    .values({"e": sa.bindparam("to"), "hash": sa.bindparam("mark")})
-)
-_REWRAP_SECRET = (
-    secrets.update()
-    .where(secrets.c.key_id == sa.bindparam("of"))
-    .values({"e": sa.bindparam("to"), "wrapped": sa.bindparam("row")})
-)
 
 
 def begin(tx: Transaction, turnover: rows.Turnover) -> None:
@@ -95,28 +79,31 @@ def has_raised(tx: Transaction, generation: int) -> bool:
 
 
 def page_of_keys(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:
-    """Keys under an older e: (key_id, incarnation, class, version, base, e, wrapped, commitment, state)."""
-    query = sa.select(*_KEY).where(*_older_keys(controller, e), keys.c.key_id.not_in(_SET_ASIDE))
+    """Keys under an older e: (key_id, incarnation, class, version, base, e, wrapped, commitment, state, place)."""
+    query = sa.select(*_KEY, _place(tx, keys.c.key_id).label("place"))
+    query = query.where(*_older_keys(controller, e), keys.c.key_id.not_in(_SET_ASIDE))
     return tx.execute(query.limit(limit).with_for_update()).all()
 
 
 def page_of_routes(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:
-    """Routes hashed under an older R: (route_id, kind, incarnation)."""
-    query = sa.select(*_raw(routes.c.route_id, routes.c.kind, routes.c.incarnation))
+    """Routes hashed under an older R: (route_id, kind, incarnation, place)."""
+    columns = _raw(routes.c.route_id, routes.c.kind, routes.c.incarnation)
+    query = sa.select(*columns, _place(tx, routes.c.route_id).label("place"))
     query = query.where(routes.c.controller == controller, routes.c.e < e, routes.c.route_id.not_in(_SET_ASIDE))
     return tx.execute(query.limit(limit).with_for_update()).all()
 
 
-def page_of_secrets(tx: Transaction, controller: Controller, *, e: int, limit: int) -> list[rows.Secret]:
-    """Fence, purge and operations keys under an older e. Route secrets are not turned over but replaced."""
-    query = secrets.select().where(*_older_secrets(controller, e), secrets.c.key_id.not_in(_SET_ASIDE))
-    return rows.many(rows.Secret, tx.execute(query.limit(limit).with_for_update()))
+def page_of_secrets(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:
+    """Fence, purge and operations keys under an older e, each with its place. Route secrets are replaced instead."""
+    query = sa.select(secrets, _place(tx, secrets.c.key_id).label("place"))
+    query = query.where(*_older_secrets(controller, e), secrets.c.key_id.not_in(_SET_ASIDE))
+    return tx.execute(query.limit(limit).with_for_update()).all()
 
 
 def identities(tx: Transaction, wanted: Sequence[Incarnation]) -> tuple[dict[Incarnation, Any], list[Any]]:
-    """Newest identity keys by incarnation, columns as in `page_of_keys`; and records that say what routes hash.
+    """Newest identity keys by incarnation, and records that say what routes hash.
 
-    A record is (record_id, incarnation, kind, sealed).
+    A key has the columns of `page_of_keys` but for the place; a record is (record_id, incarnation, kind, sealed).
     """
     named: dict[Incarnation, Any] = {}
     found: list[Any] = []
@@ -130,27 +117,24 @@ def identities(tx: Transaction, wanted: Sequence[Incarnation]) -> tuple[dict[Inc
 
 
 def rewrap_keys(tx: Transaction, changed: Sequence[Mapping[str, object]]) -> None:
-    """Keys under the new KEK: of, to, row."""
-    if changed:
-        _for_each(tx, _REWRAP_KEY, changed)
+    """Keys under the new KEK, unless they were destroyed meanwhile: of (a place), to, row."""
+    _for_each(tx, keys.c.key_id, changed, {"e": "to", "wrapped": "row"}, keys.c.wrapped.is_not(None))
 
 
 def ratchet_keys(tx: Transaction, changed: Sequence[Mapping[str, object]]) -> None:
     """The same at a new base epoch: of, to, row, at, commit."""
-    if changed:
-        _for_each(tx, _RATCHET_KEY, changed)
+    columns = {"e": "to", "wrapped": "row", "base": "at", "commitment": "commit"}
+    _for_each(tx, keys.c.key_id, changed, columns, keys.c.wrapped.is_not(None))
 
 
 def rehash_routes(tx: Transaction, changed: Sequence[Mapping[str, object]]) -> None:
-    """Routes under the new R: of, to, mark."""
-    if changed:
-        _for_each(tx, _REHASH, changed)
+    """Routes under the new R: of (a place), to, mark."""
+    _for_each(tx, routes.c.route_id, changed, {"e": "to", "hash": "mark"})
 
 
 def rewrap_secrets(tx: Transaction, changed: Sequence[Mapping[str, object]]) -> None:
-    """Secrets under the new KEK: of, to, row."""
-    if changed:
-        _for_each(tx, _REWRAP_SECRET, changed)
+    """Secrets under the new KEK: of (a place), to, row."""
+    _for_each(tx, secrets.c.key_id, changed, {"e": "to", "wrapped": "row"})
 
 
 def left_behind(tx: Transaction, controller: Controller, *, e: int) -> dict[str, int]:
@@ -248,9 +232,30 @@ def coming_of_age(tx: Transaction, now: int) -> dict[KeyId, int]:
     return {KeyId(row.key_id): row.valid_from for row in found}
 
 
-def _for_each(tx: Transaction, statement: sa.Update, changed: Sequence[Mapping[str, object]]) -> None:
-    """The statement for each of many, handed to the driver as they are: looking at each took a fifth of a page."""
-    compiled = statement.compile(dialect=tx.dialect)
+def _place(tx: Transaction, key: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """What a row is found by when it is written back in the same act.
+
+    SQLite has its row id at hand, where a random id would be looked up in an index that no memory holds.
+    """
+    found = sa.literal_column(f"{key.table.name}.rowid") if tx.dialect.name == "sqlite" else key
+    return sa.type_coerce(found, sa.types.NullType())
+
+
+def _for_each(
+    tx: Transaction,
+    key: sa.Column[Any],
+    changed: Sequence[Mapping[str, object]],
+    columns: Mapping[str, str],
+    *still: sa.ColumnElement[bool],
+) -> None:
+    """Write columns of many rows, each at its place, handed to the driver as they are.
+
+    Looking at each took a fifth of a page.
+    """
+    if not changed:
+        return
+    statement = sa.update(key.table).where(_place(tx, key) == sa.bindparam("of"), *still)
+    compiled = statement.values({c: sa.bindparam(name) for c, name in columns.items()}).compile(dialect=tx.dialect)
     if compiled.positional:
         in_order = operator.itemgetter(*(compiled.positiontup or ()))
         tx.exec_driver_sql(str(compiled), [in_order(row) for row in changed])

@@ -56,7 +56,7 @@ def rows_are_only_marked(patch: Patch, _part: str) -> None:
     def marked(rewrapping: Rewrapping, page: Sequence[Any]) -> Page:
         done = keys(rewrapping, [row for row in page if row.key_class == "identity"])
         others = [row for row in page if row.key_class != "identity"]
-        done.rewrapped += [{"of": row.key_id, "to": rewrapping._e, "row": row.wrapped} for row in others]
+        done.rewrapped += [{"of": row.place, "to": rewrapping._e, "row": row.wrapped} for row in others]
         return done
 
     patch.setattr(Rewrapping, "keys", marked)

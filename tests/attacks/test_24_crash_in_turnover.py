@@ -32,7 +32,8 @@ CUSTOMERS = 5
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A gateway at rest, with a month that is about to expire. Pages are small, so that there are many."""
-    monkeypatch.setattr(pages, "PAGE", 4)
+    monkeypatch.setattr(pages, "KEYS", 4)
+    monkeypatch.setattr(pages, "ROUTES", 3)
     world = World(tmp_path / "template", clock=ShiftedClock(START))
     for number in range(CUSTOMERS):
         world.enrol(f"home-{number}", f"meter-{number}", since=1)

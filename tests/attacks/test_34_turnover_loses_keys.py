@@ -25,7 +25,8 @@ ENOUGH = 60  # pieces of work, of about 25
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "PAGE", 3)
+    monkeypatch.setattr(pages, "KEYS", 3)
+    monkeypatch.setattr(pages, "ROUTES", 3)
 
 
 def newest(world: World) -> rows.Turnover:

@@ -128,10 +128,10 @@ def test_worked_turnover(monkeypatch: pytest.MonkeyPatch) -> None:
         horizons={INPUTS["class"]: 672},
     )
     key_id, incarnation, row = raw("key id"), raw("incarnation"), bytes.fromhex(before["CSK row"])
-    key = (key_id, incarnation, INPUTS["class"], VERSION, BASE, 1, row, bytes.fromhex(before["commit"]), "active")
+    key = (key_id, incarnation, INPUTS["class"], VERSION, BASE, 1, row, bytes.fromhex(before["commit"]), "active", 7)
     assert passing.keys([key]).ratcheted == [
         {
-            "of": key_id,
+            "of": 7,
             "to": 2,
             "row": bytes.fromhex(after["CSK row after"]),
             "at": 672,
