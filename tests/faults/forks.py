@@ -105,7 +105,7 @@ def _run(arguments: list[str], environment: dict[str, str], said: Path, stdin: s
     os.environ.update(environment)
     _announce(Turnovers, "run", begun)
     _announce(Erasures, "erase", begun)
-    pages.PAGE = SMALL_PAGE
+    pages.KEYS = pages.ROUTES = SMALL_PAGE
     output = said.open("w")
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
