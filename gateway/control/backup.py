@@ -54,7 +54,7 @@ class Backups:
         until = now // DAY + days
         with self._control.act(BACKUP, until=until) as act:
             seq = act.seq
-        file = to or self._directory / f"{now // 10**9}.backup"
+        file = to or self._directory / f"{now // 10**9}-{seq}.backup"  # of two at once, each its own
         with self._copied() as copy, _faults():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
@@ -103,7 +103,7 @@ class Backups:
 
     def _prune(self) -> None:
         for file in sorted(self._directory.glob("*.backup"))[:-_KEPT]:
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def newest(directory: Path) -> int | None:

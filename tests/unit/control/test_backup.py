@@ -62,6 +62,16 @@ def test_on_its_date_it_opens_no_more(tmp_path: Path, day: int) -> None:
     world.close()
 
 
+def test_two_of_one_moment_are_two(tmp_path: Path) -> None:
+    """A gateway and a command may both be at the end of a turnover."""
+    world = World(tmp_path / "state", clock=FixedClock(20_000 * DAY, 10**15))
+    world.enrol("anna", "meter-1")
+    files = {backups(world).take(), backups(world).take()}
+    assert len(files) == 2
+    assert all(file.exists() for file in files)
+    world.close()
+
+
 def test_a_turnover_ends_it(world: World) -> None:
     world.enrol("anna", "meter-1")
     file = backups(world).take()
