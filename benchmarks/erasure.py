@@ -1,14 +1,19 @@
-"""How long until an erasure is effective, with workers alive, over histories of several lengths.
+"""How long until an erasure is effective, with workers alive or stopped, over histories of several lengths.
 
     python -m benchmarks.erasure --workers 4 --readings 1000 10000 100000
+    python -m benchmarks.erasure --workers 4 --stopped 1 --lease 10         # one of them by SIGSTOP
 
-Workers are processes that hold keys and look every quarter of a second, as `run` does. Prints one JSON object.
+Workers are processes that hold keys and look every quarter of a lease, which of one second is as often as `run` does.
+Whoever is stopped has used up part of its lease, so that what is waited for is at most the lease and 10 %. Prints one
+JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -26,12 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--readings", type=int, nargs="+", default=[1_000, 10_000, 40_000])
+    parser.add_argument("--stopped", type=int, default=0, help="so many of them are stopped before the erasure")
+    parser.add_argument("--lease", type=float, default=1.0, help="seconds")
+    parser.add_argument("--json", action="store_true", help="as it does anyway")
     wanted = parser.parse_args()
-    rows = [_measured(count, wanted.workers) for count in wanted.readings]
-    print(json.dumps({"workers": wanted.workers, "rows": rows}))
+    rows = [_measured(count, wanted.workers, wanted.stopped, wanted.lease) for count in wanted.readings]
+    print(json.dumps({"workers": wanted.workers, "stopped": wanted.stopped, "lease_s": wanted.lease, "rows": rows}))
 
 
-def _measured(readings: int, workers: int) -> dict[str, float]:
+def _measured(readings: int, workers: int, stopped: int, lease_s: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         world = World(Path(directory) / "state")
         world.enrol("anna", "meter-1")
@@ -42,11 +50,16 @@ def _measured(readings: int, workers: int) -> dict[str, float]:
         world.ring.leave()
         stop = CONTEXT.Event()
         ready = [CONTEXT.Event() for _ in range(workers)]
-        children = [start(processes.work, world.directory, event, stop, 1.0) for event in ready]
+        children = [start(processes.work, world.directory, event, stop, lease_s) for event in ready]
         assert all(event.wait(60) for event in ready)
+        asleep = [child.pid for child in children[:stopped] if child.pid is not None]
+        for pid in asleep:
+            os.kill(pid, signal.SIGSTOP)
         steps: list[Step] = []
         subject = parse_controller(CONTROLLER), parse_customer(f"{CANARY}anna")
         erased = world.erasures.erase(*subject, on_step=steps.append)
+        for pid in asleep:
+            os.kill(pid, signal.SIGCONT)
         stop.set()
         assert [ended(child) for child in children] == [0] * workers
         assert Step.EFFECTIVE in steps

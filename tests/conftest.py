@@ -37,7 +37,9 @@ def keys_url(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`@pytest.mark.both_key_stores`: once for each."""
+    """`@pytest.mark.both_key_stores`: once for each; with a defence taken out, on the first."""
+    if metafunc.config.getoption("--without-defence"):
+        return
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
     if "both_key_stores" in marks and "one_key_store" not in marks and "keys_url" in metafunc.fixturenames:
         metafunc.parametrize("keys_url", ["sqlite", "postgresql"], indirect=True)

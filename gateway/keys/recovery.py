@@ -9,6 +9,8 @@ be reachable for that, as they must be to make one.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 from gateway.crypto import envelope
@@ -25,7 +27,7 @@ class PairedCustodian:
     kind: ClassVar[str] = "pair"
 
     def __init__(self, first: Custodian, second: Custodian) -> None:
-        self._first = first
+        self._first, self._second = first, second
         self._both = (first, second)
 
     def create(self, controller: Controller, e: int) -> None:
@@ -43,11 +45,8 @@ class PairedCustodian:
 
     def unwrap(self, controller: Controller, e: int, wrapped: bytes) -> bytes:
         """KEK_e, by the first. Raises CustodianFault, Unreachable."""
-        try:
+        with _first_is_lost():
             return self._first.unwrap(controller, e, wrapped)
-        except (CustodianFault, Unreachable) as fault:
-            fault.hint += _HINT
-            raise
 
     def destroy(self, controller: Controller, e: int) -> Destruction:
         """Destroy both. Raises CustodianFault, Unreachable; what was done stands, and is repeated."""
@@ -60,10 +59,22 @@ class PairedCustodian:
 
     def mark(self, ledger: bytes) -> Mark | None:
         """The newer of both. Raises CustodianFault, Unreachable."""
-        marks = [mark for custodian in self._both if (mark := custodian.mark(ledger)) is not None]
+        with _first_is_lost():
+            first = self._first.mark(ledger)
+        marks = [mark for mark in (first, self._second.mark(ledger)) if mark is not None]
         return max(marks, key=lambda mark: mark.seq, default=None)
 
     def set_mark(self, ledger: bytes, mark: Mark) -> None:
         """Move both. Raises CustodianFault, Unreachable."""
         for custodian in self._both:
             custodian.set_mark(ledger, mark)
+
+
+@contextlib.contextmanager
+def _first_is_lost() -> Iterator[None]:
+    """A fault of the first says what the second is for."""
+    try:
+        yield
+    except (CustodianFault, Unreachable) as fault:
+        fault.hint += _HINT
+        raise

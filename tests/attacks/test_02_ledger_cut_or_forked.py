@@ -14,6 +14,8 @@ import pytest
 from gateway.errors import IntegrityStop
 from tests.world import World
 
+pytestmark = pytest.mark.both_key_stores
+
 
 def path(world: World) -> Path:
     return world.directory / "ledger" / "ledger.jsonl"
@@ -33,6 +35,7 @@ def test_a_cut_ledger_is_refused(world: World, lines: int) -> None:
     path(world).write_bytes(whole)
 
 
+@pytest.mark.one_key_store
 def test_a_fork_of_the_same_length_is_refused(world: World) -> None:
     """Signed by the same key, chained whole, as long as the true one: another story told after a restore."""
     world.enrol("anna", "meter-1")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from paho.mqtt import client as paho
 from paho.mqtt import publish as paho_publish
@@ -27,6 +28,8 @@ from gateway.transport.ingest import Delivery, Session
 from tests.unit.runtime.test_spooling import spooled
 from tests.unit.runtime.test_worker import until
 from tests.world import DAY, SECOND, Message, World, message
+
+pytestmark = pytest.mark.both_key_stores
 
 PATIENCE_S = 60.0
 

@@ -18,6 +18,8 @@ from gateway.model.ids import Incarnation, KeyId, new_id, parse_controller
 from gateway.model.sealed import Reason
 from tests.world import CONTROLLER, World
 
+pytestmark = pytest.mark.both_key_stores
+
 
 def kept(world: World) -> list[rows.Key]:
     with world.keystore.snapshot() as tx:

@@ -23,6 +23,8 @@ from tests.unit.control import processes
 from tests.unit.control.processes import CONTEXT, ended, start
 from tests.world import CANARY, CONTROLLER, SECOND, World, topic
 
+pytestmark = pytest.mark.both_key_stores
+
 LEASE_S = 2.0
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gateway.control.customer import open_lineage
 from gateway.crypto.derive import Kind
 from gateway.keys.lineage import Lineage
@@ -16,6 +18,8 @@ from gateway.keys.subject import open_subject
 from gateway.keystore import subjects
 from gateway.model.ids import KeyEpoch, epoch_of, parse_controller, parse_device
 from tests.world import CANARY, CONTROLLER, World
+
+pytestmark = pytest.mark.both_key_stores
 
 OTHERS = 5
 
@@ -67,6 +71,7 @@ def test_all_remaining_keys_find_nothing(world: World) -> None:
     assert not any(guess.encode() in pile for guess in guesses)
 
 
+@pytest.mark.one_key_store
 def test_route_hashes_of_the_erased_are_gone(world: World) -> None:
     world.enrol("other-0", "other-meter-0")
     world.enrol("anna", "meter-1")

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from hashlib import blake2b, md5, sha1, sha256
 
+import pytest
+
 from tests.world import CANARY, CONTROLLER, World, disguises
+
+pytestmark = pytest.mark.both_key_stores
 
 
 def record(world: World) -> bytes:

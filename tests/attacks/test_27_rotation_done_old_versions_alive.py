@@ -15,6 +15,8 @@ from gateway.keystore import lineages, rows, subjects, turnovers
 from gateway.model.ids import Incarnation, parse_controller
 from tests.world import CANARY, CONTROLLER, World
 
+pytestmark = pytest.mark.both_key_stores
+
 HEAT_CO = parse_controller(CONTROLLER)
 
 

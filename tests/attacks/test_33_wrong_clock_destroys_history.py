@@ -18,6 +18,8 @@ from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller
 from gateway.policy.rules import Policy
 from tests.world import CONTROLLER, DAY, ShiftedClock, World, ns
 
+pytestmark = pytest.mark.both_key_stores
+
 HEAT_CO = parse_controller(CONTROLLER)
 NOW = ns("2026-03-10T12:00:00+00:00")
 IN_2099 = ns("2099-06-01T00:00:00+00:00")

@@ -19,6 +19,8 @@ from gateway.keystore import lineages, rows, turnovers
 from gateway.model.ids import parse_controller
 from tests.world import CONTROLLER, World
 
+pytestmark = pytest.mark.both_key_stores
+
 HEAT_CO = parse_controller(CONTROLLER)
 ENOUGH = 60  # pieces of work, of about 25
 
@@ -130,6 +132,7 @@ def test_a_process_that_slept_writes_under_the_newest(busy: World) -> None:
         assert turnovers.left_behind(tx, HEAT_CO, e=2)["secrets"] == 0
 
 
+@pytest.mark.one_key_store
 def test_nothing_is_destroyed_while_something_is_left(busy: World) -> None:
     """A row that came back under the older e, from wherever, keeps the older key alive."""
 
