@@ -74,7 +74,7 @@ def test_full_dead_letters_stop_the_acknowledging_and_lose_nothing(world: World)
         run.put([1201], reading(world))
         until(lambda: "waiting: dead letters" in run.events())
         held = len(run.line.settled)
-        assert held == run.worker.metrics.letters < 1200, "what is acknowledged is kept, and no more"
+        assert held <= run.worker.metrics.letters < 1200, "what is acknowledged is kept; of a batch, parts are written"
         assert 1201 not in run.line.settled, "in order, so the good ones wait too"
         deadline = time.monotonic() + 60
         while len(run.line.settled) < 1201:  # an operator makes room, and again
