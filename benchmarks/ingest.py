@@ -14,7 +14,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -74,33 +74,43 @@ def run(names: Sequence[str], count: int, latency_count: int, repeat: int, progr
     return [median(rows) for rows in rounds(names, count, latency_count, repeat, progress).values()]
 
 
-def rounds(
-    names: Sequence[str], count: int, latency_count: int, repeat: int, progress: Console
+def rounds(  # noqa: PLR0913 - the last two for a longer run, of which this is a part
+    names: Sequence[str],
+    count: int,
+    latency_count: int,
+    repeat: int,
+    progress: Console,
+    *,
+    measured: dict[str, list[Row]] | None = None,
+    optional: Collection[str] = contenders.FOREIGN,
 ) -> dict[str, list[Row]]:
-    """The rows of each round, by name; what is absent is left out, a foreign peer that fails too, and that is said."""
+    """The rows of each round, by name, put into `measured` as they come; what is absent is left out, and that is said.
+
+    Raises what `measure` raises, but for the `optional`: of those what fails is left out, too.
+    """
     for name in names:
         if absent := contenders.by_name(name).missing():
             progress.print(f"left out: {absent}", markup=False, highlight=False, emoji=False)
     names = [name for name in names if not contenders.by_name(name).missing()]
-    measured: dict[str, list[Row]] = {name: [] for name in names}
+    measured = {} if measured is None else measured
     for turn in range(1, repeat + 1):
         for name in names:
             try:
                 with progress.status(f"round {turn} of {repeat}: {name}"):
                     row = measure(contenders.by_name(name), count, latency_count)
-            except (ProgramFault, RigFault) as fault:
-                if name not in contenders.FOREIGN:
+            except (ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
+                if name not in optional:
                     raise
-                progress.print(f"left out of this round: {fault}", markup=False, highlight=False, emoji=False)
+                progress.print(f"left out of this round: {name}: {fault}", markup=False, highlight=False, emoji=False)
                 continue
-            measured[name].append(row)
+            measured.setdefault(name, []).append(row)
             progress.print(
                 f"round {turn} of {repeat}: {name}: {row.cpu_us_per_message:.2f} µs CPU a message, "
                 f"{row.messages_per_second:,.0f} messages/s",
                 highlight=False,
                 emoji=False,
             )
-    return {name: rows for name, rows in measured.items() if rows}
+    return measured
 
 
 def median(rows: Sequence[Row]) -> Row:

@@ -42,8 +42,8 @@ _POPULATION_HEAD = (
 
 def page(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
     """Markdown."""
-    parts = [_head(found), _table(rows), _PEERS, _spread(found), _targets(found, rows), _profile(found), _scale(found)]
-    return "\n\n".join([*parts, *_readback(found), _repeat(found)]) + "\n"
+    parts = [_head(found), _table(rows), _PEERS, _spread(found), _targets(found, rows)]
+    return "\n\n".join([*parts, *_profile(found), _scale(found), *_readback(found), _repeat(found)]) + "\n"
 
 
 def _head(found: Any) -> str:  # noqa: ANN401 - JSON
@@ -115,9 +115,8 @@ def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool |
         _most("latency p99, ms", 250, _of(ours, "p99_ms")),
     ]
     populations = found["scale"]["population"]
-    if len(populations) > 1:
-        judged.append(_most("memory at 1,000 devices, MB", 100, populations[0]["all_mb"]))
-        judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(populations)))
+    judged.append(_most("memory at 1,000 devices, MB", 100, populations[0]["all_mb"] if populations else None))
+    judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(populations)))
     if found["readback"]:
         judged.append(_most("a year of minute data of one device read back, s", 3, found["readback"]["seconds"]))
     return judged
@@ -140,16 +139,21 @@ def _least(what: str, target: float, value: float | None) -> tuple[str, str, str
     return what, f"≥ {target:g}", "–" if value is None else f"{value:.2f}", None if value is None else value >= target
 
 
-def _slope_kb(populations: Sequence[Any]) -> float:
-    """Memory a device, from the second smallest to the largest population."""
+def _slope_kb(populations: Sequence[Any]) -> float | None:
+    """Memory a device, from the second largest to the largest population."""
+    if len(populations) < 2:
+        return None
     low, high = populations[-2], populations[-1]
     return float((high["all_mb"] - low["all_mb"]) * 1024 / (high["customers"] - low["customers"]))
 
 
-def _profile(found: Any) -> str:  # noqa: ANN401 - JSON
+def _profile(found: Any) -> list[str]:  # noqa: ANN401 - JSON
+    if not found["profile"]:
+        return []
     seal = found["profile"][next(stage for stage in found["profile"] if stage.startswith("seal"))]
     total = sum(found["profile"].values())
-    return f"""\
+    return [
+        f"""\
 ## Where the time goes
 
 `python -m benchmarks.profile`: the stages alone, in one process, on a batch of 5,000 messages; the best of its rounds.
@@ -159,6 +163,7 @@ def _profile(found: Any) -> str:  # noqa: ANN401 - JSON
 {seal / total:.0%} is sealing, and of that two thirds are the library's AES-256-GCM-SIV itself: a call takes 1.0 µs. What the
 whole process takes beyond this sum is the kernel's share of receiving, HTTP to the store, first look-ups, and caches
 that four programs on two cores share. What was tried, and what did not help: [ADR 0033](adr/0033-what-a-message-costs.md)."""
+    ]
 
 
 def _scale(found: Any) -> str:  # noqa: ANN401 - JSON

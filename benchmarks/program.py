@@ -16,6 +16,7 @@ from typing import Any, Self
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
+ENDED_SECONDS = 5.0
 
 
 class ProgramFault(RuntimeError):
@@ -92,7 +93,11 @@ class Program:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        self._reader.join()
+        self._reader.join(
+            ENDED_SECONDS
+        )  # children of its own, which end by themselves, may still hold what it wrote to
+        if self._reader.is_alive():
+            return
         for pipe in (self._process.stdin, self._process.stderr):
             if pipe is not None:
                 pipe.close()

@@ -26,7 +26,7 @@ from benchmarks.contenders import Glomska
 from benchmarks.places import Place
 from benchmarks.program import Program, ProgramFault
 from benchmarks.rig import RigFault
-from benchmarks.servers import Mosquitto
+from benchmarks.servers import Mosquitto, ServerDown, ServerMissing
 from benchmarks.stores import StoreSide
 
 POPULATIONS = (1_000, 10_000, 100_000)
@@ -154,9 +154,15 @@ def history(readings: int) -> History:
         )
 
 
-def measure(populations: Sequence[int], histories: Sequence[int], progress: Console) -> dict[str, object]:
-    """Both, each size; one that fails is left out, and that is said."""
-    found: dict[str, list[dict[str, object]]] = {"population": [], "history": []}
+def measure(
+    populations: Sequence[int],
+    histories: Sequence[int],
+    progress: Console,
+    found: dict[str, list[dict[str, object]]] | None = None,
+) -> dict[str, list[dict[str, object]]]:
+    """Both, each size, put into `found` as they come; one that fails is left out, and that is said."""
+    found = {} if found is None else found
+    found |= {"population": [], "history": []}
     wanted: list[tuple[str, Callable[[int], Population | History], int]]
     wanted = [("population", population, size) for size in populations]
     wanted += [("history", history, size) for size in histories]
@@ -164,11 +170,11 @@ def measure(populations: Sequence[int], histories: Sequence[int], progress: Cons
         try:
             with progress.status(f"{kind} of {size:,}"):
                 found[kind].append(asdict(of(size)))
-        except (ProgramFault, RigFault) as fault:
+        except (ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
             progress.print(f"left out: {kind} of {size:,}: {fault}", markup=False, highlight=False)
         else:
             progress.print(f"{kind} of {size:,}: {found[kind][-1]}", highlight=False)
-    return dict(found)
+    return found
 
 
 def _rfc3339(milliseconds: int) -> str:
