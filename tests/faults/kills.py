@@ -373,7 +373,7 @@ ten kills the same commands are repeated to their end, and who was erased return
 
 At the end every act is closed, every erasure final, every message of the living read back, and `glomska verify` finds
 the ledger in order.
-
+{found}
 | how far a killed command had come | times |
 |---|---|
 {steps}
@@ -389,6 +389,7 @@ def write(told: dict[str, Any], path: Path) -> None:
         kills="\n".join(f"| … of {name} | {times:,} |" for name, times in told["kills"].items()),
         steps="\n".join(f"| {name.replace('_', ' ')} | {times:,} |" for name, times in told["steps"].items()),
         faults=len(told["wrong"]),
+        found="".join(f"\nFound: {fault}\n" for fault in told["wrong"]),
         minutes=told["seconds"] / 60,
     )
     path.write_text(text, encoding="utf-8")
