@@ -44,7 +44,7 @@ from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
 from gateway.pipeline.budget import Budget
 from gateway.pipeline.letters import Seals, letters_of
-from gateway.runtime import worker
+from gateway.runtime import wiring, worker
 from gateway.runtime.roll import Roll
 from gateway.runtime.spooling import Spooling
 from gateway.transport import letters, lineprotocol
@@ -241,6 +241,34 @@ def purged_only_once(patch: Patch, _part: str) -> None:
 def nothing_overwritten(patch: Patch, _part: str) -> None:
     """Rows are deleted as databases delete: the page is free, and its bytes stay."""
     patch.setattr(KeyStore, "scrub", lambda _store, _traces: None)
+
+
+@kills("10", "test_no_core_is_dumped")
+def cores_are_dumped(patch: Patch, _part: str) -> None:
+    """The process is as the system makes it."""
+    patch.setattr(wiring, "limits", SimpleNamespace(RLIMIT_CORE=0, setrlimit=lambda *_args: None))
+    patch.setattr(wiring, "ctypes", SimpleNamespace(CDLL=lambda _name: SimpleNamespace(prctl=lambda *_args: 0)))
+
+
+@kills("10", "test_nothing_alive_shows_a_key")
+def handles_show_themselves(patch: Patch, _part: str) -> None:
+    """A handle is shown as a dataclass would be."""
+    patch.setattr(handle.Redacted, "__repr__", lambda thing: f"{_slots(thing)}")
+
+
+@kills("10", "test_no_handle_is_written_down")
+def handles_are_pickled(patch: Patch, _part: str) -> None:
+    """A handle is pickled as anything else, with all it holds that can be."""
+
+    def reduced(thing: object) -> tuple[object, ...]:
+        return dict, ([(name, value) for name, value in _slots(thing).items() if isinstance(value, bytes)],)
+
+    patch.setattr(handle.Redacted, "__reduce__", reduced)
+
+
+def _slots(thing: object) -> dict[str, object]:
+    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return {name: getattr(thing, name, None) for name in names}
 
 
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")

@@ -15,8 +15,11 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import pytest
+
 from gateway.errors import KeyDestroyed, UnknownSubject
 from gateway.keys.lifecycle import KeyState
+from tests.attacks.mutations import MUTATIONS
 from tests.unit.control.processes import CONTEXT, ended, start
 from tests.unit.control.test_erasure import states
 from tests.world import World
@@ -25,8 +28,10 @@ PROCESSES = 8
 ROUNDS = max(int(os.environ.get("GLOMSKA_INTERLEAVINGS", "48")) // PROCESSES, 1)
 
 
-def race(directory: Path, seed: int, begin: Barrier, results: Queue[tuple[int, bool, int]]) -> None:
+def race(directory: Path, seed: int, begin: Barrier, results: Queue[tuple[int, bool, int]], without: str) -> None:
     """One process: each round it enrols or erases that round's customer, after a pause that the seed gives."""
+    if without:  # a mutation takes out the defence here too: see `mutations`
+        MUTATIONS[without].take_out(pytest.MonkeyPatch(), "")
     dice, world = random.Random(seed), World(directory)
     for number in range(ROUNDS):
         begin.wait(60)
@@ -43,11 +48,12 @@ def race(directory: Path, seed: int, begin: Barrier, results: Queue[tuple[int, b
     world.close()
 
 
-def test_no_key_lives_after_an_erasure_has_returned(world: World) -> None:
+def test_no_key_lives_after_an_erasure_has_returned(world: World, request: pytest.FixtureRequest) -> None:
     for number in range(ROUNDS):
         world.enrol(f"customer-{number}", f"meter-{number}")
+    without = request.config.getoption("--without-defence") or ""
     begin, results = CONTEXT.Barrier(PROCESSES), CONTEXT.Queue()
-    children = [start(race, world.directory, seed, begin, results) for seed in range(PROCESSES)]
+    children = [start(race, world.directory, seed, begin, results, without) for seed in range(PROCESSES)]
     told = [results.get(timeout=300) for _ in range(PROCESSES * ROUNDS)]
     assert [ended(child, 300) for child in children] == [0] * PROCESSES
     erased = {number for number, erasing, done in told if erasing and done}
