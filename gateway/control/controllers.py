@@ -28,8 +28,8 @@ from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Step
 from gateway.control.role import EXIT, Control
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
-from gateway.keys.custodian import Custodian, Destruction
-from gateway.keys.lineage import Lineage
+from gateway.keys.custodian import Custodian
+from gateway.keys.lineage import Lineage, note_destroyed
 from gateway.keystore import acts, departures, lineages, rows, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller
@@ -168,19 +168,10 @@ class Controllers:
     def _destroy(self, controller: Controller) -> None:
         with self._keystore.snapshot() as tx:
             alive = range(lineages.oldest_e(tx, controller), (lineages.current_e(tx, controller) or 0) + 1)
-        reports: dict[int, Destruction] = {e: self._custodian.destroy(controller, e) for e in alive}
+        reports = {e: self._custodian.destroy(controller, e) for e in alive}
         now = self._control.clock.wall()
         with self._control.step() as tx:
-            for e, report in reports.items():
-                wrapping = rows.Wrapping(
-                    controller=controller,
-                    e=e,
-                    custodian=report.kind,
-                    attested=int(report.attested),
-                    residue=report.residue,
-                    destroyed=now,
-                )
-                lineages.add_wrapping(tx, wrapping)
+            note_destroyed(tx, controller, reports, now=now)
             departures.update(tx, controller, step=Leaving.GONE)
 
     def _conclude(self, found: rows.Departure) -> Gone:

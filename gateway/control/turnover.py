@@ -38,6 +38,7 @@ from gateway.control.role import TURNOVER, Control
 from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
+from gateway.keys.lineage import note_destroyed
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
@@ -340,24 +341,17 @@ class Turnovers:
         reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
         now = self._clock.wall()
         with self._control.step() as tx:
-            for e, report in reports.items():
-                wrapping = rows.Wrapping(
-                    controller=found.controller,
-                    e=e,
-                    custodian=report.kind,
-                    attested=int(report.attested),
-                    residue=report.residue,
-                    destroyed=now,
-                )
-                lineages.add_wrapping(tx, wrapping)
+            note_destroyed(tx, found.controller, reports, now=now)
             turnovers.update(tx, found, step=Step.DONE, finished=now)
         return True
 
     def _moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
         """The horizons that moved in this pass, which is what its time was noted for."""
         with self._keystore.snapshot() as tx:
-            stored = lineages.find_horizons(tx, found.controller)
-            moved_at = lineages.horizons_moved(tx, found.controller)
+            stored, moved_at = (
+                lineages.find_horizons(tx, found.controller),
+                lineages.horizons_moved(tx, found.controller),
+            )
         return {name: stored[name] for name in stored if moved_at[name] == found.started}
 
     def _resume_intents(self) -> None:

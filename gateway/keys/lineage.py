@@ -18,7 +18,7 @@ from gateway.crypto import derive, envelope
 from gateway.crypto.derive import KEY_BYTES, Kind
 from gateway.crypto.envelope import RowKind, RowPlace
 from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyMissing, Refused, VerificationFailed
-from gateway.keys.custodian import Custodian
+from gateway.keys.custodian import Custodian, Destruction
 from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
 from gateway.keys.operations import OperationsKey
@@ -302,3 +302,17 @@ class Lineage(Redacted):
             raise VerificationFailed(
                 message, hint="it was brought back from an older copy; it cannot be opened"
             ) from None
+
+
+def note_destroyed(tx: Transaction, controller: Controller, reports: Mapping[int, Destruction], *, now: int) -> None:
+    """What the custodian said when it destroyed W's, by e: certificates are made of it."""
+    for e, report in reports.items():
+        wrapping = rows.Wrapping(
+            controller=controller,
+            e=e,
+            custodian=report.kind,
+            attested=int(report.attested),
+            residue=report.residue,
+            destroyed=now,
+        )
+        lineages.add_wrapping(tx, wrapping)
