@@ -339,19 +339,16 @@ class Turnovers:
             message = "the custodian does not have the newest wrapping key: its medium may be away"
             raise CustodianFault(message, hint="bring it back; nothing was destroyed")
         reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
-        now = self._clock.wall()
         with self._control.step() as tx:
-            note_destroyed(tx, found.controller, reports, now=now)
+            note_destroyed(tx, found.controller, reports, now=(now := self._clock.wall()))
             turnovers.update(tx, found, step=Step.DONE, finished=now)
         return True
 
     def _moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
         """The horizons that moved in this pass, which is what its time was noted for."""
+        controller = found.controller
         with self._keystore.snapshot() as tx:
-            stored, moved_at = (
-                lineages.find_horizons(tx, found.controller),
-                lineages.horizons_moved(tx, found.controller),
-            )
+            stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
         return {name: stored[name] for name in stored if moved_at[name] == found.started}
 
     def _resume_intents(self) -> None:
