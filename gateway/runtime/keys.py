@@ -97,11 +97,13 @@ class KeysSettings(Table):
     @property
     def crosses_network(self) -> bool:
         """Whether what is said to the key store leaves this machine, to a server that was not verified."""
-        parts = urllib.parse.urlsplit(self.url)
-        said = urllib.parse.parse_qs(parts.query)
-        if parts.scheme != "postgresql" or said.get("sslmode") == [_VERIFIED]:
+        scheme, _, rest = self.url.partition("://")  # urlsplit knows no list of hosts, and may refuse one
+        place, _, terms = rest.partition("?")
+        said = urllib.parse.parse_qs(terms)
+        if scheme != "postgresql" or said.get("sslmode") == [_VERIFIED]:
             return False
-        hosts = [*re.split(",", parts.netloc.rpartition("@")[2]), *said.get("host", []), *said.get("hostaddr", [])]
+        named = place.partition("/")[0].rpartition("@")[2].split(",")
+        hosts = [*named, *said.get("host", []), *said.get("hostaddr", [])]
         return not all(is_loopback(_name(host)) for host in hosts if host and not host.startswith("/"))
 
 

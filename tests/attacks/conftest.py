@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import Phase, settings
 
 from tests.attacks.mutations import MUTATIONS
+
+WAITING = ("tests.unit.runtime.test_worker", "tests.unit.runtime.line")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,5 +25,8 @@ def _without_defence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     wanted = request.config.getoption("--without-defence")
     if wanted:
         case = getattr(request.node, "callspec", None)
+        for module in map(sys.modules.get, WAITING):
+            if module is not None:
+                monkeypatch.setattr(module, "PATIENCE", 5.0)  # what is lost does not come
         MUTATIONS[wanted].take_out(monkeypatch, case.id if case else "")
     return iter([None])

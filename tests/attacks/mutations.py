@@ -477,7 +477,6 @@ def poison_is_remembered(patch: Patch, _part: str) -> None:
 )
 def acknowledged_and_not_kept(patch: Patch, _part: str) -> None:
     """What is refused is counted and acknowledged, and gone."""
-    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
     patch.setattr(worker.Worker, "_kept", lambda _worker, _batch: True)
 
 
@@ -487,16 +486,12 @@ FLOODS = "test_who_floods_leaves_room_for_others_and_nothing_within_the_share_is
 @kills("29", FLOODS)
 def nobody_has_a_share(patch: Patch, _part: str) -> None:
     """What is too much is kept as everything is, until there is no room for anyone."""
-    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
-    patch.setattr("tests.unit.runtime.line.PATIENCE", 3.0)
     patch.setattr(DeadLetters, "full", lambda _letters, _flood: set())
 
 
 @kills("29", FLOODS)
 def nothing_is_too_much(patch: Patch, _part: str) -> None:
     """Nobody counts who sends what."""
-    patch.setattr("tests.unit.runtime.test_worker.PATIENCE", 3.0)
-    patch.setattr("tests.unit.runtime.line.PATIENCE", 3.0)
     patch.setattr(Budget, "over", lambda _budget, _devices, _generation, _now: ())
 
 
