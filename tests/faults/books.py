@@ -31,6 +31,7 @@ class Books:
     lost            valid, acknowledged by the gateway, and not there
     lost_by_broker  valid, never acknowledged by the gateway, and not there
     again           deliveries of what had been delivered before
+    lost_at         when what is lost was acknowledged, in seconds since the start, to look it up in the log
     """
 
     published: int
@@ -43,6 +44,7 @@ class Books:
     lost: int
     lost_by_broker: int
     again: int
+    lost_at: list[float]
 
 
 def balance(site: Site) -> Books:
@@ -68,6 +70,7 @@ def balance(site: Site) -> Books:
         lost=lost,
         lost_by_broker=len(missing) - lost,
         again=site.tap.again,
+        lost_at=sorted({round(site.tap.acknowledged_s[n], 1) for n in missing if site.tap.acknowledged[n]}),
     )
 
 

@@ -38,10 +38,12 @@ def soak(directory: Path, *, faults: int, messages: int, workers: int, seed: int
     stream = Stream(count=messages, start_ms=int(started * 1000) - (messages // 200 + 3_600) * 1000)
     done: Counter[str] = Counter()
     memory: list[float] = []
+    acts: list[tuple[float, str]] = []
     with Site(directory, stream, workers=workers) as site:
         with site.publishing(rate=messages / faults / _SECONDS_A_FAULT) as publisher:
             while done.total() < faults or publisher.poll() is None:
                 name = chance.choice(names)
+                acts.append((round(time.monotonic() - site.tap.started, 1), name))
                 ACTS[name](site, chance)
                 done[name] += 1
                 time.sleep(chance.uniform(*(_REST_S if done.total() < faults else _LONGER_REST_S)))
@@ -63,7 +65,7 @@ def soak(directory: Path, *, faults: int, messages: int, workers: int, seed: int
         "memory_mb": memory,
         "peak_mb": round(site.peak_mb, 1),
         "holds": holds(books) and not clear,
-    }
+    } | ({"acts": acts, "log": site.gateway.said} if books.lost else {})
 
 
 def holds(books: Books) -> bool:

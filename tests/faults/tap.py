@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
+from array import array
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -25,11 +27,16 @@ _READ = 256 * 1024
 
 
 class Tap:
-    """A TCP port in front of a broker's. `given` and `acknowledged` have a byte a message of the stream: 0 or 1."""
+    """A TCP port in front of a broker's. `given` and `acknowledged` have a byte a message of the stream: 0 or 1.
+
+    `acknowledged_s`: when it was, last, in seconds since the start.
+    """
 
     def __init__(self, stream: Stream, *, upstream: int, host: str = "127.0.0.1") -> None:
         self.given = bytearray(stream.count)
         self.acknowledged = bytearray(stream.count)
+        self.acknowledged_s = array("f", bytes(4 * stream.count))
+        self.started = time.monotonic()
         self.again = 0  # deliveries of what had been given before
         self._stream = stream
         self._upstream = upstream
@@ -102,6 +109,7 @@ class _Connection:
             number = self._numbers.pop(packet.packet_id, None)
             if number is not None:
                 self._tap.acknowledged[number] = 1
+                self._tap.acknowledged_s[number] = time.monotonic() - self._tap.started
 
 
 def _packets(data: bytes, look: Callable[[mqtt5.Packet], None]) -> bytes:
