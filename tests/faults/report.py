@@ -13,10 +13,11 @@ from benchmarks.picture import FAINT, INK, OURS
 _PAGE = """\
 # Soak
 
-Written by `make soak`; every figure is of the run below. A fleet publishes through a broker to a gateway of {workers}
-workers and on to InfluxDB, each on a line of its own in network namespaces, and something breaks all the time. A
-witness in the line between broker and gateway sees what the gateway acknowledges. At the end every customer is read
-back and compared with what was published, message by message and digit by digit.
+Written by `python -m tests.faults.soak`; every figure is of the run below, which may be shorter than the 1,000 faults
+of `make soak`. A fleet publishes through a broker to a gateway of {workers} workers and on to InfluxDB, each on a line
+of its own in network namespaces, and something breaks all the time. A witness between broker and gateway sees
+what the gateway acknowledges. At the end every customer is read back and compared with what was published, message by
+message and digit by digit.
 
 | | |
 |---|---|
