@@ -15,7 +15,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -84,15 +84,19 @@ class StoreFront:
 
     `answer`: a status that every request gets instead of being passed on; None passes on. `silent`: requests are passed
     on, and their answers withheld. `delay_s`: how long each waits before it is passed on. `most_bytes`: a longer write
-    is answered 413. `asked` counts requests to write that were not answered by the store.
+    is answered 413. `asked` counts requests to write that were not answered by the store. `on_taken` is called with
+    each body that the store has acknowledged, whether or not its answer is passed on.
     """
 
-    def __init__(self, upstream: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, upstream: int, *, host: str = "127.0.0.1", on_taken: Callable[[bytes], None] = lambda _body: None
+    ) -> None:
         self.answer: int | None = None
         self.silent = threading.Event()
         self.delay_s = 0.0
         self.most_bytes = 0
         self.asked = 0
+        self.on_taken = on_taken
         self._server = _Server((host, 0), _Handler)
         self._server.front, self._server.upstream = self, upstream
         self.url = f"influxdb1+http://{host}:{self._server.server_address[1]}/glomska"
@@ -140,6 +144,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except (OSError, http.client.HTTPException):  # the store is down, or went down
             self.close_connection = True
             return
+        if status == http.HTTPStatus.NO_CONTENT and self.path.startswith("/write"):
+            front.on_taken(body)
         if front.silent.is_set() and self.path.startswith("/write"):
             front.asked += 1
             while self.rfile.read(1):  # until the gateway hangs up

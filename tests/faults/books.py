@@ -1,10 +1,10 @@
 """The books of a run: what the fleet published, what the gateway acknowledged, and what is there afterwards, message by
 message and digit by digit, as `glomska read` shows it.
 
-    published = stored + refused + lost by the broker + lost by the gateway       lost by the gateway = 0
+    published = stored + refused + lost by broker + lost by store + lost by gateway        lost by gateway = 0
 
-Lost by the gateway is what it acknowledged and nobody can find; what it was never given, or never acknowledged before
-the broker forgot it, is lost by the broker.
+What is not there the store has lost if it had acknowledged it; else the gateway, if it had; else the broker, which
+forgot it before the gateway could take it. A witness stands in either line: `tap` and `ledger`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class Books:
     doubled         points beyond one a message
     refused         acknowledged by the gateway, of those that must be refused
     kept            dead letters
-    lost            valid, acknowledged by the gateway, and not there
-    lost_by_broker  valid, never acknowledged by the gateway, and not there
+    letters         of these, by reason
+    lost            valid, acknowledged by the gateway, never by the store, and not there
+    lost_by_store   valid, acknowledged by the store, and not there
+    lost_by_broker  valid, acknowledged by neither, and not there
+    logs_cut        how often the store found its own log damaged when it started, and cut it
     again           deliveries of what had been delivered before
     lost_at         when what is lost was acknowledged, in seconds since the start, to look it up in the log
     """
@@ -41,8 +44,11 @@ class Books:
     doubled: int
     refused: int
     kept: int
+    letters: dict[str, int]
     lost: int
+    lost_by_store: int
     lost_by_broker: int
+    logs_cut: int
     again: int
     lost_at: list[float]
 
@@ -53,8 +59,9 @@ def balance(site: Site) -> Books:
     whole, wrong = _read_back(site)
     valid = [number for number in range(stream.count) if stream.reason(number) is None]
     missing = [number for number in valid if number not in whole]
-    lost = sum(site.tap.acknowledged[number] for number in missing)
-    bad = stream.count - len(valid)
+    by_store = [number for number in missing if site.taken[number]]
+    lost = [number for number in missing if site.tap.acknowledged[number] and not site.taken[number]]
+    bad, letters = stream.count - len(valid), site.letters()
     bad_acknowledged = sum(
         site.tap.acknowledged[number] for number in range(stream.count) if stream.reason(number) is not None
     )
@@ -66,11 +73,14 @@ def balance(site: Site) -> Books:
         wrong=wrong,
         doubled=site.points() - len(whole),
         refused=bad_acknowledged,
-        kept=site.letters(),
-        lost=lost,
-        lost_by_broker=len(missing) - lost,
+        kept=sum(letters.values()),
+        letters=letters,
+        lost=len(lost),
+        lost_by_store=len(by_store),
+        lost_by_broker=len(missing) - len(lost) - len(by_store),
+        logs_cut=site.store.logs_cut(),
         again=site.tap.again,
-        lost_at=sorted({round(site.tap.acknowledged_s[n], 1) for n in missing if site.tap.acknowledged[n]}),
+        lost_at=sorted({round(site.tap.acknowledged_s[n], 1) for n in lost}),
     )
 
 
@@ -82,8 +92,10 @@ def _read_back(site: Site) -> tuple[set[int], int]:
         found: dict[int, dict[str, str]] = defaultdict(dict)
         for row in site.gateway.read(f"{CONTROLLER}/{name}"):
             time = int(dt.datetime.fromisoformat(row["time"]).timestamp() * 1000)
-            second = (time - site.stream.start_ms) // 1000
-            found[second * DEVICES + int(row["device"].rpartition("-")[2])][row["quantity"]] = row["value"]
+            number = site.stream.at(time)
+            assert number is not None
+            assert number % DEVICES == int(row["device"].rpartition("-")[2])
+            found[number][row["quantity"]] = row["value"]
         wrong += sum(_differ(site.stream, number, readings) for number, readings in found.items())
         stored |= found.keys()
     return stored, wrong

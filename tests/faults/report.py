@@ -16,8 +16,8 @@ _PAGE = """\
 Written by `python -m tests.faults.soak`; every figure is of the run below, which may be shorter than the 1,000 faults
 of `make soak`. A fleet publishes through a broker to a gateway of {workers} workers and on to InfluxDB, each on a line
 of its own in network namespaces, and something breaks all the time. A witness between broker and gateway sees
-what the gateway acknowledges. At the end every customer is read back and compared with what was published, message by
-message and digit by digit.
+what the gateway acknowledges, another before the store what the store does. At the end every customer is read
+back and compared with what was published, message by message and digit by digit.
 
 | | |
 |---|---|
@@ -25,12 +25,14 @@ message and digit by digit.
 | readings published | {readings:,} in {messages:,} messages |
 | messages that must be stored | {valid:,} |
 | stored and read back as published | {stored:,} |
-| **lost**: acknowledged by the gateway, and not there | **{lost}** |
+| **lost by the gateway**: acknowledged by it, never by the store, and not there | **{lost}** |
 | **doubled** | **{doubled}** |
 | readings that differ from what was published | {wrong} |
 | lost by the broker when it was killed: never acknowledged by the gateway | {lost_by_broker:,} |
+| lost by the store when it was killed: acknowledged by it, and forgotten ([why](stores.md)) | {lost_by_store:,} |
+| the store's own log, found damaged when it was started again | {logs_cut:,} |
 | messages that had to be refused, and were acknowledged | {refused:,} |
-| dead letters kept | {kept:,} |
+| dead letters kept | {kept:,}: {letters} |
 | deliveries of what had been delivered before | {again:,} |
 | files with an identifier in the clear | {clear} |
 | memory of the gateway, all processes: peak | {peak_mb:.0f} MiB |
@@ -49,7 +51,8 @@ What each fault is stands in `tests/faults/acts.py`. Repeat it with `make soak`;
 def write(told: dict[str, Any], path: Path) -> None:
     """`path` and the picture beside it, of what `soak` returns."""
     text = _PAGE.format(
-        **{key: value for key, value in told.items() if key != "faults"},
+        **{key: value for key, value in told.items() if key not in {"faults", "letters"}},
+        letters=", ".join(f"{number:,} {reason}" for reason, number in told["letters"].items()),
         total=sum(told["faults"].values()),
         clear=len(told["in_the_clear"]),
         minutes=told["seconds"] / 60,

@@ -45,6 +45,7 @@ class Site:
     def __init__(self, directory: Path, stream: Stream, *, workers: int = 1) -> None:
         self.stream = stream
         self.workers = workers
+        self.taken = bytearray(stream.count)  # acknowledged by the store: 0 or 1 a message
         self.ended: list[int] = []  # how the gateway ended when nobody had asked it to
         self.now_mb = self.peak_mb = 0.0  # resident memory of the gateway, workers and all
         self._directory = directory
@@ -56,7 +57,7 @@ class Site:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as lives:
             self.broker = lives.enter_context(Mosquitto(persistence=True))
-            self.store = lives.enter_context(InfluxDB1(database="glomska"))
+            self.store = lives.enter_context(InfluxDB1(database="glomska", log_level="info"))
             within, self._fleet = machine("gateway"), machine("fleet")
             self.lines = {
                 "broker": Line("broker", 1, to="gateway"),
@@ -64,7 +65,9 @@ class Site:
                 "fleet": Line("fleet", 3, to="fleet"),
             }
             self.tap = lives.enter_context(Tap(self.stream, upstream=self.broker.port, host=self.lines["broker"].here))
-            self.front = lives.enter_context(StoreFront(self.store.port, host=self.lines["store"].here))
+            self.front = lives.enter_context(
+                StoreFront(self.store.port, host=self.lines["store"].here, on_taken=self._take)
+            )
             self.entrance = lives.enter_context(Relay(self.broker.port, host=self.lines["fleet"].here)).url
             self.disk = Disk(self._directory / "box", DISK_MB)
             lives.callback(self.disk.remove)
@@ -146,13 +149,20 @@ class Site:
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         return sorted({path.name for path in files if any(needle in path.read_bytes() for needle in needles)})
 
-    def letters(self) -> int:
-        """Dead letters that are kept."""
-        return int(self.command("dead-letters", "list", "--limit", "1")["total"])
+    def letters(self) -> dict[str, int]:
+        """Dead letters that are kept, by reason."""
+        return dict(self.command("dead-letters", "list", "--limit", "1")["by_reason"])
 
     def command(self, *arguments: str, stdin: str = "") -> Any:  # noqa: ANN401 - JSON
         """What a `glomska` command says with `--json`."""
         return json.loads(self.gateway.call(*arguments, "--json", stdin=stdin))
+
+    def _take(self, body: bytes) -> None:
+        """The store has acknowledged these points, of which each tells by its time which message it is."""
+        for line in body.splitlines():
+            number = self.stream.at(int(line[line.rindex(b" ") :]) // 1_000_000)
+            if number is not None:
+                self.taken[number] = 1
 
     def _waiting(self) -> bool:
         """Whether anything waits in a spool."""

@@ -71,7 +71,11 @@ def soak(directory: Path, *, faults: int, messages: int, workers: int, seed: int
 def holds(books: Books) -> bool:
     """Whether the gateway has kept its word."""
     kept = books.lost == books.wrong == books.doubled == 0
-    return kept and books.stored + books.lost_by_broker == books.valid and books.kept >= books.refused
+    return (
+        kept
+        and books.stored + books.lost_by_broker + books.lost_by_store == books.valid
+        and books.kept >= books.refused
+    )
 
 
 def _progress(done: int, faults: int, acknowledged: int, messages: int) -> None:

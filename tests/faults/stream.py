@@ -1,4 +1,5 @@
-"""Numbered messages: what number n says, of which device and time, can be computed again from n alone.
+"""Numbered messages: what number n says, of which device and time, can be computed again from n alone, and n from its
+time, which is no other message's: so a point tells which it is, though its device has another name.
 
 Devices take turns, one reading a second each; times end in the recent past. One in `BAD` messages must be refused, each
 time for another reason. Run as a program it publishes them as a fleet would, over sessions that survive whatever
@@ -22,6 +23,7 @@ from firmware_sim.publish import publish
 CONTROLLER = "heat-co"
 DEVICES = 200
 DEVICES_PER_CUSTOMER = 10
+_APART_MS = 1000 // DEVICES
 BAD = 101  # no divisor of DEVICES, so that each device's turn comes
 REASONS = ("malformed", "unknown_quantity", "range", "non_finite")
 PATIENCE_S = 3_600.0  # the fleet outlives every fault
@@ -41,7 +43,13 @@ class Stream:
 
     def time_ms(self, number: int) -> int:
         """Its event time."""
-        return self.start_ms + number // DEVICES * 1000
+        return self.start_ms + number // DEVICES * 1000 + number % DEVICES * _APART_MS
+
+    def at(self, time_ms: int) -> int | None:
+        """Which message is of this time; None when none of this stream is."""
+        row, rest = divmod(time_ms - self.start_ms, 1000)
+        number = row * DEVICES + rest // _APART_MS
+        return number if 0 <= number < self.count and self.time_ms(number) == time_ms else None
 
     def reason(self, number: int) -> str | None:
         """Why it must be refused, if it must."""
@@ -72,8 +80,7 @@ class Stream:
         found = _TIME.search(payload)
         if found is None or not topic.startswith(f"glomska/{CONTROLLER}/sparrow-"):
             return None
-        device, row = int(topic.split("/")[2].rpartition("-")[2]), (int(found[1]) - self.start_ms) // 1000
-        return row * DEVICES + device if 0 <= row * DEVICES + device < self.count else None
+        return self.at(int(found[1]))
 
     def valid(self) -> int:
         """How many must be stored."""

@@ -23,7 +23,7 @@ def test_whatever_breaks_nothing_is_lost_doubled_or_in_the_clear() -> None:
     told = json.loads(done.stdout)
     told.pop("memory_mb")
     assert (told["lost"], told["doubled"], told["wrong"], told["in_the_clear"]) == (0, 0, 0, []), told
-    assert told["stored"] + told["lost_by_broker"] == told["valid"], told
+    assert told["stored"] + told["lost_by_broker"] + told["lost_by_store"] == told["valid"], told
     assert told["kept"] >= told["refused"] > 0, told
     assert told["stored"] > told["valid"] // 2, told
     assert told["holds"]

@@ -321,3 +321,31 @@ def test_the_rig_balances_the_books_of_every_pipeline() -> None:
 
 def _write(port: int, lines: list[bytes]) -> None:
     http(f"http://127.0.0.1:{port}/write?db=glomska", data=b"\n".join(lines))
+
+
+@pytest.mark.parametrize(("backed_up", "left"), [(False, FEW), (True, 2 * FEW)])
+def test_influxdb_forgets_what_follows_a_torn_log_unless_a_backup_is_taken(
+    tmp_path: Path, *, backed_up: bool, left: int
+) -> None:
+    with InfluxDB1(database="glomska", log_level="info") as influxdb:
+        _store(influxdb, range(FEW))
+        influxdb.kill()
+        (log,) = influxdb.directory.glob("wal/glomska/autogen/*/*.wal")
+        with log.open("ab") as torn:
+            torn.write(b"\x01" + (5_000).to_bytes(4, "big") + bytes(200))  # a record of 5,000 bytes, of which 200 came
+        influxdb.start()
+        _store(influxdb, range(FEW, 2 * FEW))
+        if backed_up:
+            influxdb.backup(tmp_path)
+        influxdb.restart()
+        assert (_points(influxdb), influxdb.logs_cut() > 0) == (left, True)
+
+
+def _store(influxdb: InfluxDB1, numbers: range) -> None:
+    lines = "\n".join(f"m v={number} {number}" for number in numbers)
+    http(f"{influxdb.http_url}/write?db=glomska", data=lines.encode())
+
+
+def _points(influxdb: InfluxDB1) -> int:
+    answer = json.loads(influxdb.query("SELECT COUNT(v) FROM m", "glomska"))
+    return int(answer["results"][0]["series"][0]["values"][0][1])
