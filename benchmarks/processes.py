@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_LOCAL, _STATE, _INODE, _LISTEN = 1, 3, 9, "0A"  # columns of /proc/PID/net/tcp
 _CUTIME, _CSTIME = 13, 14  # fields of /proc/PID/stat, counted behind the name
 
 
@@ -40,6 +41,18 @@ def rss_mb(pid: int) -> float:
 def peak_rss_mb(pid: int) -> float:
     """Sum of the highest resident memory each of `pid` and its living descendants has had, in MiB."""
     return sum(_status(p, "VmHWM") for p in tree(pid)) / 1024
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is `pid` that listens on a TCP port, and not one that was there before."""
+    inodes: set[str] = set()
+    with contextlib.suppress(OSError):
+        for family in ("tcp", "tcp6"):
+            rows = [line.split() for line in Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]]
+            inodes |= {row[_INODE] for row in rows if row[_STATE] == _LISTEN and row[_LOCAL].endswith(f":{port:04X}")}
+        held = {str(held.readlink()) for held in Path(f"/proc/{pid}/fd").iterdir()}
+        return not held.isdisjoint(f"socket:[{inode}]" for inode in inodes)
+    return False
 
 
 def _own_seconds(pid: int) -> float:

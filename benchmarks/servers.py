@@ -9,23 +9,16 @@ Nothing is mocked and nothing of the machine's own instances is touched.
 
 from __future__ import annotations
 
-import abc
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import tempfile
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 from benchmarks.certificates import Authority
+from benchmarks.server import Server, ServerDown, ServerMissing, accepts, answers, http
 from gateway.transport.broker import EmbeddedBroker, free_port
 
 __all__ = [
@@ -33,140 +26,13 @@ __all__ = [
     "InfluxDB1",
     "Mosquitto",
     "SecureMosquitto",
+    "Server",
     "ServerDown",
     "ServerMissing",
     "VictoriaMetrics",
     "free_port",
+    "http",
 ]
-
-START_SECONDS = 120.0
-STOP_SECONDS = 60.0
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
-
-
-class ServerMissing(RuntimeError):
-    """The server is not installed; the message names the Debian package."""
-
-
-class ServerDown(RuntimeError):
-    """The server ended or does not answer; the message ends with the tail of its log."""
-
-
-def http(url: str, *, data: bytes | None = None, timeout: float = 60.0) -> bytes:
-    """Body of the answer to GET, or to POST when there are data. Raises urllib.error.URLError."""
-    with _OPENER.open(url, data=data, timeout=timeout) as answer:
-        return bytes(answer.read())
-
-
-class Server(abc.ABC):
-    """One process of one program. Subclasses say how it is configured, asked and reached."""
-
-    program: ClassVar[str]
-    package: ClassVar[str]
-    scheme: ClassVar[str] = "http"
-
-    def __init__(self, *, port: int = 0) -> None:
-        """`port` 0: any that is free; it stays the same over `restart`."""
-        self.port = port or free_port()
-        self._directory: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is reached, without a path."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """Process id. Raises ServerDown when it is not running."""
-        if self._process is None or self._process.poll() is not None:
-            message = f"{self.program} is not running{self._log_tail()}"
-            raise ServerDown(message)
-        return self._process.pid
-
-    @property
-    def directory(self) -> Path:
-        """Its own directory: configuration, data, `log`. Made at the first start, removed by `stop`."""
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix=f"glomska-{self.program}-"))
-        return self._directory
-
-    def start(self) -> Self:
-        """Return when it answers. Raises ServerMissing or ServerDown."""
-        if self.answers():
-            raise ServerDown(f"{self.program} does not start: another server answers on port {self.port}")
-        command = [self._binary(), *self.arguments()]
-        with (self.directory / "log").open("ab") as log:
-            # A session of its own: Ctrl-C at the terminal reaches the rig, which then stops the servers in order.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                message = f"{self.program} does not start{self._log_tail()}"
-                self.stop()
-                raise ServerDown(message)
-            time.sleep(0.02)
-        return self
-
-    def kill(self) -> None:
-        """SIGKILL; the data stay for the next `start`."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        """SIGTERM (if it runs), then start on the same port and data."""
-        self._end(signal.SIGTERM)
-        self.start()
-
-    def stop(self) -> None:
-        """SIGTERM, then remove its directory. May be called twice."""
-        self._end(signal.SIGTERM)
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
-
-    @abc.abstractmethod
-    def arguments(self) -> list[str]:
-        """Command line behind the program; writes the configuration file if there is one."""
-
-    @abc.abstractmethod
-    def answers(self) -> bool:
-        """Whether it takes requests now."""
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
-
-    def _binary(self) -> str:
-        found = shutil.which(self.program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
-        if found is None:
-            message = f"{self.program} is not installed: apt-get install {self.package}"
-            raise ServerMissing(message)
-        return found
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(number)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def _log_tail(self) -> str:
-        log = None if self._directory is None else self._directory / "log"
-        if log is None or not log.exists():
-            return ""
-        return "; its log ends:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:])
 
 
 class Mosquitto(Server):
@@ -201,7 +67,7 @@ class Mosquitto(Server):
 
     def answers(self) -> bool:
         """A connection is accepted."""
-        return _accepts(self.port)
+        return accepts(self.port)
 
 
 class SecureMosquitto(Mosquitto):
@@ -227,6 +93,11 @@ class SecureMosquitto(Mosquitto):
         self.password_file = self.directory / "password"
         self.password_file.write_text(self.PASSWORD)
         self.password_file.chmod(0o600)
+
+    def move(self) -> None:
+        """Both."""
+        super().move()
+        self.mtls_port = free_port()
 
     @property
     def mtls_url(self) -> str:
@@ -254,7 +125,7 @@ class SecureMosquitto(Mosquitto):
 
     def answers(self) -> bool:
         """Connections are accepted at both ports."""
-        return _accepts(self.port) and _accepts(self.mtls_port)
+        return accepts(self.port) and accepts(self.mtls_port)
 
 
 class InfluxDB1(Server):
@@ -314,7 +185,7 @@ class InfluxDB1(Server):
 
     def answers(self) -> bool:
         """`/ping` is answered."""
-        return _answers(f"{self.http_url}/ping")
+        return answers(f"{self.http_url}/ping")
 
 
 _INFLUXDB1 = """\
@@ -362,20 +233,4 @@ class VictoriaMetrics(Server):
 
     def answers(self) -> bool:
         """`/health` is answered."""
-        return _answers(f"{self.url}/health")
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _answers(url: str) -> bool:
-    try:
-        http(url, timeout=1)
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
+        return answers(f"{self.url}/health")

@@ -22,6 +22,8 @@ What a client has to know of rumqttd 0.20 (rumqttd/src/router/iobufs.rs, link/re
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 import socket
 import tempfile
@@ -63,11 +65,31 @@ dynamic_filters = true
 """
 
 
+_LOWEST_PORT = 10_000
+_TRIES = 50
+_STARTS = 5
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
+    """A TCP port of loopback that nobody uses now, drawn from below those that Linux gives to outgoing connections.
+
+    Of those it may be another's by the time a server binds it: any program's next connection takes one.
+    """
+    for port in random.sample(range(_LOWEST_PORT, _first_outgoing()), _TRIES):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _first_outgoing() -> int:
+    with contextlib.suppress(OSError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        if first >= _LOWEST_PORT + _TRIES:
+            return first
+    return 32_768
 
 
 class EmbeddedBroker:
@@ -76,6 +98,7 @@ class EmbeddedBroker:
     def __init__(self, port: int = 0) -> None:
         """`port` 0: any that is free."""
         self.port = port or free_port()
+        self._tries = 1 if port else _STARTS
         self._broker: Broker | None = None
 
     @property
@@ -92,7 +115,23 @@ class EmbeddedBroker:
         return self._broker._process.pid  # noqa: SLF001
 
     def start(self) -> Self:
-        """Return when it accepts connections. Raises Unreachable: port busy, or it ended by itself."""
+        """Return when it accepts connections. Raises Unreachable: port busy, or it ended by itself.
+
+        A port that it chose itself, and that was taken before it could bind it, it gives up for another at first start.
+        """
+        while True:
+            self._tries -= 1
+            try:
+                self._start()
+            except Unreachable:
+                if self._tries <= 0:
+                    raise
+                self.port = free_port()
+            else:
+                self._tries = 0  # it is known by its port from here on
+                return self
+
+    def _start(self) -> None:
         with tempfile.TemporaryDirectory(prefix="glomska-broker-") as directory:
             path = Path(directory, "broker.toml")
             path.write_text(
@@ -118,7 +157,6 @@ class EmbeddedBroker:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._broker = broker
-        return self
 
     def stop(self) -> None:
         """End it; may be called twice."""

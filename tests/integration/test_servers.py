@@ -18,7 +18,16 @@ import pytest
 
 from benchmarks import contenders, messages, processes, wire
 from benchmarks.publisher import Acknowledgements
-from benchmarks.servers import EmbeddedBroker, InfluxDB1, Mosquitto, ServerDown, ServerMissing, VictoriaMetrics, http
+from benchmarks.servers import (
+    EmbeddedBroker,
+    InfluxDB1,
+    Mosquitto,
+    ServerDown,
+    ServerMissing,
+    VictoriaMetrics,
+    free_port,
+    http,
+)
 from benchmarks.stamps import StampingProxy
 from benchmarks.stores import InfluxSide
 from gateway.errors import Unreachable
@@ -135,6 +144,52 @@ def test_a_server_that_does_not_start_shows_its_log() -> None:
 def test_a_taken_port_is_not_mistaken_for_the_server() -> None:
     with Mosquitto() as first, pytest.raises(ServerDown, match=f"another server answers on port {first.port}"):
         Mosquitto(port=first.port).start()
+
+
+def test_a_port_that_is_taken_before_the_first_start_is_given_up_for_another() -> None:
+    with Mosquitto() as first, Mosquitto() as second:
+        late = Mosquitto()
+        late.port = first.port  # it was free when it was chosen
+        with late, socket.socket() as held:
+            assert late.port not in {first.port, second.port}
+            late.kill()
+            held.bind(("127.0.0.1", late.port))
+            held.listen()
+            with pytest.raises(ServerDown, match="another server answers"):
+                late.start()  # it is known by its port by now
+
+
+def test_a_port_that_is_held_without_an_answer_is_given_up_too() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        late = Mosquitto()
+        late.port = bound.getsockname()[1]
+        with late:
+            assert late.port != bound.getsockname()[1]
+
+
+def test_who_listens_on_a_port_is_told_from_who_was_there_before() -> None:
+    with Mosquitto() as first, Mosquitto() as second:
+        assert processes.listens(first.pid, first.port)
+        assert not processes.listens(second.pid, first.port)
+
+
+def test_the_embedded_broker_gives_up_a_port_that_was_taken_before_its_first_start() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        late = EmbeddedBroker()
+        late.port = bound.getsockname()[1]
+        with late:
+            assert late.port != bound.getsockname()[1]
+            port = late.port
+            late.restart()
+            assert late.port == port
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_have() -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert free_port() < first or first < 10_050
 
 
 def test_the_embedded_broker_says_that_its_port_is_taken(broker: EmbeddedBroker) -> None:
