@@ -36,6 +36,7 @@ from tests.fronts import Relay, StoreFront
 
 LEASE_S = 2
 DISK_MB = 192
+_PATIENCE_S = 300.0  # until the gateway has started
 _EXPECTED_ENDS = {0, 4, -signal.SIGKILL}  # stopped, unreachable at the start, killed
 
 
@@ -109,7 +110,8 @@ class Site:
 
     @contextlib.contextmanager
     def publishing(self, *, rate: float) -> Iterator[subprocess.Popen[str]]:
-        """The fleet on its way; the end of the block waits until all is acknowledged by the broker."""
+        """The fleet on its way, once somebody listens; the end of the block waits until the broker has acknowledged."""
+        assert self.tap.subscribed.wait(_PATIENCE_S), "the gateway does not subscribe"
         command = [*self._fleet, sys.executable, "-m", "tests.faults.stream", "--url", self.entrance]
         command += ["--count", str(self.stream.count), "--start-ms", str(self.stream.start_ms), "--rate", str(rate)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as publisher:

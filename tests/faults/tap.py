@@ -37,6 +37,7 @@ class Tap:
         self.acknowledged = bytearray(stream.count)
         self.acknowledged_s = array("f", bytes(4 * stream.count))
         self.started = time.monotonic()
+        self.subscribed = threading.Event()  # the gateway has been, once
         self.again = 0  # deliveries of what had been given before
         self._stream = stream
         self._upstream = upstream
@@ -103,6 +104,8 @@ class _Connection:
     def _from_broker(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.PublishPacket) and packet.packet_id:
             self._numbers[packet.packet_id] = self._tap.give(packet)
+        elif isinstance(packet, mqtt5.SubAckPacket):
+            self._tap.subscribed.set()
 
     def _from_gateway(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.PubAckPacket):
