@@ -268,15 +268,17 @@ class Erasures:
             found = acts.find_erasure(tx, erasure)
             if found is None or found.step != Step.FENCED:
                 return  # another process came first
-            now, held = self._clock.wall(), set()
+            now, held, e = self._clock.wall(), set(), 0
             accounting.release(tx, found, now=now)
             for key in subjects.find_keys(tx, [found.incarnation]):
                 if key.state == KeyState.ERASING:
+                    e = max(e, key.e)  # a turnover may have brought it under a newer one since step 2
                     subjects.destroy_key(tx, key.key_id)
                     subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DESTROYED), now=now)
                 elif key.state == KeyState.DEACTIVATED:
                     held.add(key.key_class)
             subjects.delete_identity(tx, found.incarnation, keep=held)
+            acts.add_evidence(tx, erasure, last_e=e)
             due = requests_over(workers.find_all(tx), now=self._clock.boottime())
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 

@@ -107,7 +107,8 @@ def date_fences(control: Control, policy: Policy) -> int:
 def _newest_e(found: rows.Erasure) -> int:
     """The newest e that covered one of its keys: older ones covered them before."""
     evidence = evidence_of(found)
-    return max([int(evidence.get("purge_e", 0)), *(int(key["e"]) for key in evidence["keys"])])
+    known = (int(evidence.get(name, 0)) for name in ("last_e", "purge_e"))
+    return max(*known, *(int(key["e"]) for key in evidence["keys"]))
 
 
 def _reports(tx: Transaction, found: rows.Erasure) -> dict[int, rows.Wrapping]:

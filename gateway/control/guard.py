@@ -4,12 +4,14 @@ A horizon moves
 
 - by one epoch in a pass at most, towards what the policy keeps,
 - not within 28 days of its last move, nor while that lies in the future,
-- only while wall time, the store's time and the time of the last ledger line agree plausibly.
+- only while wall time, the store's time and the time of the last ledger line agree plausibly,
+- not within 28 days of a leap in the ledger's times. Whatever a gateway does under a wrong clock goes into the ledger
+  with its time, so the last line alone would agree with that clock from the second act on.
 
 More needs an operator's word: `until`, the first month to keep, which the command asks for again. Even then nothing
 that the policy keeps goes. A pass whose horizons are held back turns keys over all the same: that destroys no history.
 
-    verdict = judge(policy, now, ledger_time=…, store_time=…)
+    verdict = judge(policy, now, ledger_time=…, store_time=…, leapt=…)
     verdict.plausible, verdict.why                         # fences, holds and backups expire under the same verdict
     moved = verdict.horizons(stored, moved_at, until=None)
 """
@@ -77,16 +79,27 @@ class Verdict:
         return moved is None or 0 <= moved <= self.now - BETWEEN_MOVES
 
 
-def judge(policy: Policy, now: int, *, ledger_time: int, store_time: int | None) -> Verdict:
-    """Whether times agree: wall time, the last ledger line's, and the store's where it tells one. All in ns."""
+def judge(policy: Policy, now: int, *, ledger_time: int, store_time: int | None, leapt: int | None = None) -> Verdict:
+    """Whether times agree: wall time, the last ledger line's, and the store's where it tells one. All in ns.
+
+    `leapt` is the time of the newest line that `is_leap` tells of.
+    """
     why = ""
     if now < ledger_time - _BEHIND_LEDGER:
         why = "the clock lies before the last line of the ledger"
     elif now > ledger_time + _AHEAD_OF_LEDGER:
         why = f"the last line of the ledger is {(now - ledger_time) // DAY} days old"
+    elif leapt is not None and now < leapt + BETWEEN_MOVES:
+        day = dt.datetime.fromtimestamp(leapt // _SECOND, dt.UTC).date()
+        why = f"the ledger's times leapt ahead to {day}, and what goes by its date waits 28 days from there"
     elif store_time is not None and abs(now - store_time) > _OFF_STORE:
         why = f"the clock and the store's differ by {abs(now - store_time) // DAY} days"
     return Verdict(policy=policy, now=now, why=why)
+
+
+def is_leap(before: int, after: int) -> bool:
+    """Whether a ledger line's time (ns) is so far ahead of the one before it that a clock may have been set wrong."""
+    return after > before + _AHEAD_OF_LEDGER
 
 
 def goes(policy: Policy, key_class: str, horizon: KeyEpoch, moved: int | None) -> int | None:

@@ -26,6 +26,7 @@ import rfc8785
 
 from gateway.clock import Clock
 from gateway.control.chain import ZERO, Chain, Line, Value, chained, parse
+from gateway.control.guard import is_leap, ns_of
 from gateway.errors import IntegrityStop, Unreachable
 from gateway.model.ids import new_id
 
@@ -58,6 +59,8 @@ class Ledger:
         self._locks = directory / "turn", directory / "lock"
         self._offset = 0
         self._last: Line | None = None
+        self.time = 0  # of the newest line, ns
+        self.leapt: int | None = None  # time (ns) of the newest line that lies far ahead of the one before it
         self.key: str | None = None
         self.newest_intent: Line | None = None
         self.newest_outcome: Line | None = None
@@ -213,6 +216,10 @@ class Ledger:
                 self._offset += len(raw)
 
     def _note(self, line: Line) -> None:
+        time = ns_of(str(line.body["time"]))
+        if self._last is not None and is_leap(self.time, time):
+            self.leapt = time
+        self.time = time
         if line.seq == 0:
             self._id = bytes.fromhex(str(line.body["ledger"]))
         elif line.phase == "intent":

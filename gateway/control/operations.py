@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.control.guard import judge, ns_of
+from gateway.control.guard import judge
 from gateway.control.role import Control
 from gateway.errors import Unreachable
 from gateway.keys.capture import trace
@@ -95,8 +95,7 @@ class Operations:
     def _trust_clock(self, now: int) -> None:
         """Raises Unreachable while it is not to be trusted."""
         if self._doubt is None:
-            written = ns_of(str(self._control.ledger.head.body["time"]))
-            self._doubt = judge(self._policy, now, ledger_time=written, store_time=None).why
+            self._doubt = judge(self._policy, now, ledger_time=self._control.ledger.time, store_time=None).why
         strayed = abs(now - self._clock.boottime() - self._strayed) > _STRAYED
         why = self._doubt or ("the clock was set while this process ran" if strayed else "")
         if why:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from gateway.control import customer as customers
 from gateway.control.chain import Line
 from gateway.control.expiry import Expiry
-from gateway.control.guard import Verdict, judge, ns_of
+from gateway.control.guard import Verdict, judge
 from gateway.control.letting_go import LettingGo
 from gateway.control.pages import Pages, Step
 from gateway.control.purge import Eraser
@@ -200,12 +200,12 @@ class Turnovers:
     def verdict(self) -> Verdict:
         """Whether the times that this gateway knows agree. Raises Unreachable."""
         with self._control.ledger.locked():
-            ledger_time = ns_of(str(self._control.ledger.head.body["time"]))
+            written, leapt = self._control.ledger.time, self._control.ledger.leapt
         try:
             store_time = self._store_time()
         except Unreachable:
             store_time = None
-        return judge(self._policy, self._clock.wall(), ledger_time=ledger_time, store_time=store_time)
+        return judge(self._policy, self._clock.wall(), ledger_time=written, store_time=store_time, leapt=leapt)
 
     def begin(
         self, controller: Controller, *, verdict: Verdict | None = None, until: KeyEpoch | None = None

@@ -100,13 +100,13 @@ class Forgetting:
         return Finality(self._house.control, self.certificates)
 
     def _before_turnover(self) -> None:
-        """What a pass is to find: erasures carried on with, fences dated, holds whose date has come ended."""
-        self.erasures.resume()
+        """What a pass is to find: fences dated, holds whose date has come ended, erasures carried on with."""
         date_fences(self._house.control, self._house.policy)
         if self.turnovers.verdict().plausible:
             for controller in self._controllers():
                 self.erasures.release(controller)
             self.backups.expire()
+        self.erasures.resume()
 
     def _back_up(self, _controller: Controller) -> None:
         """Step 5 of a turnover."""

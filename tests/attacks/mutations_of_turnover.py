@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.control import turnover
+from gateway.control import ledger, turnover
 from gateway.control.enrolment import Group
 from gateway.control.guard import Verdict
 from gateway.control.pages import Pages
@@ -103,9 +103,13 @@ def no_guard(patch: Patch, _part: str) -> None:
 @kills("33", "test_a_clock_in_2099_takes_no_month", "test_a_store_that_says_another_time_holds_it_back")
 def times_are_not_compared(patch: Patch, _part: str) -> None:
     """Any clock will do."""
-    patch.setattr(
-        turnover, "judge", lambda policy, now, ledger_time, store_time: Verdict(policy=policy, now=now, why="")
-    )
+    patch.setattr(turnover, "judge", lambda policy, now, **_times: Verdict(policy=policy, now=now, why=""))
+
+
+@kills("33", "test_a_fence_outlives_many_passes_of_that_year")
+def leaps_are_overlooked(patch: Patch, _part: str) -> None:
+    """A clock agrees with a ledger that it has written into itself."""
+    patch.setattr(ledger, "is_leap", lambda _before, _after: False)
 
 
 @kills(

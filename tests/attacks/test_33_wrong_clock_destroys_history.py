@@ -1,7 +1,8 @@
 """Attack 33: a wrong clock, or a typo in what the policy keeps, destroys history at the next turnover.
 
 The clock jumps to 2099, or the policy suddenly keeps nothing. A turnover may move a horizon by one month at most, and
-not twice within 28 days; with a clock that agrees with nothing it moves none.
+not twice within 28 days; with a clock that agrees with nothing it moves none. What goes by a date of its own, such as a
+fence, is as safe.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import MappingProxyType
 
 import pytest
 
+from gateway.control.final import date_fences
 from gateway.errors import Refused
 from gateway.keystore import lineages
 from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller
@@ -75,9 +77,22 @@ def test_a_clock_in_2099_takes_no_month(state: Path) -> None:
 
 
 def test_nor_do_many_passes_of_that_year_take_more_than_one(state: Path) -> None:
-    gone = [turned(state, IN_2099 + day * DAY) for day in range(4)]
+    gone = [turned(state, IN_2099 + day * DAY) for day in range(0, 60, 10)]
     assert sum(gone) <= 1
     assert kept(World(state, clock=ShiftedClock(NOW))) >= 3
+
+
+def test_a_fence_outlives_many_passes_of_that_year(state: Path) -> None:
+    """What a wrong clock writes into the ledger agrees with it from then on, and proves nothing."""
+    world = World(state, clock=ShiftedClock(NOW))
+    world.erase("anna")
+    date_fences(world.control, world.policy)
+    world.close()
+    for day in range(4):
+        turned(state, IN_2099 + day * DAY)
+    later = World(state, clock=ShiftedClock(NOW + DAY))
+    assert later.enrol("anna", "meter-1").refused == [(2, "erased")]
+    later.close()
 
 
 def test_a_policy_that_keeps_nothing_takes_one_month_at_most(state: Path) -> None:
