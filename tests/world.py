@@ -59,7 +59,7 @@ Value = float | str | bool | None
 CONTROLLER = "heat-co"
 CANARY = "kanariefågel-"  # in front of every customer and device: whatever shows it has leaked
 SQLITE = "sqlite:///keys.db"
-_KEYS = "keys.url"
+KEYS = "keys.url"  # where a world notes its key store
 PATTERN = TopicPattern("glomska/{controller}/{device}/readings")
 
 
@@ -115,10 +115,10 @@ class World:
         self.directory = directory
         self.clock = clock or SystemClock()
         self.policy = policy or load_policy(resource("policy.toml"))
-        self.keys = keys or _remembered(directory)
+        self.keys = keys or keys_of(directory)
         if keys is not None:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (directory / _KEYS).write_text(keys)
+            (directory / KEYS).write_text(keys)
         self.keystore = KeyStore.open(self.keys, state=directory, password=PASSWORD.encode())
         self.custodian = FileCustodian(directory / "kek")
         self.signing_key = SigningKey(directory / "signing.key")
@@ -313,8 +313,9 @@ class World:
         self.keystore.close()
 
 
-def _remembered(directory: Path) -> str:
-    found = directory / _KEYS
+def keys_of(directory: Path) -> str:
+    """The URL of the key store that a world in this directory has."""
+    found = directory / KEYS
     return found.read_text() if found.exists() else SQLITE
 
 

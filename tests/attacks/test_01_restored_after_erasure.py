@@ -18,8 +18,11 @@ from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys.lifecycle import KeyState
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.model.sealed import Reason
+from tests.copies import imaged, put_back
 from tests.unit.control.test_erasure import states
 from tests.world import CANARY, CONTROLLER, DAY, World
+
+pytestmark = pytest.mark.both_key_stores
 
 
 def lived(world: World) -> None:
@@ -31,7 +34,7 @@ def lived(world: World) -> None:
     world.ring.leave()
     world._registered = False
     world.keystore.scrub(())
-    shutil.copytree(world.directory, copy_of(world))
+    imaged(world, copy_of(world))
     world.enrol("cia", "meter-3")
     world.erase("anna")
     choose(
@@ -52,9 +55,7 @@ def copy_of(world: World) -> Path:
 def restored(world: World, *, with_ledger: bool) -> World:
     """The live custodian, and the copy's key store."""
     world.close()
-    for file in world.directory.glob("keys.db*"):
-        file.unlink()
-    shutil.copy(copy_of(world) / "keys.db", world.directory)
+    put_back(copy_of(world), world.directory)
     if with_ledger:
         shutil.move(world.directory / "ledger", world.directory.parent / "whole")
         shutil.copytree(copy_of(world) / "ledger", world.directory / "ledger")

@@ -24,6 +24,8 @@ from tests.unit.control.processes import CONTEXT, ended, start
 from tests.unit.control.test_erasure import states
 from tests.world import World
 
+pytestmark = pytest.mark.both_key_stores
+
 PROCESSES = 8
 ROUNDS = max(int(os.environ.get("GLOMSKA_INTERLEAVINGS", "48")) // PROCESSES, 1)
 

@@ -2,7 +2,8 @@
 
 Measured with 3.40: with `secure_delete` and WAL the key stays in the main file until a checkpoint; and with a reader
 open `wal_checkpoint(TRUNCATE)` answers busy = 1 without raising. So its row is checked, it is tried again, and the
-bytes are looked for; an erasure is not effective before. A reader: `tests/unit/keystore/test_database.py`.
+bytes are looked for; an erasure is not effective before. A reader: `tests/unit/keystore/test_database.py`. What
+PostgreSQL keeps: attack 8.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ of anyone. (An image of the key file's own medium would: the certificate of a fi
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,20 @@ import pytest
 from gateway.errors import CustodianFault
 from gateway.keys.custodian import FileCustodian
 from gateway.keys.lineage import Lineage
-from gateway.keystore.database import KeyStore
 from gateway.model.ids import parse_controller
+from tests.copies import imaged, opened
 from tests.world import CONTROLLER, World
+
+pytestmark = pytest.mark.both_key_stores
 
 
 def image_of(world: World, to: Path) -> Path:
     """Everything but the custodian's medium."""
-    shutil.copytree(world.directory, to, ignore=shutil.ignore_patterns("kek"))
-    return to
+    return imaged(world, to, without="kek")
 
 
 def opens(image: Path, live: FileCustodian) -> bool:
-    keystore = KeyStore.open("sqlite:///keys.db", state=image)
+    keystore = opened(image)
     try:
         with keystore.snapshot() as tx:
             return Lineage.load(tx, live, parse_controller(CONTROLLER)) is not None

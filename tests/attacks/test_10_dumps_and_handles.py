@@ -24,6 +24,8 @@ from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import opened
 from tests.world import World, disguises
 
+pytestmark = pytest.mark.both_key_stores
+
 PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 
 

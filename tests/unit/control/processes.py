@@ -77,8 +77,11 @@ def resume_until(directory: Path, boundary: int) -> None:
     world.close()
 
 
-def kill_at(boundary: int) -> None:
-    """SIGKILL at a write of the ledger, a transaction, its commit, a scrub, a deletion, an act of the custodian."""
+def kill_at(boundary: int) -> Callable[[], int]:
+    """SIGKILL at a write of the ledger, a transaction, its commit, a scrub, a deletion, an act of the custodian.
+
+    What comes back tells how many of them were passed.
+    """
     passed = 0
 
     def cross() -> None:
@@ -113,6 +116,7 @@ def kill_at(boundary: int) -> None:
     Ledger._write = staticmethod(around(Ledger._write))  # type: ignore[method-assign]
     FileCustodian.create = around(FileCustodian.create)  # type: ignore[method-assign]
     FileCustodian.destroy = around(FileCustodian.destroy)  # type: ignore[method-assign]
+    return lambda: passed
 
 
 def work(directory: Path, ready: Event, stop: Event, lease_s: float) -> None:

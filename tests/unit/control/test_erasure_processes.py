@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -14,18 +13,26 @@ from gateway.control.erasure import Step
 from gateway.errors import KeyDestroyed
 from gateway.keys.lifecycle import KeyState
 from gateway.keystore import acts, rows, workers
+from tests.copies import copied
+from tests.postgres import Postgres
 from tests.unit.control import processes
 from tests.unit.control.processes import CONTEXT, ended, open_erasures, start
 from tests.unit.control.test_erasure import ledger_lines, states
-from tests.world import World
+from tests.world import SQLITE, World
 
 BOUNDARIES = 49
+SAMPLED = 3  # of PostgreSQL's boundaries each third is taken: they are the same, and each takes a database
+pytestmark = pytest.mark.both_key_stores
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One gateway with two customers and a reading of each, at rest."""
-    world = World(tmp_path_factory.mktemp("template") / "state")
+    url = SQLITE
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.database()
+    world = World(tmp_path_factory.mktemp("template") / "state", keys=url)
     world.enrol("anna", "meter-1")
     world.enrol("bo", "meter-2")
     world.publish("meter-1", temperature=21.5)
@@ -41,10 +48,17 @@ def settle(world: World) -> None:
         assert time.monotonic() < deadline
 
 
-@pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
+@pytest.mark.parametrize(
+    ("template", "boundary"),
+    [
+        *(("sqlite", boundary) for boundary in range(1, BOUNDARIES + 1)),
+        *(("postgresql", boundary) for boundary in range(1, BOUNDARIES + 1, SAMPLED)),
+    ],
+    indirect=["template"],
+)
 def test_killed_at_a_boundary_and_carried_on_with(template: Path, tmp_path: Path, boundary: int) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(template, directory)
+    copied(template, directory)
     code = ended(start(processes.erase_until, directory, "anna", boundary))
     assert code == -signal.SIGKILL
     world = World(directory)
@@ -70,7 +84,7 @@ def test_killed_at_a_boundary_and_carried_on_with(template: Path, tmp_path: Path
 
 def test_the_boundaries_are_all_of_them(template: Path, tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(template, directory)
+    copied(template, directory)
     assert ended(start(processes.erase_until, directory, "anna", BOUNDARIES + 1)) == 0, (
         "it has more steps than are killed"
     )
@@ -78,7 +92,7 @@ def test_the_boundaries_are_all_of_them(template: Path, tmp_path: Path) -> None:
 
 def test_killed_again_and_again(template: Path, tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(template, directory)
+    copied(template, directory)
     ended(start(processes.erase_until, directory, "anna", 6))
     for boundary in (1, 2, 3, 2, 4, 3):
         ended(start(processes.resume_until, directory, boundary))
@@ -90,7 +104,7 @@ def test_killed_again_and_again(template: Path, tmp_path: Path) -> None:
 
 def test_asked_for_by_many_at_once(template: Path, tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(template, directory)
+    copied(template, directory)
     begin, results = CONTEXT.Barrier(6), CONTEXT.Queue()
     children = [start(processes.erase_one, directory, "anna", begin, results) for _ in range(4)]
     children += [start(processes.resume_all, directory, begin) for _ in range(2)]
@@ -125,7 +139,7 @@ def test_a_worker_alive_in_another_process_lets_go_at_once(world: World) -> None
 
 def test_a_stopped_worker_is_waited_for_until_its_lease_is_over(template: Path, tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(template, directory)
+    copied(template, directory)
     ready, stop = CONTEXT.Event(), CONTEXT.Event()
     worker = start(processes.work, directory, ready, stop, 1.0)
     assert ready.wait(30)

@@ -13,31 +13,16 @@ from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused,
 from gateway.keys.keyfile import FileCustodian
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
+from tests.copies import emptied, imaged, put_back
 from tests.unit.control.processes import open_erasures
 from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases
 from tests.world import World
 
+pytestmark = pytest.mark.both_key_stores
+
 
 class Defect(Exception):
     """Something that goes wrong in the middle of an act."""
-
-
-def keys_of(directory: Path) -> Path:
-    return directory / "keys.db"
-
-
-def copy_key_store(world: World, to: Path) -> None:
-    world.keystore.scrub(())
-    shutil.copy(keys_of(world.directory), to)
-
-
-def put_back(copy: Path, world: World) -> World:
-    """The key store as an older copy of it, opened anew."""
-    world.keystore.close()
-    for file in world.directory.glob("keys.db-*"):
-        file.unlink()
-    shutil.copy(copy, keys_of(world.directory))
-    return World(world.directory)
 
 
 def test_an_act_that_fails_is_rolled_back_and_told(world: World) -> None:
@@ -136,9 +121,11 @@ def test_a_restored_key_store_is_refused_in_everything(world: World, tmp_path: P
     world.publish("meter-1", temperature=21.5)
     world.ring.leave()
     world._registered = False
-    copy_key_store(world, tmp_path / "copy.db")
+    copy = imaged(world, tmp_path / "copy")
     world.erase("anna")
-    restored = put_back(tmp_path / "copy.db", world)
+    world.keystore.close()
+    put_back(copy, world.directory)
+    restored = World(world.directory)
     for act in (restored.control.check, lambda: restored.enrol("bo", "meter-2"), restored.erasures.resume):
         with pytest.raises(IntegrityStop, match="older than its ledger") as stop:
             act()
@@ -149,8 +136,7 @@ def test_a_restored_key_store_is_refused_in_everything(world: World, tmp_path: P
 def test_a_new_key_store_beside_an_old_ledger_is_refused(world: World) -> None:
     world.enrol("anna", "meter-1")
     world.keystore.close()
-    for file in world.directory.glob("keys.db*"):
-        file.unlink()
+    emptied(world.directory)
     fresh = World(world.directory)
     with pytest.raises(IntegrityStop, match="older than its ledger"):
         fresh.enrol("anna", "meter-1")
@@ -185,8 +171,7 @@ def test_intents_anchor_the_access_log(world: World) -> None:
 
 def test_key_store_and_ledger_restored_together_are_behind_the_custodians_mark(world: World) -> None:
     world.enrol("anna", "meter-1")
-    copy = world.directory.parent / "copy"
-    shutil.copytree(world.directory, copy, ignore=shutil.ignore_patterns("kek"))
+    copy = imaged(world, world.directory.parent / "copy", without="kek")
     world.enrol("bo", "meter-2")
     shutil.copytree(world.directory / "kek", copy / "kek")
     restored = World(copy)
