@@ -60,7 +60,16 @@ def show(erasure: Id, as_json: AsJson = False, config: Config = None) -> None:
         typer.echo(json.dumps(detail))
         return
     for name, value in detail.items():
-        typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+        typer.echo(f"{name.replace('_', ' ')}: {_told(value)}")
+
+
+def _told(value: Any) -> str:  # noqa: ANN401 - of a JSON object
+    """A value as a person reads it: what is listed stands one below the other."""
+    if isinstance(value, list):
+        return "".join(f"\n  {_told(one)}" for one in value if one is not None) or "none"
+    if isinstance(value, dict):
+        return ": ".join(map(str, value.values()))
+    return "not yet" if value is None else str(value)
 
 
 @app.command()
