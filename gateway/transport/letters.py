@@ -27,11 +27,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import ConfigurationFault, Unreachable
+from gateway.errors import Unreachable
 from gateway.model.dead import DAY, DeadLetter, LetterKind
 from gateway.model.ids import KeyId
 from gateway.model.sealed import Reason
-from gateway.transport.sqlite import FAULTS, create
+from gateway.transport.sqlite import FAULTS, create, schema_version
 
 SCHEMA_VERSION = 2
 PURGED_DAYS = 9
@@ -290,13 +290,7 @@ class DeadLetters:
         ):
             self._db.execute(f"PRAGMA {setting}").fetchall()
         with self._transaction():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version > SCHEMA_VERSION or (version == 0 and tables):
-                raise ConfigurationFault(
-                    f"{self._path}: this database was made by a newer version or by another program",
-                    hint="install the version that made it, or name another file in dead_letters.path",
-                )
+            version = schema_version(self._db, self._path, newest=SCHEMA_VERSION, setting="dead_letters.path")
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)

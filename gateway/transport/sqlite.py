@@ -177,14 +177,7 @@ class SqliteStore:
 
     def _prepare(self) -> None:
         with self._transaction():
-            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version > SCHEMA_VERSION or (version == 0 and tables):
-                raise ConfigurationFault(
-                    f"{self._path}: this database was made by a newer version or by another program",
-                    hint="install the version that made it, or name another file in store.url",
-                )
-            if version == 0:
+            if not schema_version(self._writer, self._path, newest=SCHEMA_VERSION, setting="store.url"):
                 for statement in _SCHEMA.split(";"):
                     self._writer.execute(statement)
             self._touch()
@@ -290,6 +283,18 @@ def create(path: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def schema_version(db: sqlite3.Connection, path: Path, *, newest: int, setting: str) -> int:
+    """The `user_version`, 0 of an empty file. Raises ConfigurationFault where another program or a newer us made it."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version > newest or (version == 0 and tables):
+        raise ConfigurationFault(
+            f"{path}: this database was made by a newer version or by another program",
+            hint=f"install the version that made it, or name another file in {setting}",
+        )
+    return int(version)
 
 
 def _refusal(point: SealedPoint) -> Reason | None:
