@@ -28,7 +28,7 @@ from gateway.keys.lease import Lease
 from gateway.keys.lifecycle import KEEPS, SEALS, KeyState
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.operations import NoOperationsKey, OperationsKey
-from gateway.keys.strangers import Strangers
+from gateway.keys.strangers import Sieve, Strangers
 from gateway.keys.subject import CHOICE, is_erased, open_subject
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore, Transaction
@@ -224,7 +224,9 @@ class Ring:
             if names is not None:
                 by_controller.setdefault(names[0], {})[topic] = names[1]
         with self.current() as tx:
-            self._strangers.as_of(acts.newest_known(tx))
+            self._strangers.as_of(acts.newest_known(tx), self.generation)
+            if self._strangers.are_too_many:
+                self._strangers.sift_by(self._sieve(tx))
             for controller, asked in by_controller.items():
                 wanted = {topic: name for topic, name in asked.items() if topic not in self._strangers}
                 lineage = self._lineage(tx, controller) if wanted else None
@@ -233,6 +235,10 @@ class Ring:
                         self._known |= self._devices(tx, lineage, part)
                 self._strangers.add(topic for topic in wanted if topic not in self._known)
         return {topic: Reason.TOPIC for topic, names in parsed.items() if names is None}
+
+    @staticmethod
+    def _sieve(tx: Transaction) -> Sieve:
+        return Sieve(subjects.count_hashes(tx, Kind.DEVICE), subjects.all_hashes(tx, Kind.DEVICE))
 
     def _find_operations_key(self, controller: Controller | None, day: int) -> OperationsKey:
         with self.current() as tx:
@@ -247,8 +253,9 @@ class Ring:
     def _devices(self, tx: Transaction, lineage: Lineage, wanted: dict[str, DeviceId]) -> dict[str, Device]:
         hashes = {topic: lineage.route_hashes(Kind.DEVICE, name) for topic, name in wanted.items()}
         marks = {topic: lineage.fence_hashes(Kind.DEVICE, name) for topic, name in wanted.items()}
-        routes = subjects.find_routes(tx, {h for group in hashes.values() for h in group})
-        fences = subjects.find_fences(tx, {h for group in marks.values() for h in group})
+        possible = self._strangers.possible({topic: (*hashes[topic], *marks[topic]) for topic in wanted})
+        routes = subjects.find_routes(tx, {h for topic in possible for h in hashes[topic]})
+        fences = subjects.find_fences(tx, {h for topic in possible for h in marks[topic]})
         owners = self._owners(tx, lineage, {route.incarnation for route in routes})
         spans: dict[bytes, list[Span]] = {}
         for route in routes:
@@ -257,11 +264,11 @@ class Ring:
             spans.setdefault(fence.hash, []).append(_fence_span(fence))
         self._touched |= {fence.fence_id for fence in fences if fence.ends is None}
         devices, expired = {}, self._expired(lineage)
-        for topic, name in wanted.items():
+        for topic in possible:
             found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]
             if found:
                 devices[topic] = Device(
-                    name, [expired, *found], schema=self._policy.schema, controller=lineage.controller
+                    wanted[topic], [expired, *found], schema=self._policy.schema, controller=lineage.controller
                 )
         return devices
 

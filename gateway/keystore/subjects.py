@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
 
 T = TypeVar("T")
 _GROUP = 500  # bound parameters a statement
+_STREAMED = 5_000  # rows in memory, of very many
 
 
 def add_incarnation(tx: Transaction, incarnation: Incarnation, *, controller: Controller, now: int) -> None:
@@ -191,6 +192,19 @@ def find_fences(tx: Transaction, hashes: Collection[bytes]) -> list[rows.Fence]:
 def bound_fence(tx: Transaction, fence_id: bytes, *, ends: int) -> None:
     """End an open device fence at an event time: the device has a new owner from then on."""
     tx.execute(fences.update().where(fences.c.fence_id == fence_id, fences.c.ends.is_(None)).values(ends=ends))
+
+
+def count_hashes(tx: Transaction, kind: str) -> int:
+    """How many `all_hashes` gives."""
+    counts = (sa.select(sa.func.count()).where(table.c.kind == kind) for table in (routes, fences))
+    return sum(int(tx.scalars(count).one()) for count in counts)
+
+
+def all_hashes(tx: Transaction, kind: str) -> Iterator[bytes]:
+    """Of every route and every fence of customers, or of devices, of all controllers: one that has both gives two."""
+    for table in (routes, fences):
+        query = sa.select(table.c.hash).where(table.c.kind == kind)
+        yield from tx.scalars(query, execution_options={"yield_per": _STREAMED})
 
 
 def all_fences(tx: Transaction) -> list[rows.Fence]:

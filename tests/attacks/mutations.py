@@ -718,4 +718,4 @@ def given_up_with_what_waits(patch: Patch, _part: str) -> None:
     patch.setattr(Leaving, "receive", receive)
 
 
-from tests.attacks import mutations_of_turnover  # noqa: E402, F401 - they enter themselves above
+from tests.attacks import mutations_of_strangers, mutations_of_turnover  # noqa: E402, F401 - they enter themselves above
