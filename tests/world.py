@@ -290,9 +290,14 @@ class World:
         """Files of this world that hold one of `needles`, or any canary, in raw, hexadecimal or base64."""
         wanted = [CANARY.encode(), *(n.encode() if isinstance(n, str) else n for n in needles)]
         forms = [form for needle in wanted for form in disguises(needle)]
-        held = {f.name: f.read_bytes() for f in self.directory.rglob("*") if f.is_file()}
+        return sorted({name for name, data in self.held().items() for form in forms if form in data})
+
+    def held(self) -> dict[str, bytes]:
+        """Every file of this world, and a key store that is none."""
+        files = (file for file in self.directory.rglob("*") if file.is_file())
+        held = {str(file.relative_to(self.directory)): file.read_bytes() for file in files}
         held["key store"] = b"" if self.keys.startswith("sqlite") else self._database()
-        return sorted({name for name, data in held.items() for form in forms if form in data})
+        return held
 
     def _database(self) -> bytes:
         """Every row of a key store that is no file, as text and in hexadecimal."""

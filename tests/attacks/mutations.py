@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.control import enrolment, withdrawal
+from gateway.control.chain import Value
 from gateway.control.enrolment import Group
+from gateway.control.ledger import Ledger
 from gateway.control.purge import Purging
 from gateway.control.recovery import Recovery
 from gateway.control.role import Control
@@ -35,11 +37,11 @@ from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
-from gateway.keystore import subjects, workers
-from gateway.keystore.database import KeyStore
+from gateway.keystore import rows, subjects, workers
+from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
-from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
+from gateway.model.ids import Controller, KeyId, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
 from gateway.pipeline.budget import Budget
@@ -286,10 +288,53 @@ def secrets_lie_beside(patch: Patch, _part: str) -> None:
     patch.setattr(envelope, "unwrap", lambda _kek, wrapped, _place: wrapped[1:])
 
 
-@kills("12", "test_all_remaining_keys_find_nothing", "test_two_customers_share_no_secret")
+@kills(
+    "12",
+    "test_all_remaining_keys_find_nothing",
+    "test_nor_in_a_spool",
+    "test_nor_in_a_backup_once_keys_were_turned_over",
+    "test_two_customers_share_no_secret",
+)
 def one_key_for_all(patch: Patch, _part: str) -> None:
     """Every customer gets the same secret."""
     patch.setattr(lineage, "secrets", SimpleNamespace(token_bytes=lambda size: b"\x07" * size))
+
+
+@kills("12", "test_nor_in_a_backup_once_keys_were_turned_over")
+def one_route_secret(patch: Patch, _part: str) -> None:
+    """Keys are each customer's own, and what they are found under is for ever."""
+    add = Lineage._add_secret
+
+    def kept(opened: Lineage, tx: Transaction, kind: envelope.RowKind, *, version: int, now: int) -> KeyId:
+        with pytest.MonkeyPatch.context() as within:
+            if kind is envelope.RowKind.ROUTE:
+                one_key_for_all(within, _part)
+            return add(opened, tx, kind, version=version, now=now)
+
+    patch.setattr(Lineage, "_add_secret", kept)
+
+
+@kills("12", "test_nor_in_the_ledger")
+def ids_of_names(patch: Patch, _part: str) -> None:
+    """A route's id, which the ledger tells, is not random but a part of its hash."""
+
+    def named(**row: Any) -> rows.Route:  # noqa: ANN401
+        return rows.Route(**(row | {"route_id": row["hash"][:16]}))
+
+    patch.setattr(enrolment, "rows", SimpleNamespace(**(vars(rows) | {"Route": named})))
+
+
+@kills("12", "test_nor_in_the_ledger")
+def fences_in_the_ledger(patch: Patch, _part: str) -> None:
+    """What expires stands where nothing does."""
+
+    def appended(ledger: Ledger, lines: list[dict[str, Value]]) -> None:
+        told = [str(line["hash"]) for line in lines]
+        ledger._append("fences", "outcome", {"intent": -1, "result": "done", "hashes": told})
+        append(ledger, lines)
+
+    append = Ledger.append_fences
+    patch.setattr(Ledger, "append_fences", appended)
 
 
 @kills("12", "test_route_hashes_of_the_erased_are_gone")

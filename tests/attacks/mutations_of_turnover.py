@@ -29,6 +29,12 @@ def wrapping_keys_are_kept(patch: Patch, _part: str) -> None:
     patch.setattr(FileCustodian, "destroy", lambda _custodian, _controller, _e: kept)
 
 
+@kills("12", "test_nor_in_a_backup_once_keys_were_turned_over")
+def backups_open_for_ever(patch: Patch, part: str) -> None:
+    """What opened the older rows stays."""
+    wrapping_keys_are_kept(patch, part)
+
+
 @kills("24", "test_killed_anywhere_and_carried_on_with", "test_killed_again_and_again")
 def the_custodian_comes_first(patch: Patch, _part: str) -> None:
     """The older wrapping key is destroyed before everything is under the newest."""
