@@ -71,8 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._upstream.request(self.command, self.path, body, dict(self.headers.items()))
+        body = self._body()
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in _OWN_HEADERS}
+        self._upstream.request(self.command, self.path, body, kept)
         answer = self._upstream.getresponse()
         content = answer.read()
         if answer.status < 300:
@@ -86,6 +87,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return b"".join(parts)
 
     do_GET = do_POST = do_HEAD = _pass  # noqa: N815 - names that http.server looks for
 

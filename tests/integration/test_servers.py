@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import mqtt5
@@ -335,6 +337,17 @@ def test_the_proxy_stamps_a_point_after_the_store_confirmed_it() -> None:
         assert sorted(proxy.stored_ns) == sorted(now - i for i in range(FEW))
         assert all(stamp >= now for stamp in proxy.stored_ns.values())
         assert side.count() == side.written() == FEW
+
+
+def test_the_proxy_takes_a_body_in_chunks() -> None:
+    with InfluxSide() as side, StampingProxy(side.server.port) as proxy:
+        now = time.time_ns()
+        lines = (b'telemetry s_1d="a b 12" %d\n' % (now - i) for i in range(FEW))
+        connection = HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("POST", "/write?db=glomska", lines, {"Content-Type": "text/plain"})
+            assert connection.getresponse().status == HTTPStatus.NO_CONTENT
+        assert len(proxy.stored_ns) == side.count() == FEW
 
 
 def test_the_messages_are_the_same_for_all_and_name_a_point_each() -> None:
