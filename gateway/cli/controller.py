@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import AsJson, Config
+from gateway.control import accounting
+from gateway.control.controllers import Gone
 from gateway.control.suspension import Suspensions
 from gateway.errors import UsageFault
 from gateway.model.ids import parse_controller
@@ -64,15 +66,45 @@ def leave(
     with opened(load_settings(config), create=False) as house:
         gone = house.forgetting.controllers.exit(controller)
     if as_json:
-        told = {"exited": controller, "keys": gone.keys, "wrapping_keys": gone.wrappings}
-        typer.echo(
-            json.dumps(
-                told | {"attested": gone.attested, "residue": gone.residue, "certificate": str(gone.certificate)}
-            )
-        )
+        typer.echo(json.dumps(_told(gone)))
         return
     typer.echo(f"gone: {gone.keys} keys and all {gone.wrappings} wrapping keys destroyed; it is in the ledger")
     if gone.residue:
         typer.echo(f"except: {gone.residue}")
-    typer.echo(f"certificate: {gone.certificate}")
+    if gone.certificate is None:
+        typer.echo(f"the certificate waits until these are accounted for: {', '.join(gone.owing)}")
+        typer.echo("`glomska run` writes it then; `glomska controller declare-lost` says that one never comes back")
+    else:
+        typer.echo(f"certificate: {gone.certificate}")
     typer.echo("its rows in the store cannot be read by anyone; drop them there when it suits you")
+
+
+@app.command("declare-lost")
+def declare_lost(
+    name: Name,
+    party: Annotated[str, typer.Argument(metavar="PARTY", help="As `glomska controller exit` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+) -> None:
+    """Declare that a worker or a machine's queues will never come back with what they hold of one that left.
+
+    It stands in the ledger and in the certificate.
+    """
+    if not yes:
+        typer.confirm("this is your word in a signed certificate: are they gone for good?", abort=True, err=True)
+    with opened(load_settings(config), create=False) as house:
+        accounting.declare_lost_of_exit(house.control, parse_controller(name), party)
+        house.forgetting.controllers.resume()
+    typer.echo("noted")
+
+
+def _told(gone: Gone) -> dict[str, object]:
+    return {
+        "exited": gone.controller,
+        "keys": gone.keys,
+        "wrapping_keys": gone.wrappings,
+        "attested": gone.attested,
+        "residue": gone.residue,
+        "certificate": None if gone.certificate is None else str(gone.certificate),
+        "owing": list(gone.owing),
+    }

@@ -1,7 +1,8 @@
 """Who may still hold something of an erased customer, and how each was accounted for.
 
 Opened with the erasure: an account for every registered worker, one for the queues (spools, dead letters) of each
-machine that has one, and one for the broker, which may retain a message. A worker is
+machine that has one, and one for the broker, which may retain a message. A controller's exit opens the same, but for
+the broker: what that retains belongs to nobody then. A worker is
 
     waiting         until it has let go
     acknowledged    handle dropped; what was in flight for it is refused
@@ -21,8 +22,9 @@ from collections.abc import Iterable
 from gateway.control.role import Control
 from gateway.errors import UsageFault
 from gateway.keys import process
-from gateway.keystore import accounts, acts, rows, workers
+from gateway.keystore import accounts, acts, departures, rows, workers
 from gateway.keystore.database import Transaction
+from gateway.model.ids import Controller
 
 BROKER = "broker"
 OWING = frozenset({"waiting", "lease over"})
@@ -34,35 +36,38 @@ def queues_of(machine: str) -> str:
     return f"queues {machine}"
 
 
-def begin(tx: Transaction, erasure: bytes, *, now: int) -> None:
-    """The accounts of an erasure, in the transaction that fences it. Ours are the queues that we are about to purge."""
+def begin(tx: Transaction, erasure: bytes, *, now: int, broker: bool = True) -> None:
+    """The accounts of an erasure, in the transaction that fences it. Ours are the queues that we are about to purge.
+
+    For an exit `erasure` is `departures.account_of`, here as in everything below.
+    """
     registered = workers.find_all(tx)
     machines = {process.machine(), *(process.machine_of(worker.process) for worker in registered if worker.process)}
     new = [_account(erasure, w.worker.hex(), "worker", now, process=w.process, boot=w.boot) for w in registered]
     new += [_account(erasure, queues_of(machine), "queues", now) for machine in sorted(machines)]
-    accounts.open_accounts(tx, [*new, _account(erasure, BROKER, BROKER, now)])
+    accounts.open_accounts(tx, [*new, *([_account(erasure, BROKER, BROKER, now)] if broker else [])])
 
 
-def release(tx: Transaction, found: rows.Erasure, *, now: int) -> None:
-    """How each worker let go, once none can begin the use of a key any more."""
+def release(tx: Transaction, erasure: bytes, generation: int, *, now: int) -> None:
+    """How each worker let go, once none can begin the use of a key of before `generation` any more."""
     registered = {worker.worker.hex(): worker for worker in workers.find_all(tx)}
-    for account in accounts.of_erasure(tx, found.erasure):
+    for account in accounts.of_erasure(tx, erasure):
         if account.kind == "worker" and account.how == "waiting":
-            how = _how(account, registered.get(account.party), found.generation)
-            accounts.settle(tx, found.erasure, account.party, how=how, now=now)
+            how = _how(account, registered.get(account.party), generation)
+            accounts.settle(tx, erasure, account.party, how=how, now=now)
 
 
-def look_again(control: Control, found: rows.Erasure) -> tuple[list[rows.Account], bool]:
+def look_again(control: Control, erasure: bytes, generation: int) -> tuple[list[rows.Account], bool]:
     """Who is still owing, after a look at those whose lease was over; and whether one of them came back or ended."""
     with control.keystore.snapshot() as tx:
         registered = {worker.worker.hex(): worker for worker in workers.find_all(tx)}
-        late = [account for account in accounts.of_erasure(tx, found.erasure) if account.how in OWING]
-    ways = {a.party: _how(a, registered.get(a.party), found.generation) for a in late if a.kind == "worker"}
+        late = owing(tx, erasure)
+    ways = {a.party: _how(a, registered.get(a.party), generation) for a in late if a.kind == "worker"}
     settled = {party: how for party, how in ways.items() if how not in OWING}
     if settled:
         with control.step() as tx:
             for party, how in settled.items():
-                accounts.settle(tx, found.erasure, party, how=how, now=control.clock.wall())
+                accounts.settle(tx, erasure, party, how=how, now=control.clock.wall())
     return [account for account in late if account.party not in settled], bool(settled)
 
 
@@ -79,7 +84,7 @@ def declare_lost(control: Control, erasure: bytes, party: str) -> None:
     """
     with control.keystore.snapshot() as tx:
         found = acts.find_erasure(tx, erasure)
-        known = {account.party: account for account in owing(tx, erasure)}
+        known = {account.party for account in owing(tx, erasure)}
     if found is None or party not in known:
         raise UsageFault(
             "nobody of that name is owing in that erasure", hint="`glomska erasures show` names who is waited for"
@@ -88,6 +93,21 @@ def declare_lost(control: Control, erasure: bytes, party: str) -> None:
         raise UsageFault("this erasure is not effective yet: wait until the lease is over", hint="then repeat")
     with control.act(DECLARE, erasure=erasure.hex(), party=party) as act:
         accounts.settle(act.tx, erasure, party, how="lost", now=control.clock.wall())
+
+
+def declare_lost_of_exit(control: Control, controller: Controller, party: str) -> None:
+    """The same word in a controller's exit. Raises UsageFault: nobody of that name is owing, or keys still are."""
+    with control.keystore.snapshot() as tx:
+        found = departures.find(tx, controller)
+        account = b"" if found is None else departures.account_of(found.seq)
+        known = {one.party for one in owing(tx, account)}
+    if found is None or party not in known:
+        hint = "`glomska controller exit NAME`, repeated, names who is waited for"
+        raise UsageFault("nobody of that name is owing in that exit", hint=hint)
+    if found.effective is None:
+        raise UsageFault("its keys are not destroyed yet: wait until the lease is over", hint="then repeat")
+    with control.act(DECLARE, controller=controller, party=party) as act:
+        accounts.settle(act.tx, account, party, how="lost", now=control.clock.wall())
 
 
 def claims(tx: Transaction, erasure: bytes) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from gateway.control.ledger import Ledger, Signer
 from gateway.control.verification import TYPE
 from gateway.errors import Unreachable
 from gateway.keys.signing import signed_part
-from gateway.keystore import accounts, rows
+from gateway.keystore import accounts, departures, rows
 from gateway.keystore.database import Transaction
 
 EFFECTIVE, FINAL, EXIT = "effective", "final", "exit"
@@ -129,7 +129,9 @@ def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrappi
     }
 
 
-def exit_claims(found: rows.Departure, reports: list[rows.Wrapping], *, residue: str) -> dict[str, Any]:
+def exit_claims(
+    tx: Transaction, found: rows.Departure, reports: list[rows.Wrapping], *, residue: str
+) -> dict[str, Any]:
     """What the one of an exit says. `reports`: of every wrapping key that the controller ever had."""
     return {
         "controller": found.controller,
@@ -138,11 +140,12 @@ def exit_claims(found: rows.Departure, reports: list[rows.Wrapping], *, residue:
         "exit": rfc3339(max(report.destroyed for report in reports)),
         "keys": found.keys,
         "generation": found.generation,
+        "parties": accounting.claims(tx, departures.account_of(found.seq)),
         "keystore": {"residue": residue},
         "custodian": {"kind": reports[-1].custodian, "reported": [_report(report) for report in reports]},
         "residuals": [
             *_copies(reports),
-            {"what": "rows in the stores, spools and dead letters, which no key that exists opens", "until": None},
+            {"what": "rows in the stores, which no key that exists opens", "until": None},
             {"what": "messages that the broker still holds: refused when they come", "until": None},
         ],
         "not_covered": NOT_COVERED,

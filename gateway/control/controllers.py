@@ -2,15 +2,17 @@
 
     add    a lineage at e = 1, before anybody is enrolled
     exit   1. intent; one transaction: the controller is marked as leaving, generation + 1
-           2. every worker has acknowledged: its keys are in no process
+           2. every worker has acknowledged, or its lease is over: its keys are in no process. What waits under them
+              in this machine's spools and dead letters is deleted
            3. one transaction: wrapped keys, KEKs, secrets, routes, records and fences deleted
-           4. every W of the controller destroyed at the custodian, reports recorded
-           5. certificate; outcome
+           4. every W of the controller destroyed at the custodian, reports recorded; also one that a turnover had made
+              and not come to use
+           5. certificate and outcome, when every worker and every machine's queues are accounted for (`accounting`)
 
 After step 4 no copy of the key store, of whatever age, opens anything of it. Nothing crosses controllers: each has a
 lineage of its own, and a key or a hash of one is of no use for another. Rows in the stores stay, unreadable, until they
 are dropped there: the names under which they stand can no longer be computed by anyone. Repeating converges; `run`
-carries on with an exit that was interrupted, also with one whose intent is all there is of it.
+carries on with an exit that was interrupted or waits for somebody, also with one whose intent is all there is of it.
 """
 
 from __future__ import annotations
@@ -18,19 +20,23 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.certificate import Certificates, exit_claims
 from gateway.control.chain import Line
 from gateway.control.letting_go import LettingGo
-from gateway.control.purge import Step
+from gateway.control.purge import Queue, Step
 from gateway.control.role import EXIT, Control
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
+from gateway.keys import process
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import Lineage, note_destroyed
-from gateway.keystore import acts, departures, lineages, rows, turnovers, workers
+from gateway.keystore import accounts, acts, departures, lineages, rows, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller
 from gateway.policy.rules import Policy, horizon_epoch
@@ -48,25 +54,37 @@ class Leaving(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """What came of an exit. `residue` is what may still hold a wrapping key, in the custodian's words."""
+    """What came of an exit. `residue` is what may still hold a wrapping key, in the custodian's words.
+
+    There is no certificate while somebody is still `owing`.
+    """
 
     controller: Controller
     keys: int
     wrappings: int
     attested: bool
     residue: str
-    certificate: Path
+    certificate: Path | None
+    owing: tuple[str, ...]
 
 
 class Controllers:
     """Over one key store, its ledger and custodian."""
 
-    def __init__(self, control: Control, custodian: Custodian, policy: Policy, certificates: Certificates) -> None:
+    def __init__(
+        self,
+        control: Control,
+        custodian: Custodian,
+        policy: Policy,
+        certificates: Certificates,
+        queues: Mapping[str, Queue] = MappingProxyType({}),
+    ) -> None:
         self._control = control
         self._keystore = control.keystore
         self._custodian = custodian
         self._policy = policy
         self._certificates = certificates
+        self._queues = queues
         self._letting_go = LettingGo(control.keystore, control.clock)
 
     def add(self, controller: Controller) -> None:
@@ -81,7 +99,7 @@ class Controllers:
             Lineage.create(act.tx, self._custodian, controller, classes=classes, now=now)
 
     def exit(self, controller: Controller) -> Gone:
-        """All five steps, from wherever they stand.
+        """All five steps, from wherever they stand; the last one only where nobody is owing.
 
         Raises:
             UnknownSubject: there is no such controller.
@@ -148,7 +166,8 @@ class Controllers:
         elif self._letting_go.of(found.generation) is None:
             return False
         else:
-            self._delete(found.controller)
+            self._purge_queues(found.controller)
+            self._delete(found)
         return True
 
     def _mark(self, controller: Controller) -> None:
@@ -159,42 +178,55 @@ class Controllers:
             _require_still(act.tx, controller)
             mark(act.tx, controller, seq=act.seq, now=self._control.clock.wall())
 
-    def _delete(self, controller: Controller) -> None:
+    def _purge_queues(self, controller: Controller) -> None:
+        """Those of this machine: what waits in them could only be refused."""
+        with self._keystore.snapshot() as tx:
+            key_ids = departures.key_ids(tx, controller)
+        for queue in self._queues.values():
+            queue.purge(key_ids, ())
+
+    def _delete(self, found: rows.Departure) -> None:
+        account = departures.account_of(found.seq)
         with self._control.step() as tx:
             now = self._control.clock.wall()
-            departures.delete_all(tx, controller, now=now)
-            departures.update(tx, controller, step=Leaving.DELETED, effective=now)
+            accounts.settle(tx, account, accounting.queues_of(process.machine()), how="purged", now=now)
+            departures.delete_all(tx, found.controller, now=now)
+            departures.update(tx, found.controller, step=Leaving.DELETED, effective=now)
 
     def _destroy(self, controller: Controller) -> None:
         with self._keystore.snapshot() as tx:
-            alive = range(lineages.oldest_e(tx, controller), (lineages.current_e(tx, controller) or 0) + 1)
-        reports = {e: self._custodian.destroy(controller, e) for e in alive}
+            oldest, newest = lineages.oldest_e(tx, controller), lineages.current_e(tx, controller) or 0
+        unused = [newest + 1] if self._custodian.exists(controller, newest + 1) else []
+        reports = {e: self._custodian.destroy(controller, e) for e in (*range(oldest, newest + 1), *unused)}
         now = self._control.clock.wall()
         with self._control.step() as tx:
             note_destroyed(tx, controller, reports, now=now)
             departures.update(tx, controller, step=Leaving.GONE)
 
     def _conclude(self, found: rows.Departure) -> Gone:
+        late, _settled = accounting.look_again(self._control, departures.account_of(found.seq), found.generation)
         with self._keystore.snapshot() as tx:
             known = lineages.find_wrappings(tx, found.controller)
-        reports = [known[e] for e in sorted(known)]
-        claims = exit_claims(found, reports, residue=self._keystore.residue)
+            reports = [known[e] for e in sorted(known)]
+            claims = exit_claims(tx, found, reports, residue=self._keystore.residue)
         gone = Gone(
             controller=found.controller,
             keys=found.keys,
             wrappings=len(reports),
             attested=bool(reports[-1].attested),
             residue=reports[-1].residue,
-            certificate=self._certificates.issue_exit(found.seq, claims),
+            certificate=None if late else self._certificates.issue_exit(found.seq, claims),
+            owing=tuple(account.party for account in late),
         )
-        self._control.conclude(
-            EXIT,
-            found.seq,
-            keys=gone.keys,
-            wrappings=gone.wrappings,
-            custodian=reports[-1].custodian,
-            residue=gone.residue,
-        )
+        if not late:
+            self._control.conclude(
+                EXIT,
+                found.seq,
+                keys=gone.keys,
+                wrappings=gone.wrappings,
+                custodian=reports[-1].custodian,
+                residue=gone.residue,
+            )
         return gone
 
 
@@ -210,6 +242,7 @@ def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None
         keys=sum(lineages.count_states(tx, controller).values()),
     )
     departures.begin(tx, row)
+    accounting.begin(tx, departures.account_of(seq), now=now, broker=False)
 
 
 def _require_still(tx: Transaction, controller: Controller) -> None:

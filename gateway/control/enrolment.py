@@ -131,8 +131,12 @@ class Group:
         for route in self._ended:
             subjects.end_route(self._tx, route)
         subjects.add_records(self._tx, self._new_records)
+        devices = [route for route in self._new_routes if route.kind == Kind.DEVICE]
+        owners = {route.incarnation: route.controller for route in self._new_routes}
+        whose = [*(owners[one] for one in self._new_incarnations), *(route.controller for route in devices)]
         self._act.outcome["incarnations"] = [i.hex() for i in self._new_incarnations]
-        self._act.outcome["routes"] = [r.route_id.hex() for r in self._new_routes if r.kind == Kind.DEVICE]
+        self._act.outcome["routes"] = [route.route_id.hex() for route in devices]
+        self._act.outcome["controllers"] = list(whose if len(set(whose)) > 1 else dict.fromkeys(whose))
 
     def _lineage(self, custodian: Custodian, controller: Controller) -> Lineage:
         found = Lineage.load(self._tx, custodian, controller)

@@ -269,7 +269,7 @@ class Erasures:
             if found is None or found.step != Step.FENCED:
                 return  # another process came first
             now, held, e = self._clock.wall(), set(), 0
-            accounting.release(tx, found, now=now)
+            accounting.release(tx, found.erasure, found.generation, now=now)
             for key in subjects.find_keys(tx, [found.incarnation]):
                 if key.state == KeyState.ERASING:
                     e = max(e, key.e)  # a turnover may have brought it under a newer one since step 2

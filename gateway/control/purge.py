@@ -101,7 +101,7 @@ class Purging:
 
     def owing(self, found: rows.Erasure) -> list[rows.Account]:
         """Who is not accounted for, after our own share was done. Raises Unreachable, but for the broker's."""
-        late, settled = accounting.look_again(self._control, found)
+        late, settled = accounting.look_again(self._control, found.erasure, found.generation)
         if settled:
             self._put_off(found)
         parties = {account.party for account in late}

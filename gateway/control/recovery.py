@@ -7,7 +7,7 @@ the key store does not know is replayed, in one transaction and in the order of 
 leave again, hand-overs end routes, consents and objections are noted, suspensions hold, a key that was replaced seals
 nothing, erased customers are fenced and their keys begin to be destroyed, and fences come back from the fence file.
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
-in the lost key store alone.
+in the lost key store alone. Those who were erased since, or whose controller has left, miss nothing.
 
 A copy of before a turnover opens with no key that exists: only a backup since then can be recovered.
 """
@@ -18,6 +18,7 @@ import dataclasses
 import os
 import shutil
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Recovered:
     missing: list[str] = field(default_factory=list)
     routes: int = 0
     replaced: list[str] = field(default_factory=list)
+    gone: AbstractSet[str] = frozenset()  # incarnations and controllers that have ended since
 
 
 class Recovery:
@@ -113,6 +115,7 @@ class Recovery:
             )
         found.fences = self._fences(tx)
         left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
+        found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
             if controller in lineages.all_controllers(tx):
                 mark(tx, controller, seq=seq, now=self._clock.wall())
@@ -139,11 +142,14 @@ class Recovery:
                 found.erased += self._erased(tx, line)
 
     def _enrolled(self, tx: Transaction, outcome: Line, found: Recovered) -> None:
-        for name in _texts(outcome, "incarnations"):
-            if not subjects.find_keys(tx, [Incarnation(bytes.fromhex(name))]):
+        began, routes = _texts(outcome, "incarnations"), _texts(outcome, "routes")
+        whose = _whose(outcome, len(began) + len(routes))
+        for name, owner in zip(began, whose, strict=False):
+            if not {name, owner} & found.gone and not subjects.find_keys(tx, [Incarnation(bytes.fromhex(name))]):
                 found.missing.append(name)
-        known = subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in _texts(outcome, "routes")])
-        found.routes += len(_texts(outcome, "routes")) - len(known)
+        living = [name for name, owner in zip(routes, whose[len(began) :], strict=True) if owner not in found.gone]
+        known = subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in living])
+        found.routes += len(living) - len(known)
         ended = dict(zip(_texts(outcome, "ended"), _texts(outcome, "at"), strict=False))
         for route in subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in ended]):
             subjects.end_route(tx, dataclasses.replace(route, valid_to=int(ended[route.route_id.hex()])))
@@ -262,6 +268,17 @@ def _is_exit(line: Line, settled: dict[int, Line]) -> bool:
         and line.seq in settled
         and (settled[line.seq].body["result"] == "done")
     )
+
+
+def _is_erasure(line: Line) -> bool:
+    """Of a customer: what a law kept may end later, by an erasure of its own."""
+    return line.act == ERASE and line.phase == "intent" and "released" not in line.body
+
+
+def _whose(outcome: Line, count: int) -> list[str]:
+    """The controllers of what an enrolment brought; empty names where an earlier version did not say."""
+    named = _texts(outcome, "controllers") or [""]
+    return named if len(named) == count else named * count
 
 
 def _incarnation(line: Line) -> Incarnation:

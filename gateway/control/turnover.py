@@ -35,10 +35,10 @@ from gateway.control.letting_go import LettingGo
 from gateway.control.pages import Pages, Step
 from gateway.control.purge import Eraser
 from gateway.control.role import TURNOVER, Control
-from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable
+from gateway.control.shredding import Shredding
+from gateway.errors import GlomskaError, IntegrityStop, Refused, Unreachable
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keys.lineage import note_destroyed
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
@@ -93,9 +93,6 @@ class Turnovers:
         self._policy = policy
         self._store_time = store_time
         self._before = before
-        self._backup = backup
-        self._standbys = standbys
-        self._written: dict[rows.Turnover, str] = {}
         self._finalise = finalise
         self._every = int(every_h * 3600 * 10**9)
         self.on_trouble: Callable[[GlomskaError], None] | None = None
@@ -103,6 +100,8 @@ class Turnovers:
         self._expiry = Expiry(control, custodian, inventory, self._letting_go)
         self._pages = Pages(control, custodian)
         self.release_lost = self._pages.release_lost
+        self._shredding = Shredding(control, custodian, self._pages, backup=backup, standbys=standbys)
+        self.conclude = self._shredding.conclude
         self._sulking_until = 0
         self._work: dict[Step, Callable[[rows.Turnover], bool]] = {
             Step.BEGUN: self._wait_for_workers,
@@ -111,8 +110,8 @@ class Turnovers:
             Step.PURGED_ONCE: self._purge_again,
             Step.REWRAPPING: self._pages.turn,
             Step.REWRAPPED: self._wait_for_workers,
-            Step.ALONE: self._back_up,
-            Step.BACKED_UP: self._destroy,
+            Step.ALONE: self._shredding.back_up,
+            Step.BACKED_UP: self._shredding.destroy,
             Step.DONE: lambda _found: True,
         }
 
@@ -300,50 +299,6 @@ class Turnovers:
         self._note(found, Step.REWRAPPING)
         return True
 
-    def _back_up(self, found: rows.Turnover) -> bool:
-        if self._standbys and self._keystore.behind(self._standbys, self._far(found)):
-            return False
-        self._backup(found.controller)
-        self._note(found, Step.BACKED_UP)
-        return True
-
-    def _far(self, found: rows.Turnover) -> str:
-        """A place in the database's log behind the last rewrap; the same at each look, for others go on writing."""
-        if found not in self._written:
-            self._written = {found: self._keystore.written()}
-        return self._written[found]
-
-    def conclude(self, found: rows.Turnover) -> None:
-        """The outcome in the ledger; nothing happens when it is there."""
-        with self._keystore.snapshot() as tx:
-            reports = lineages.find_wrappings(tx, found.controller)
-        report = reports.get(found.e - 1)
-        self._control.conclude(
-            TURNOVER,
-            found.seq,
-            e=found.e,
-            rewrapped=found.rewrapped,
-            ratcheted=found.ratcheted,
-            expired=found.expired,
-            custodian=report.custodian if report else None,
-            residue=report.residue if report else None,
-        )
-
-    def _destroy(self, found: rows.Turnover) -> bool:
-        """Step 6: once more nothing is under an older e, in no table and not in the fence file; then W goes."""
-        with self._control.step() as tx:
-            self._pages.require_nothing_behind(tx, found)
-            oldest = lineages.oldest_e(tx, found.controller)
-            self._pages.require_fences_rewritten(tx, found)
-        if not self._custodian.exists(found.controller, found.e):
-            message = "the custodian does not have the newest wrapping key: its medium may be away"
-            raise CustodianFault(message, hint="bring it back; nothing was destroyed")
-        reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
-        with self._control.step() as tx:
-            note_destroyed(tx, found.controller, reports, now=(now := self._clock.wall()))
-            turnovers.update(tx, found, step=Step.DONE, finished=now)
-        return True
-
     def _moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
         """The horizons that moved in this pass, which is what its time was noted for."""
         controller = found.controller
@@ -363,9 +318,12 @@ class Turnovers:
                 self.conclude(found)
 
     def _resume_intent(self, line: Line) -> bool:
-        """Whether the intent is a pass now; False when another has taken its place."""
+        """Whether the intent is a pass now; False when another has taken its place, or its controller has left."""
         body = line.body
         controller, e = Controller(str(body["controller"])), int(str(body["e"]))
+        with self._keystore.snapshot() as tx:
+            if lineages.has_left(tx, controller):
+                return False
         horizons = body["horizons"]
         pairs = [text.partition("=") for text in horizons] if isinstance(horizons, list) else []
         self._custodian.create(controller, e)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import accounts, holds
@@ -52,9 +50,3 @@ def holds_due(tx: Transaction, controller: Controller, *, now: int) -> list[rows
 def release(tx: Transaction, key_id: KeyId, *, erasure: bytes) -> None:
     """This erasure ends the hold."""
     tx.execute(holds.update().where(holds.c.key_id == key_id).values(released=erasure))
-
-
-def count_open(tx: Transaction) -> int:
-    """Erasures that somebody has still to be accounted for in."""
-    owing = accounts.c.how.in_(["waiting", "lease over"])
-    return int(tx.scalars(sa.select(sa.func.count(accounts.c.erasure.distinct())).where(owing)).one())

@@ -20,13 +20,25 @@ from gateway.keystore.schema import (
     suspensions,
     transitions,
 )
-from gateway.model.ids import Controller
+from gateway.model.ids import Controller, KeyId
 
 
 def find(tx: Transaction, controller: Controller) -> rows.Departure | None:
     """A controller's exit, if it was ever begun."""
     query = departures.select().where(departures.c.controller == controller)
     return rows.one(rows.Departure, tx.execute(query).one_or_none())
+
+
+def account_of(seq: int) -> bytes:
+    """What accounts of an exit stand under: its intent's sequence, where an erasure has its random id."""
+    return seq.to_bytes(16, "big")
+
+
+def key_ids(tx: Transaction, controller: Controller) -> list[KeyId]:
+    """Every key under which something of a controller's may wait: its customers', and those of dead letters."""
+    found = list(tx.scalars(sa.select(keys.c.key_id).where(keys.c.controller == controller)))
+    of_letters = (secrets.c.controller == controller, secrets.c.kind == "operations")
+    return [*found, *tx.scalars(sa.select(secrets.c.key_id).where(*of_letters))]
 
 
 def under_way(tx: Transaction, *, done: str) -> list[rows.Departure]:

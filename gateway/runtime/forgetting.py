@@ -34,14 +34,11 @@ class Forgetting:
     def erasures(self) -> Erasures:
         """The inventory is every store that this gateway writes to."""
         inventory = {self._house.settings.store.url: self._house.store}
-        queues: dict[str, Queue] = {"spool": self._house.spools}
-        if self._house.create or self._house.letters_file.exists():
-            queues["dead letters"] = self._house.letters
         return Erasures(
             self._house.control,
             self._house.custodian,
             inventory,
-            queues,
+            self._queues(),
             future_window_s=self._house.policy.future_window_s,
             retained=self._house.settings.mqtt.retained(self._house.topics.topics_of),
             certificates=self.certificates,
@@ -68,7 +65,14 @@ class Forgetting:
     def controllers(self) -> Controllers:
         """Who is added, and who leaves. Raises what `control` raises."""
         house = self._house
-        return Controllers(house.control, house.custodian, house.policy, self.certificates)
+        return Controllers(house.control, house.custodian, house.policy, self.certificates, self._queues())
+
+    def _queues(self) -> dict[str, Queue]:
+        """What waits on this machine."""
+        found: dict[str, Queue] = {"spool": self._house.spools}
+        if self._house.create or self._house.letters_file.exists():
+            found["dead letters"] = self._house.letters
+        return found
 
     @cached_property
     def backups(self) -> Backups:

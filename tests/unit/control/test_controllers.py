@@ -4,37 +4,59 @@ from __future__ import annotations
 
 import shutil
 import signal
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.control.controllers import Controllers, Leaving
+from gateway.clock import FixedClock
+from gateway.control import accounting
+from gateway.control.controllers import Controllers, Gone, Leaving
 from gateway.control.customer import open_lineage
+from gateway.control.enrolment import Enrolment, enrol
 from gateway.control.erasure import withdrawal_of
+from gateway.control.purge import Queue
 from gateway.control.recovery import Recovery
 from gateway.control.verification import verify
 from gateway.crypto.derive import Kind
 from gateway.crypto.signing import decode
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UnknownSubject, VerificationFailed
+from gateway.errors import (
+    CustodianFault,
+    IntegrityStop,
+    KeyDestroyed,
+    Refused,
+    UnknownSubject,
+    UsageFault,
+    VerificationFailed,
+)
+from gateway.keys import process
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
-from gateway.keystore import departures, lineages, subjects
+from gateway.keystore import departures, lineages, rows, subjects
 from gateway.keystore.database import KeyStore
-from gateway.model.ids import parse_controller
+from gateway.model.ids import Controller, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
+from gateway.transport.spool import Spools
 from tests.conformance import verifier
 from tests.unit.control.processes import ended, exit_until, start
+from tests.unit.control.test_erasure import accounts_of
 from tests.unit.control.test_turnover import HEAT_CO
-from tests.world import CANARY, World, message, topic
+from tests.world import CANARY, SECOND, Message, World, message, topic
 
 OTHER = parse_controller("cool-co")
 BOUNDARIES = 17
 
 
+def spools(world: World) -> Spools:
+    return Spools(world.directory / "spool", max_bytes=1 << 20)
+
+
 def controllers(world: World) -> Controllers:
-    return Controllers(world.control, world.custodian, world.policy, world.certificates)
+    queues: dict[str, Queue] = {"spool": spools(world), "dead letters": world.letters}
+    return Controllers(world.control, world.custodian, world.policy, world.certificates, queues)
 
 
 @pytest.fixture
@@ -100,6 +122,7 @@ def test_its_certificate_is_verified_by_anyone(two: World) -> None:
     with two.polling():
         gone = controllers(two).exit(HEAT_CO)
     public = str(two.ledger.key)
+    assert gone.certificate is not None
     verdict = verify(gone.certificate, public, ledger=two.ledger.path)
     assert verdict.kind == "exit"
     claims = verdict.claims
@@ -152,6 +175,14 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     two.keystore.scrub(())
     shutil.copy(two.directory / "keys.db", tmp_path / "keys.db")
     two.erase("anna")
+    two.enrol("cia", "meter-3")
+    lines = [
+        line
+        for who in (HEAT_CO, OTHER)
+        for line in (homes(two, who, "dag", "meter-4"), homes(two, who, "eva", "meter-5"))
+    ]
+    assert enrol(two.control, two.custodian, two.policy, lines).enrolled == 4
+    two.erase("eva", controller=OTHER)
     controllers(two).exit(HEAT_CO)
     two.close()
     for file in two.directory.glob("keys.db*"):
@@ -163,6 +194,7 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     withdrawal = withdrawal_of(back.control, back.custodian, back.policy)
     found = Recovery(back.control, back.custodian, withdrawal).run()
     assert (found.replayed["exit"], found.erased) == (1, 0)
+    assert (len(found.missing), found.routes) == (1, 2), "of who stays, and was not erased; not of who has left"
     controllers(back).resume()
     with back.keystore.snapshot() as tx:
         assert lineages.all_controllers(tx) == [OTHER]
@@ -170,6 +202,18 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     back.control.check()
     back.ledger.verify()
     back.close()
+
+
+def homes(world: World, controller: Controller, customer: str, device: str) -> Enrolment:
+    return Enrolment(
+        line=2,
+        controller=controller,
+        customer=parse_customer(CANARY + customer),
+        device=parse_device(CANARY + device),
+        area="SE3",
+        valid_from=world.clock.wall(),
+        purposes=(),
+    )
 
 
 def test_nothing_crosses_controllers(two: World) -> None:
@@ -198,6 +242,99 @@ def test_not_while_its_keys_are_turned_over(two: World) -> None:
     two.turnovers.begin(HEAT_CO)
     with pytest.raises(Refused, match="a turnover of this controller is under way"):
         controllers(two).exit(HEAT_CO)
+
+
+def exited(world: World, gone: Gone) -> dict[str, Any]:
+    """What the certificate says."""
+    assert gone.certificate is not None
+    return verify(gone.certificate, str(world.ledger.key)).claims
+
+
+def test_its_certificate_accounts_for_every_worker_and_queue(two: World) -> None:
+    two.register()
+    with two.polling():
+        parties = exited(two, controllers(two).exit(HEAT_CO))["parties"]
+    assert {party["party"]: party["accounted"] for party in parties} == {
+        two.lease._worker.hex(): "acknowledged",
+        f"queues {process.machine()}": "purged",
+    }
+
+
+def test_what_waits_under_its_keys_is_deleted_and_what_is_anothers_stays(two: World) -> None:
+    two.enrol("bo", "meter-2", controller=OTHER)
+    now = two.clock.wall()
+    with closing(spools(two).open("glomska-7")) as spool:
+        for owner in (HEAT_CO, OTHER):
+            device = "meter-1" if owner == HEAT_CO else "meter-2"
+            sent = replace(message(device, now, temperature=21.5), topic=topic(device, controller=owner))
+            spool.append(two.process(sent).points)
+    for device in ("meter-1", "meter-9"):  # of a customer, and of nobody known, under the key of the day
+        assert len(two.refuse(Message(topic(device), b"{cut off"))) == 1
+    with two.polling():
+        controllers(two).exit(HEAT_CO)
+    (waiting,) = spools(two).report()
+    assert waiting.points == 1, "the other controller's"
+    assert two.letters.level().letters == 0
+
+
+def test_a_worker_that_holds_on_delays_the_certificate_and_no_key(two: World) -> None:
+    two.ring.leave()
+    two._registered = False
+    clock = FixedClock(two.clock.wall(), 10**15)
+    mine = World(two.directory, clock=clock)
+    mine.register()
+    exits = controllers(two)
+    exits._letting_go._clock = clock
+    exits._mark(HEAT_CO)
+    exits.resume()
+    assert departure(two).step == Leaving.MARKED, "its lease is not over"
+    (account,) = (a for a in accounts_of(two, departures.account_of(departure(two).seq)) if a.kind == "worker")
+    with pytest.raises(UsageFault, match="not destroyed yet"):
+        accounting.declare_lost_of_exit(two.control, HEAT_CO, account.party)
+    clock.advance(34 * SECOND)
+    exits.resume()
+    assert departure(two).step == Leaving.GONE
+    assert not two.custodian.exists(HEAT_CO, 1)
+    gone = exits.exit(HEAT_CO)
+    assert (gone.certificate, gone.owing) == (None, (account.party,))
+    assert [line.act for line in two.ledger.open_intents.values()] == ["exit"]
+    exits.resume()
+    assert not two.certificates.exit_path(departure(two).seq).exists()
+    with pytest.raises(UsageFault, match="nobody of that name"):
+        accounting.declare_lost_of_exit(two.control, HEAT_CO, "somebody")
+    accounting.declare_lost_of_exit(two.control, HEAT_CO, account.party)
+    exits.resume()
+    assert two.ledger.open_intents == {}
+    said = exited(two, exits.exit(HEAT_CO))["parties"]
+    assert {"party": account.party, "accounted": "lost"} in said
+    mine.keystore.close()
+
+
+def departure(world: World) -> rows.Departure:
+    with world.keystore.snapshot() as tx:
+        found = departures.find(tx, HEAT_CO)
+    assert found is not None
+    return found
+
+
+def test_a_wrapping_key_that_no_turnover_has_come_to_use_goes_too(two: World) -> None:
+    two.custodian.create(HEAT_CO, 2)  # and the process ended before anything else
+    with two.polling():
+        gone = controllers(two).exit(HEAT_CO)
+    assert gone.wrappings == 2
+    assert not two.custodian.exists(HEAT_CO, 2)
+    assert [report["e"] for report in exited(two, gone)["custodian"]["reported"]] == [1, 2]
+
+
+def test_a_turnover_whose_intent_is_all_there_is_of_it_makes_no_key_for_one_that_left(two: World) -> None:
+    with two.ledger.locked():
+        intent = {"controller": HEAT_CO, "e": 2, "horizons": list[str](), "access": "0" * 64}
+        two.ledger.append("turnover", "intent", **intent)  # type: ignore[arg-type]
+    with two.polling():
+        controllers(two).exit(HEAT_CO)
+    two.turnovers.tick()
+    assert not two.custodian.exists(HEAT_CO, 2)
+    assert two.ledger.open_intents == {}
 
 
 def test_one_that_nobody_knows(two: World) -> None:

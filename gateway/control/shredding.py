@@ -1,0 +1,90 @@
+"""The end of a turnover: when all is safe under the newest e, what opened every older copy is destroyed.
+
+4. alone       every standby that is named has replayed the last rewrap; a backup is taken and opened again
+5. backed_up   nothing is under an older e, in no table and not in the fence file, and the newest W is at hand:
+then W_e-1 and all older ones go, the custodian's reports are recorded
+6. done        the outcome in the ledger
+
+shredding.back_up(found), shredding.destroy(found)      # False: there is something to wait for first
+shredding.conclude(found)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.control.pages import Pages, Step
+from gateway.control.role import TURNOVER, Control
+from gateway.errors import CustodianFault
+from gateway.keys.custodian import Custodian
+from gateway.keys.lineage import note_destroyed
+from gateway.keystore import lineages, rows, turnovers
+from gateway.model.ids import Controller
+
+
+class Shredding:
+    """Steps 5 and 6 over one key store, its ledger and custodian."""
+
+    def __init__(
+        self,
+        control: Control,
+        custodian: Custodian,
+        pages: Pages,
+        *,
+        backup: Callable[[Controller], object],
+        standbys: Sequence[str],
+    ) -> None:
+        self._control = control
+        self._keystore = control.keystore
+        self._custodian = custodian
+        self._pages = pages
+        self._backup = backup
+        self._standbys = standbys
+        self._written: dict[rows.Turnover, str] = {}
+
+    def back_up(self, found: rows.Turnover) -> bool:
+        """False while a standby is behind. Raises what a backup raises."""
+        if self._standbys and self._keystore.behind(self._standbys, self._far(found)):
+            return False
+        self._backup(found.controller)
+        with self._control.step() as tx:
+            if turnovers.find(tx, found.controller, found.e).step == found.step:
+                turnovers.update(tx, found, step=Step.BACKED_UP)
+        return True
+
+    def destroy(self, found: rows.Turnover) -> bool:
+        """Once more nothing is under an older e; then W goes. Raises CustodianFault, IntegrityStop, Unreachable."""
+        with self._control.step() as tx:
+            self._pages.require_nothing_behind(tx, found)
+            oldest = lineages.oldest_e(tx, found.controller)
+            self._pages.require_fences_rewritten(tx, found)
+        if not self._custodian.exists(found.controller, found.e):
+            message = "the custodian does not have the newest wrapping key: its medium may be away"
+            raise CustodianFault(message, hint="bring it back; nothing was destroyed")
+        reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
+        now = self._control.clock.wall()
+        with self._control.step() as tx:
+            note_destroyed(tx, found.controller, reports, now=now)
+            turnovers.update(tx, found, step=Step.DONE, finished=now)
+        return True
+
+    def conclude(self, found: rows.Turnover) -> None:
+        """The outcome in the ledger; nothing happens when it is there."""
+        with self._keystore.snapshot() as tx:
+            report = lineages.find_wrappings(tx, found.controller).get(found.e - 1)
+        self._control.conclude(
+            TURNOVER,
+            found.seq,
+            e=found.e,
+            rewrapped=found.rewrapped,
+            ratcheted=found.ratcheted,
+            expired=found.expired,
+            custodian=report.custodian if report else None,
+            residue=report.residue if report else None,
+        )
+
+    def _far(self, found: rows.Turnover) -> str:
+        """A place in the database's log behind the last rewrap; the same at each look, for others go on writing."""
+        if found not in self._written:
+            self._written = {found: self._keystore.written()}
+        return self._written[found]
