@@ -20,19 +20,31 @@ from gateway.control.backup import newest as newest_backup
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
 from gateway.control.operations import living_days
-from gateway.errors import ConfigurationFault, CustodianFault, IntegrityStop, NotThere, Unreachable
+from gateway.control.role import require_ledger
+from gateway.errors import (
+    ConfigurationFault,
+    CustodianFault,
+    GlomskaError,
+    IntegrityStop,
+    NotThere,
+    Unreachable,
+    VerificationFailed,
+)
 from gateway.keys.lineage import Lineage
 from gateway.keystore import acts, lineages, workers
 from gateway.model.dead import day_of
 from gateway.model.ids import Controller
 from gateway.policy.load import check as findings_of
+from gateway.runtime.leftovers import drained_by
 from gateway.runtime.wiring import House
+from gateway.transport.spool import Waiting
 
 _OTHERS = 0o077
 _SECOND = 1_000_000_000
 _OLDEST = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).timestamp()  # this program is younger
 _NEARLY_FULL = 0.8
 _DAY = 86_400 * _SECOND
+_OVERDUE = _DAY  # a store that was away for a night is no alarm here
 _SET_BACK_S = 60.0  # how far a clock may be behind the ledger's last line
 _NOT_YET = "not there yet: `glomska enrol` makes it"
 
@@ -102,9 +114,7 @@ def _ledger(house: House) -> str:
     directory = house.settings.state / house.settings.ledger.path
     written = (directory / "ledger.jsonl").exists()
     if not written and _has_keys(house):
-        with house.keystore.snapshot() as tx:
-            if acts.newest_known(tx) >= 0:
-                raise IntegrityStop("the ledger is missing: the key store knows acts that were in it")
+        require_ledger(house.keystore, directory)
     if written and not _has_keys(house) and Ledger(directory, house.clock).verify() > 1:
         raise IntegrityStop("the key store is missing: the ledger knows acts on its keys")
     if not written or not _has_keys(house):
@@ -194,6 +204,57 @@ def _letters(house: House) -> str:
     return detail
 
 
+def _spools(house: House) -> str:
+    found = house.spools.report()
+    waiting = sum(one.points for one in found)
+    for fault in (_damaged(found), _overdue(house, found), _nearly_full(house, found), _left_over(house, found)):
+        if fault is not None:
+            raise fault
+    if not waiting:
+        return "nothing waits" if found else "none"
+    return f"{waiting} readings wait for the store in {len(found)} spool(s)"
+
+
+def _damaged(found: list[Waiting]) -> GlomskaError | None:
+    places = {one.worker: one.damaged for one in found if one.damaged and not one.held}
+    if not places:
+        return None
+    return VerificationFailed(
+        f"{sum(places.values())} places are damaged in the spool of {', '.join(places)}",
+        hint="look at the disk; what can be read is drained, and what cannot is skipped and counted",
+    )
+
+
+def _overdue(house: House, found: list[Waiting]) -> GlomskaError | None:
+    since = min((one.since for one in found if one.since is not None), default=None)
+    if since is None or house.clock.wall() - since < _OVERDUE:
+        return None
+    days = (house.clock.wall() - since) / _DAY
+    hint = "see that the store takes what it is sent and that `glomska run` runs; or drain it: `glomska spool drain`"
+    return Unreachable(f"readings have waited for the store for {days:.1f} days", hint=hint)
+
+
+def _nearly_full(house: House, found: list[Waiting]) -> GlomskaError | None:
+    limit = house.settings.spool.max_bytes
+    full = [one for one in found if limit and one.bytes > _NEARLY_FULL * limit]
+    if not full:
+        return None
+    said = ", ".join(f"{one.worker} {one.bytes / limit:.0%}" for one in full)
+    hint = "see that the store takes what is sent, or raise spool.max_bytes; when one is full, nothing is acknowledged"
+    return Unreachable(f"spools are nearly full: {said}", hint=hint)
+
+
+def _left_over(house: House, found: list[Waiting]) -> GlomskaError | None:
+    """Of a gateway that had another name: the one that runs here leaves it alone."""
+    ours = drained_by(house.settings.mqtt.client_id)
+    left = [one.worker for one in found if one.points and not one.held and not ours.fullmatch(one.worker)]
+    if not left:
+        return None
+    names = ", ".join(left)
+    message = f"readings wait in the spool of {names}, which no worker drains: mqtt.client_id is another one now"
+    return Unreachable(message, hint="`glomska spool drain NAME` brings them to the store")
+
+
 def _workers(house: House) -> str:
     if not _has_keys(house):
         return "none"
@@ -216,6 +277,7 @@ CHECKS: dict[str, Callable[[House], str]] = {
     "ledger": _ledger,
     "store": _store,
     "broker": _broker,
+    "spools": _spools,
     "dead letters": _letters,
     "erasures": _erasures,
     "workers": _workers,

@@ -8,9 +8,12 @@ named, with what to do, and left alone: a shorter one would delete.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +51,7 @@ def init(
     if path.exists():
         typer.echo(f"{path} is there already and stays as it is")
     else:
-        broker = broker or typer.prompt("Broker (mqtts://HOST:PORT, or mqtt:// on this machine)", default=_BROKER)
+        broker = broker or _ask("Broker (mqtts://HOST:PORT, or mqtt:// on this machine)", default=_BROKER)
         url = store or _ask_store()
         given = {"username": username, "password_file": password_file, "token_file": token_file}
         _write(path, broker, url, {name: str(value) for name, value in given.items() if value is not None})
@@ -61,11 +64,26 @@ def init(
     typer.echo(f"next: see that {settings.policy} says what you process; then `glomska doctor`, `glomska enrol`")
 
 
+def _ask(question: str, **how: object) -> str:
+    """Raises UsageFault: there is nobody at a terminal. Who is there and ends it goes on up."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", getpass.GetPassWarning)  # there is no echo where there is no terminal
+            return str(typer.prompt(question, **how))  # type: ignore[arg-type]
+    except typer.Abort as end:
+        if sys.stdin.isatty() or not isinstance(end.__context__, EOFError):
+            raise
+        typer.echo()
+        message = "there is nobody to ask, and not everything was given"
+        hint = "give --broker and --store, with --token-file or --username and --password-file where the store asks"
+        raise UsageFault(message, hint=hint) from None
+
+
 def _ask_store() -> str:
-    kind = typer.prompt(_KINDS, default="sqlite")
+    kind = _ask(_KINDS, default="sqlite")
     if kind not in _STORES:
         raise UsageFault(f"there is no such kind of store; there are {', '.join(_STORES)}")
-    return _STORES[kind] if kind == "sqlite" else str(typer.prompt("Its address", default=_STORES[kind]))
+    return _STORES[kind] if kind == "sqlite" else _ask("Its address", default=_STORES[kind])
 
 
 def _write(path: Path, broker: str, store: str, login: dict[str, str]) -> None:
@@ -97,7 +115,7 @@ def _write(path: Path, broker: str, store: str, login: dict[str, str]) -> None:
 
 def _ask_secret(what: str, file: Path, made: list[Path]) -> str:
     """The name of a new file with what was typed, which is not shown."""
-    secret = typer.prompt(f"{what} (not shown)", hide_input=True)
+    secret = _ask(f"{what} (not shown)", hide_input=True)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:

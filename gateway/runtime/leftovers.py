@@ -23,13 +23,18 @@ from gateway.transport.spool import SpoolHeld, Spools
 AT_ONCE_S = 2.0
 
 
+def drained_by(base: str) -> re.Pattern[str]:
+    """Names of spools that a gateway of this `mqtt.client_id` drains by itself, whether their workers run or not."""
+    return re.compile(re.escape(base) + r"(-\d+)?")
+
+
 class Leftovers:
     """See the module."""
 
     def __init__(self, spools: Spools, *, base: str, seat: Seat, spooling: Callable[[str], Spooling], log: Log) -> None:
         """`spooling` makes what drains the spool of that name, not opened."""
         self._spools, self._spooling, self._log = spools, spooling, log
-        self._ours = re.compile(re.escape(base) + r"(-\d+)?")
+        self._ours = drained_by(base)
         self._had = {Seat(number, seat.of).client_id(base) for number in range(1, seat.of + 1)} or {base}
 
     def drain(self) -> None:

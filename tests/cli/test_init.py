@@ -93,7 +93,9 @@ def test_what_is_there_stays_as_it_is(say: Say, tmp_path: Path) -> None:
         (["--broker", "mqtt://localhost", "--store", "papyrus:"], "", 3, "store.url: found"),
         (["--broker", "mqtt://localhost", "--store", f"influxdb2+http://{NOBODY}/o/b", "--token-file", "absent"], "", 3,
          "store.token_file: found no readable file"),
-        ([], "", 130, "interrupted"),
+        ([], "", 2, "give --broker and --store"),
+        ([], "\n", 2, "give --broker and --store"),
+        (["--broker", "mqtt://localhost", "--store", f"influxdb2+http://{NOBODY}/o/b"], "", 2, "with --token-file"),
     ],
 )  # fmt: skip
 def test_a_wrong_answer_leaves_nothing_behind(

@@ -25,7 +25,10 @@ from gateway.transport.spool.spool import Spool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What one spool holds. `held`: a process has it; then the last bytes may be on their way and count as damage."""
+    """What one spool holds. `held`: a process has it; then the last bytes may be on their way and count as damage.
+
+    `since`: wall time, ns; the oldest point that waits has waited since then or longer. None where nothing does.
+    """
 
     worker: str
     held: bool
@@ -33,6 +36,7 @@ class Waiting:
     bytes: int
     damaged: int
     segments: int
+    since: int | None
 
 
 class Spools:
@@ -95,7 +99,7 @@ class Spools:
     def _waiting(self, worker: str, on_bytes: Callable[[int], None]) -> Waiting:
         place = self._place(worker)
         cursor, sizes = segment.read_cursor(place), segment.sizes(place)
-        points = damaged = 0
+        points, damaged, since = 0, 0, None
         for number, size in sizes.items():
             on_bytes(size)
             start = cursor.offset if number == cursor.segment else 0
@@ -104,6 +108,8 @@ class Spools:
             for found in scan(segment.read(place, number, start)):
                 damaged += isinstance(found, Damage)
                 points += not isinstance(found, Damage) and found.key_id != VOID
+            if points and since is None:
+                since = segment.path_of(place, number).stat().st_mtime_ns
         return Waiting(
             worker=worker,
             held=_is_held(place),
@@ -111,6 +117,7 @@ class Spools:
             bytes=sum(sizes.values()),
             damaged=damaged,
             segments=len(sizes),
+            since=since,
         )
 
 
