@@ -39,7 +39,8 @@ REASONS = MappingProxyType(
         "valid_from": "it is neither a date nor RFC 3339 nor empty",
         "purpose": "a purpose is not declared, or does not ask for consent",
         "taken": "the device belongs to another customer at that time",
-        "erased": "the customer was erased, or the device's readings of that time belonged to one who was",
+        "erased": "the customer was erased: with --new-incarnation they begin anew; or the device was, at that time, "
+        "one's who was erased: give a later valid_from",
         "suspended": "the customer is suspended: resume them, then enrol again",
     }
 )

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import FixedClock
 from gateway.control.pages import Step
 from gateway.control.status import status
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed
+from gateway.keys import process
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import keys as key_table
 from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller, parse_device
 from gateway.model.sealed import Reason
-from tests.world import CANARY, CONTROLLER, DAY, ShiftedClock, World, ns
+from tests.unit.control.test_erasure import row_of_worker
+from tests.world import CANARY, CONTROLLER, DAY, SECOND, ShiftedClock, World, ns
 
 pytestmark = pytest.mark.both_key_stores
 
@@ -237,6 +240,40 @@ def all_keys(world: World) -> list[rows.Key]:
         assert lineage is not None
         routes = subjects.find_routes(tx, lineage.route_hashes(Kind.CUSTOMER, CANARY + "anna"))
         return subjects.find_keys(tx, [route.incarnation for route in routes])
+
+
+@pytest.mark.parametrize(("machine", "waits"), [("another-machine", True), (process.machine(), False)])
+def test_after_a_restart_of_this_machine_requests_of_others_are_waited_for_anew(
+    tmp_path: Path, keys_url: str, machine: str, waits: bool
+) -> None:
+    """Between the two purges of a month the ledger's machine is restarted: its boot times mean nothing now."""
+    clock = FixedClock(START, 10**15)
+    world = World(tmp_path / "state", clock=clock, keys=keys_url)
+    world.enrol("anna", "meter-1", since=1)
+    late = world.process_one("meter-1", epoch_start(lineage_of(world).horizons["telemetry"]) + DAY, temperature=1.5)
+    world.store.write(late.points)
+    world.ring.leave()
+    clock.advance(epoch_start(epoch_of(START) + 1) + DAY - START)
+    found = world.turnovers.begin(HEAT_CO)
+    while found.step != Step.PURGED_ONCE:
+        assert world.turnovers.advance(found)
+        found = newest(world)
+    assert world.points() == []
+    with world.keystore.act() as tx:
+        workers.register(tx, row_of_worker(renewed=0, boot="then", generation=99, of=f"{machine} then pid:[1] 1 1"))
+        turnovers.update(tx, found, purge_due=1, purge_boot="then")
+    world.store.write(late.points)  # what that worker had sent before, and took its time
+    assert world.turnovers.advance(newest(world)) is not waits
+    assert len(world.points()) == waits
+    if waits:
+        clock.advance(10 * SECOND)
+        assert world.turnovers.advance(newest(world)) is False, "a deadline and a margin"
+        clock.advance(2 * SECOND)
+        assert world.turnovers.advance(newest(world)) is True
+    assert world.points() == []
+    assert newest(world).step == Step.REWRAPPING
+    world._registered = False
+    world.close()
 
 
 def test_a_row_that_does_not_open_stops_the_pass_until_it_is_given_up(world: World) -> None:

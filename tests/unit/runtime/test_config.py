@@ -223,6 +223,7 @@ FAULTS = {
     ("KEYS__PIN_FILE", "absent"): "pin_file: found no readable file (no such file or directory); allowed: a file",
     ("KEYS__RECOVERY", "file:"): 'recovery: found "file:"; allowed: file:DIRECTORY or pkcs11:token=LABEL;module=FILE',
     ("KEYS__RECOVERY", "file:kek"): "recovery: found the custodian itself; allowed: another one, kept elsewhere",
+    ("KEYS__STANDBYS", '["hall"]'): "standbys: found names; allowed: none, since a key store in a file has no standbys",
     ("KEYS__LEASE_S", "0"): "lease_s: found 0; allowed: a whole number from 1 to 3600",
     ("KEYS__LEASE_S", "3601"): "lease_s: found 3601; allowed: a whole number from 1 to 3600",
     ("KEYS__POLL_MS", "0"): "poll_ms: found 0; allowed: a whole number from 10 to 10000",
