@@ -23,6 +23,7 @@ import numpy as np
 from gateway.crypto import aead, derive, envelope
 from gateway.crypto.derive import STORE_DOMAIN, Use
 from gateway.crypto.envelope import encode_values
+from gateway.crypto.secret import Secret
 from gateway.errors import KeyDestroyed, VerificationFailed
 from gateway.model.ids import (
     Controller,
@@ -62,7 +63,7 @@ class SeriesKey(Redacted):
     __slots__ = ("_cipher", "_prefix", "_schema", "series")
 
     def __init__(self, series: Series, key: bytes, prefix: bytes, *, schema: int) -> None:
-        self._cipher = aead.cipher(key)
+        self._cipher = aead.cipher(Secret(key))
         self.series = series
         self._schema = schema
         self._prefix = prefix
@@ -131,8 +132,8 @@ class SubjectKey(Redacted):
         base: int,
         key_id: KeyId,
     ) -> None:
-        self._csk = csk
-        self._near = (base, csk)  # where the last question was asked: most are about one month
+        self._csk = Secret(csk)
+        self._near = (base, self._csk)  # where the last question was asked: most are about one month
         self.controller = controller
         self.incarnation = incarnation
         self.key_class = key_class
@@ -192,7 +193,8 @@ class SubjectKey(Redacted):
             message = "this key has moved past that month; what was sealed then cannot be read by anyone"
             raise KeyDestroyed(message, hint="ask for a time within retention")
         at, csk = self._near if self._near[0] <= epoch else (self.base, self._csk)
-        csk = derive.ratchet(csk, epoch - at)
+        if epoch != at:
+            csk = Secret(derive.ratchet(csk, epoch - at))
         self._near = (epoch, csk)
         return csk
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from gateway.crypto import derive, envelope
 from gateway.crypto.derive import KEY_BYTES, Kind
 from gateway.crypto.envelope import RowKind, RowPlace
+from gateway.crypto.secret import Secret
 from gateway.errors import ConfigurationFault, IntegrityStop, KeyDestroyed, KeyMissing, Refused, VerificationFailed
 from gateway.keys.custodian import Custodian, Destruction
 from gateway.keys.handle import Redacted, SubjectKey
@@ -92,7 +93,9 @@ class Lineage(Redacted):
         wrapped = lineages.find_keks(tx, self.controller)
         known = self._keks
         self.e = lineages.current_e(tx, self.controller) or 0
-        self._keks = {e: known.get(e) or self._custodian.unwrap(self.controller, e, row) for e, row in wrapped.items()}
+        self._keks = {
+            e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
+        }
         self._routes = [self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
         self._fences = {s.version: self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.FENCE)}
         self.horizons = lineages.find_horizons(tx, self.controller)
@@ -292,7 +295,7 @@ class Lineage(Redacted):
 
     def _unwrap(self, row: rows.Secret) -> bytes:
         place = RowPlace(controller=self.controller, kind=RowKind(row.kind), key_id=row.key_id, version=row.version)
-        return envelope.unwrap(self._kek_of(row.e), row.wrapped, place)
+        return Secret(envelope.unwrap(self._kek_of(row.e), row.wrapped, place))
 
     def _kek_of(self, e: int) -> bytes:
         try:

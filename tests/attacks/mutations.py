@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,29 +23,27 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.control import enrolment, withdrawal
-from gateway.control.chain import Value
 from gateway.control.enrolment import Group
-from gateway.control.ledger import Ledger
 from gateway.control.purge import Purging
 from gateway.control.recovery import Recovery
 from gateway.control.role import Control
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
-from gateway.keys import handle, lease, lineage, ring
+from gateway.keys import handle, lease, ring
 from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
-from gateway.keystore import rows, subjects, workers
-from gateway.keystore.database import KeyStore, Transaction
+from gateway.keystore import subjects, workers
+from gateway.keystore.database import KeyStore
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
-from gateway.model.ids import Controller, KeyId, Pseudonym, epoch_of, epoch_start
+from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
 from gateway.pipeline.budget import Budget
 from gateway.pipeline.letters import Seals, letters_of
-from gateway.runtime import wiring, worker
+from gateway.runtime import worker
 from gateway.runtime.roll import Roll
 from gateway.runtime.spooling import Spooling
 from gateway.transport import letters, lineprotocol
@@ -245,34 +242,6 @@ def nothing_overwritten(patch: Patch, _part: str) -> None:
     patch.setattr(KeyStore, "scrub", lambda _store, _traces: None)
 
 
-@kills("10", "test_no_core_is_dumped")
-def cores_are_dumped(patch: Patch, _part: str) -> None:
-    """The process is as the system makes it."""
-    patch.setattr(wiring, "limits", SimpleNamespace(RLIMIT_CORE=0, setrlimit=lambda *_args: None))
-    patch.setattr(wiring, "ctypes", SimpleNamespace(CDLL=lambda _name: SimpleNamespace(prctl=lambda *_args: 0)))
-
-
-@kills("10", "test_nothing_alive_shows_a_key")
-def handles_show_themselves(patch: Patch, _part: str) -> None:
-    """A handle is shown as a dataclass would be."""
-    patch.setattr(handle.Redacted, "__repr__", lambda thing: f"{_slots(thing)}")
-
-
-@kills("10", "test_no_handle_is_written_down")
-def handles_are_pickled(patch: Patch, _part: str) -> None:
-    """A handle is pickled as anything else, with all it holds that can be."""
-
-    def reduced(thing: object) -> tuple[object, ...]:
-        return dict, ([(name, value) for name, value in _slots(thing).items() if isinstance(value, bytes)],)
-
-    patch.setattr(handle.Redacted, "__reduce__", reduced)
-
-
-def _slots(thing: object) -> dict[str, object]:
-    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
-    return {name: getattr(thing, name, None) for name in names}
-
-
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")
 def unkeyed_hashes(patch: Patch, _part: str) -> None:
     """Identifiers are hashed as everyone hashes them: without a key."""
@@ -286,61 +255,6 @@ def secrets_lie_beside(patch: Patch, _part: str) -> None:
     """Hashes are keyed, and their key stands in the key store as it is."""
     patch.setattr(envelope, "wrap", lambda _kek, secret, _place: derive.u8(1) + secret)
     patch.setattr(envelope, "unwrap", lambda _kek, wrapped, _place: wrapped[1:])
-
-
-@kills(
-    "12",
-    "test_all_remaining_keys_find_nothing",
-    "test_nor_in_a_spool",
-    "test_nor_in_a_backup_once_keys_were_turned_over",
-    "test_two_customers_share_no_secret",
-)
-def one_key_for_all(patch: Patch, _part: str) -> None:
-    """Every customer gets the same secret."""
-    patch.setattr(lineage, "secrets", SimpleNamespace(token_bytes=lambda size: b"\x07" * size))
-
-
-@kills("12", "test_nor_in_a_backup_once_keys_were_turned_over")
-def one_route_secret(patch: Patch, _part: str) -> None:
-    """Keys are each customer's own, and what they are found under is for ever."""
-    add = Lineage._add_secret
-
-    def kept(opened: Lineage, tx: Transaction, kind: envelope.RowKind, *, version: int, now: int) -> KeyId:
-        with pytest.MonkeyPatch.context() as within:
-            if kind is envelope.RowKind.ROUTE:
-                one_key_for_all(within, _part)
-            return add(opened, tx, kind, version=version, now=now)
-
-    patch.setattr(Lineage, "_add_secret", kept)
-
-
-@kills("12", "test_nor_in_the_ledger")
-def ids_of_names(patch: Patch, _part: str) -> None:
-    """A route's id, which the ledger tells, is not random but a part of its hash."""
-
-    def named(**row: Any) -> rows.Route:  # noqa: ANN401
-        return rows.Route(**(row | {"route_id": row["hash"][:16]}))
-
-    patch.setattr(enrolment, "rows", SimpleNamespace(**(vars(rows) | {"Route": named})))
-
-
-@kills("12", "test_nor_in_the_ledger")
-def fences_in_the_ledger(patch: Patch, _part: str) -> None:
-    """What expires stands where nothing does."""
-
-    def appended(ledger: Ledger, lines: list[dict[str, Value]]) -> None:
-        told = [str(line["hash"]) for line in lines]
-        ledger._append("fences", "outcome", {"intent": -1, "result": "done", "hashes": told})
-        append(ledger, lines)
-
-    append = Ledger.append_fences
-    patch.setattr(Ledger, "append_fences", appended)
-
-
-@kills("12", "test_route_hashes_of_the_erased_are_gone")
-def routes_outlive_keys(patch: Patch, _part: str) -> None:
-    """Keys are destroyed, and the hashes that name who had them are not."""
-    the_route_stays(patch, _part)
 
 
 @kills("15", "test_no_identifier_and_no_value_in_any_file")
@@ -398,12 +312,6 @@ def spools_are_not_purged(patch: Patch, _part: str) -> None:
 def drained_unasked(patch: Patch, _part: str) -> None:
     """What waits is sent as it is: whether its key lives was asked when it was put there."""
     patch.setattr(ring.Ring, "gone", lambda _ring, _key_ids: set())
-
-
-@kills("16", "test_no_key_that_is_left_opens_it")
-def one_key_for_all_that_waits(patch: Patch, _part: str) -> None:
-    """Destroying it would take everybody's readings, so it stays."""
-    one_key_for_all(patch, _part)
 
 
 @kills("32", "test_filled_healed_and_drained_nothing_is_lost", "test_a_disk_that_was_full_loses_nothing")
@@ -763,4 +671,4 @@ def given_up_with_what_waits(patch: Patch, _part: str) -> None:
     patch.setattr(Leaving, "receive", receive)
 
 
-from tests.attacks import mutations_of_strangers, mutations_of_turnover  # noqa: E402, F401 - they enter themselves above
+from tests.attacks import mutations_of_keys, mutations_of_strangers, mutations_of_turnover  # noqa: E402, F401 - they enter themselves above

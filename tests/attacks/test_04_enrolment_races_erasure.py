@@ -4,6 +4,8 @@ Eight processes interleave as a seed says: some enrol a customer again and again
 returned, no key of the customer lives; an enrolment after it is refused. The long form, 10,000 interleavings:
 
     GLOMSKA_INTERLEAVINGS=10000 pytest tests/attacks/test_04_enrolment_races_erasure.py
+
+Run whole on SQLite, it left no living key: 18 minutes on two cores that had other work. Without the variable it is 48.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Attack 10: a key in a core dump, a `repr` (and so in a log), or something that was pickled.
 
 Core dumps are off, and nobody else's debugger gets in. Every object of the gateway's that is alive while keys are in
-use is shown and written down: none of it holds a byte of a key. (Tracebacks:
-tests/unit/keys/test_handle.py. What stays in freed memory: docs/threat-model.md.)
+use is shown and written down: none of it holds a byte of a key. Whatever goes wrong while they are in use, what is
+logged and printed of it tells neither a key nor a name, not even of a defect that quotes both. (Memory itself:
+test_10_memory_after_erasure.py.)
 """
 
 from __future__ import annotations
@@ -10,19 +11,29 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import io
+import json
 import pickle
 import resource
 import secrets as system
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
+from gateway.cli import failure
+from gateway.crypto import derive
+from gateway.errors import GlomskaError
 from gateway.keys import lineage
 from gateway.keys.handle import Redacted
+from gateway.keystore import schema
 from gateway.runtime.config import load_settings
+from gateway.runtime.log import Log
 from gateway.runtime.wiring import opened
-from tests.world import World, disguises
+from tests.world import CANARY, World, disguises
 
 pytestmark = pytest.mark.both_key_stores
 
@@ -89,3 +100,78 @@ def test_no_handle_is_written_down(world: World, made: list[bytes]) -> None:
         with contextlib.suppress(TypeError):
             written = pickle.dumps(handle)
         assert not any(needle in written for needle in needles), type(handle).__name__
+
+
+def damaged_keys(world: World, _patch: pytest.MonkeyPatch) -> None:
+    with world.keystore.act() as tx:
+        for row in tx.execute(sa.select(schema.keys.c.key_id, schema.keys.c.wrapped)).all():
+            changed = schema.keys.update().where(schema.keys.c.key_id == row.key_id)
+            tx.execute(changed.values(wrapped=row.wrapped[:-1] + bytes([row.wrapped[-1] ^ 1])))
+
+
+def another_key(world: World, _patch: pytest.MonkeyPatch) -> None:
+    with world.keystore.act() as tx:
+        tx.execute(schema.keys.update().values(commitment=bytes(32)))
+
+
+def wrong_key_file(world: World, _patch: pytest.MonkeyPatch) -> None:
+    for file in (world.directory / "kek").glob("w-*.key"):
+        file.write_bytes(system.token_bytes(32))
+
+
+def erased(world: World, _patch: pytest.MonkeyPatch) -> None:
+    world.erase("anna")
+
+
+def one_id_twice(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """What the database says of it quotes the row."""
+    with world.keystore.act() as tx:
+        row = tx.execute(schema.keys.select()).first()
+        assert row is not None
+        tx.execute(schema.keys.insert().values(row._asdict()))
+
+
+def a_defect_that_quotes(_world: World, patch: pytest.MonkeyPatch) -> None:
+    def ratchet(csk: bytes, steps: int) -> bytes:
+        message = f"the key {csk.hex()} of {CANARY}anna cannot go on by {steps}"
+        raise ValueError(message)
+
+    patch.setattr(derive, "ratchet", ratchet)
+
+
+def fault_of(world: World, breaks: Callable[[World, pytest.MonkeyPatch], None]) -> Exception:
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            breaks(world, patch)
+            world.read("anna")
+        except Exception as fault:  # noqa: BLE001 - whatever it is
+            return fault
+    raise AssertionError("nothing went wrong")
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [damaged_keys, another_key, wrong_key_file, erased, one_id_twice, a_defect_that_quotes],
+    ids=lambda breaks: breaks.__name__,
+)
+def test_no_fault_tells_a_key_or_a_name(
+    world: World,
+    made: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    breaks: Callable[[World, pytest.MonkeyPatch], None],
+) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    needles = [*forms(world, made), *disguises(CANARY.encode()), json.dumps(CANARY)[1:-1].encode()]
+    monkeypatch.setenv("GLOMSKA_DEBUG", "1")
+    fault = fault_of(world, breaks)
+    said = io.StringIO()
+    Log(stream=said, level="debug").error("reading", fault)
+    for as_json in (False, True):
+        failure.report(fault, as_json=as_json)
+    told = said.getvalue() + "".join(capsys.readouterr())
+    if isinstance(fault, GlomskaError):  # of others nothing but type and place is told
+        told += "".join(traceback.format_exception(fault))
+    assert len(told) > 100
+    assert not any(needle in told.encode() for needle in needles)
