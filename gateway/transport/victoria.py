@@ -32,7 +32,7 @@ import msgspec
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
-from gateway.transport.http import NO_CONTENT, OK, TOO_LARGE, Server, Speech
+from gateway.transport.http import NO_CONTENT, OK, TOO_LARGE, Server, Speech, time_of
 from gateway.transport.influxql import GROUP, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import mismatch, older_than
@@ -159,13 +159,14 @@ class VictoriaStore:
     def health(self) -> Health:
         """It answers, deduplicates by the millisecond, and keeps points for as long as the policy says."""
         try:
-            detail = f"{self._server.where}, {self._version()}"
+            metrics, time = self._metrics()
+            detail = f"{self._server.where}, {_version(metrics)}"
             hours = self._settings()
         except StoreUnreachable as fault:
             return Health(ok=False, detail=str(fault), hint=fault.hint)
         wrong = mismatch(hours, self._keep_days)
         hint = f"start it with -retentionPeriod={self._keep_days}d" if wrong else ""
-        return Health(ok=not wrong, detail=f"{detail} {wrong}".rstrip(), hint=hint)
+        return Health(ok=not wrong, detail=f"{detail} {wrong}".rstrip(), hint=hint, time=time)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -225,19 +226,16 @@ class VictoriaStore:
     def _count(self, measurement: str, pseudonyms: Sequence[str]) -> int:
         return sum(len(series.timestamps) for series in self._export(measurement, pseudonyms, 0, _TIME_MS_MAX))
 
-    def _version(self) -> str:
-        found = _VERSION.search(self._metrics())
-        return (found[1].decode() if found else "") or "of unknown version"
-
-    def _metrics(self) -> bytes:
+    def _metrics(self) -> tuple[bytes, int | None]:
+        """What it says of itself, and its time (ns)."""
         response = self._server.request("GET", "/metrics")
         if response.status != OK:
             self._server.failed(response)
-        return response.data
+        return response.data, time_of(response.headers)
 
     def _settings(self) -> int:
         """For how many hours it keeps points. Raises StoreRefused when it would not deduplicate them."""
-        flags = {name: value.decode() for name, value in _FLAG.findall(self._metrics())}
+        flags = {name: value.decode() for name, value in _FLAG.findall(self._metrics()[0])}
         period = _PERIOD.fullmatch(flags.get(b"retentionPeriod", ""))
         if period is None:
             self._server.foreign()
@@ -247,6 +245,11 @@ class VictoriaStore:
                 hint="start it with -dedup.minScrapeInterval=1ms",
             )
         return int(float(period[1]) * _HOURS[period[2]])
+
+
+def _version(metrics: bytes) -> str:
+    found = _VERSION.search(metrics)
+    return (found[1].decode() if found else "") or "of unknown version"
 
 
 def _selector(measurement: str, pseudonyms: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ class Place(Protocol):
 class SqlitePlace:
     """A file; down: another process holds it."""
 
-    traits = Traits()
+    traits = Traits(tells_time=False)
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -28,6 +28,7 @@ class Traits:
     too_late: Reason = Reason.STORE
     rounding: float = 0.0  # of a number, relative
     last_stays: bool = True  # of two values of one name and time
+    tells_time: bool = True
 
 
 class Make:

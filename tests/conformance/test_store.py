@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -304,6 +305,14 @@ def test_a_healthy_store_says_so(store: Store) -> None:
     assert health.ok
     assert health.detail
     assert not health.hint
+
+
+def test_a_store_that_is_a_server_tells_its_time_and_a_file_has_none(store: Store, place: Place) -> None:
+    """Its clock is the turnover's second witness."""
+    told = store.health().time
+    assert (told is not None) is place.traits.tells_time
+    if told is not None:
+        assert abs(time.time_ns() - told) < HOUR, "it is this machine's too"
 
 
 def test_more_series_than_influxdb_would_take_by_default(store: Store, make: Make) -> None:
