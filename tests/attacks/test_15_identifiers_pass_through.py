@@ -16,6 +16,8 @@ from gateway.errors import CustodianFault
 from gateway.transport.letters import EVERY
 from tests.world import CANARY, DAY, Message, World, message
 
+pytestmark = pytest.mark.both_key_stores
+
 ENERGY = 86_420_975.317
 POWER = 987_654
 VALUES = (str(ENERGY), str(POWER), struct.pack(">q", 86_420_975_317), struct.pack(">iq", POWER, 86_420_975_317))
@@ -48,6 +50,7 @@ def test_no_identifier_and_no_value_in_the_dead_letters(world: World) -> None:
     assert not any(CANARY in repr(letter) for letter in letters)
 
 
+@pytest.mark.one_key_store
 def test_the_search_would_find_them(world: World) -> None:
     """The search itself bites: what is planted in a file is found in each disguise."""
     planted = world.directory / "planted"

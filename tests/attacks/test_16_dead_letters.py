@@ -18,11 +18,13 @@ from gateway.transport.letters import EVERY, DeadLetters
 from tests.suspension import resume, suspend
 from tests.world import Message, World, message, topic
 
+pytestmark = pytest.mark.both_key_stores
+
 
 @pytest.fixture
-def before(tmp_path: Path) -> Iterator[World]:
+def before(tmp_path: Path, keys_url: str) -> Iterator[World]:
     """A gateway as it was when it was killed: its files were not let go."""
-    world = World(tmp_path / "gateway")
+    world = World(tmp_path / "gateway", keys=keys_url)
     yield world
     world.close()
 

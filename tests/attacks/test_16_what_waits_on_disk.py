@@ -27,6 +27,8 @@ from tests.unit.runtime.test_spooling import spooled
 from tests.unit.runtime.test_worker import until
 from tests.world import CANARY, SECOND, World
 
+pytestmark = pytest.mark.both_key_stores
+
 
 def filled(world: World) -> Path:
     """Twenty readings of anna's and ten of bert's wait, and the worker has ended; the spool's directory."""

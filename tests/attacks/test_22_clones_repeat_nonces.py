@@ -7,14 +7,16 @@ nothing about those that are not. With GCM or a stream cipher the difference of 
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.model.sealed import SealedPoint
+from tests.copies import imaged
 from tests.world import World
+
+pytestmark = pytest.mark.both_key_stores
 
 TEMPERATURES = (-10.0, 0.0, 20.0, 21.5, 21.51)
 
@@ -24,8 +26,7 @@ def clones(world: World, tmp_path: Path) -> Iterator[tuple[World, World]]:
     """A worker, and a copy of everything it has, as a snapshot of its machine starts twice."""
     world.enrol("anna", "meter-1")
     world.keystore.scrub(())
-    shutil.copytree(world.directory, tmp_path / "clone")
-    clone = World(tmp_path / "clone")
+    clone = World(imaged(world, tmp_path / "clone"))
     yield world, clone
     clone.close()
 
