@@ -7,7 +7,10 @@ shipped policy); that is not measured. Then a process of its own turns all of it
 at throughout. `--month` lets a month expire first, so that every key of readings is ratcheted too.
 
 `--ingest RATE` has this process take messages in meanwhile, as a worker does: look up, decode … seal, store, with a
-lease and generations; a batch each 20 ms. How late a batch is done is told for 5 s before the pass and for the pass.
+lease and generations; a batch each 20 ms, and how late each is done. The pass then rests between two pages for 5 s
+after each 5 s of work, so that both are seen in turn whatever else the machine does. Told are all batches of either
+kind, and the median over stretches of work of how they compare with the rests on both sides: `ratio` by the clock,
+`own_ratio` without what a batch waited for a core, which others on the machine make longer. `--rounds` adds passes.
 """
 
 from __future__ import annotations
@@ -15,11 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import operator
 import os
 import resource
+import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -44,6 +50,11 @@ from gateway.transport.store import open_store
 
 CONTROLLER = parse_controller("bench")
 _DEVICES = 1_000
+_STRETCH_S = 5.0
+_BATCHES_MIN = 100  # of a stretch that says something: the last one of a pass may be short
+_SCHEDSTAT = Path("/proc/thread-self/schedstat")  # ns on a core, ns waited for one, times
+
+Span = tuple[float, float]
 
 
 class Later(SystemClock):
@@ -65,38 +76,58 @@ def main() -> None:
         with context.Pool(1) as pool:
             pool.apply(time.monotonic)  # it has imported everything
             with Ingest(state, arguments.ingest) as ingest:
-                told = pool.apply(measured, (state,), {"month": arguments.month})
+                how = {"month": arguments.month, "rests": bool(arguments.ingest)}
+                passes = [pool.apply(measured, (state,), how) for _ in range(arguments.rounds)]
+        works = [work for one in passes for work in one.pop("works")]
+        told: dict[str, Any] = passes[0] if len(passes) == 1 else {"passes": passes}
         if arguments.ingest:
-            told["ingest"] = ingest.told()
+            told["ingest"] = ingest.told(works)
     print(json.dumps(told) if arguments.json else "\n".join(f"{name}: {value}" for name, value in told.items()))
 
 
-def measured(state: Path, *, month: bool) -> dict[str, Any]:
-    """One whole pass in this process, which steps back behind others as the command does."""
-    os.nice(NICE)
+def measured(state: Path, *, month: bool, rests: bool) -> dict[str, Any]:
+    """One whole pass in this process, which steps back behind others as the command does, and when it worked."""
+    if os.nice(0) < NICE:  # in an earlier round it has
+        os.nice(NICE)
     calm_collector()
     clock = Later() if month else SystemClock()
     turnovers = _turnovers(state, clock)
     looks = Looks()
-    peaks: dict[str, float] = {}
+    works = [time.monotonic()]
 
-    def seen(step: Step, _done: int, _total: int) -> None:
-        peaks[step] = max(peaks.get(step, 0.0), looks.rss())
+    def seen(_step: Step, _done: int, _total: int) -> None:
+        looks.look()
+        if rests and time.monotonic() - works[-1] > _STRETCH_S:
+            works.append(time.monotonic())
+            time.sleep(_STRETCH_S)
+            works.append(time.monotonic())
 
     with looks:
         before, cpu = looks.rss(), time.process_time()
         turned = turnovers.run(CONTROLLER, on_progress=seen)
         spent = time.process_time() - cpu
-    rewrapping = looks.of(Step.REWRAPPING, peaks)
+    works.append(time.monotonic())
+    spans = list(zip(works[::2], works[1::2], strict=True))
+    seconds = sum(end - start for start, end in spans)
     return {
         "keys": turned.rewrapped,
         "ratcheted": turned.ratcheted,
-        "seconds": round(turned.seconds, 2),
+        "seconds": round(seconds, 2),
         "cpu_seconds": round(spent, 2),
-        "keys_per_second": round(turned.rewrapped / turned.seconds),
+        "keys_per_second": round(turned.rewrapped / seconds),
         "keys_per_cpu_second": round(turned.rewrapped / spent),
-        "rss_mb": {"before": round(before, 1), "peak": round(rewrapping, 1)},
+        "rss_mb": {"before": round(before, 1), "peak": round(looks.peak, 1)},
+        "works": spans,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A batch: when it was due, how many ms later it was stored, and its own time without waiting for a core."""
+
+    due: float
+    ms: float
+    own_ms: float
 
 
 @dataclass(frozen=True)
@@ -109,13 +140,11 @@ class Arrived:
 
 
 class Ingest:
-    """A worker's way of a reading at a steady rate; for each batch, ms from when it was due until it was stored."""
+    """A worker's way of a reading at a steady rate."""
 
     def __init__(self, state: Path, rate: int) -> None:
         self._rate, self._done = rate, threading.Event()
-        self.idle: list[float] = []
-        self.during: list[float] = []
-        self._into = self.idle
+        self._batches: list[Late] = []
         if rate:
             clock, policy = SystemClock(), load_policy(shipped("policy.toml"))
             keystore = KeyStore.open("sqlite:///keys.db", state=state)
@@ -137,11 +166,14 @@ class Ingest:
         while not self._done.is_set():
             due += 0.02
             time.sleep(max(0.0, due - time.monotonic()))
+            begun, queued = time.monotonic(), _queued()
             now = time.time_ns()
             batch = [_message((number + index) % _DEVICES, now // 1_000_000) for index in range(each)]
             number += each
             self._take(batch, now)
-            self._into.append((time.monotonic() - due) * 1e3)
+            done = time.monotonic()
+            own = done - begun - (_queued() - queued)
+            self._batches.append(Late(due, (done - due) * 1e3, own * 1e3))
 
     def _take(self, batch: list[Arrived], now: int) -> None:
         while True:
@@ -155,22 +187,41 @@ class Ingest:
                 self._store.write(points)
                 return
 
-    def told(self) -> dict[str, Any]:
-        """Percentiles, and their ratio."""
-        idle, during = _percentiles(self.idle), _percentiles(self.during)
-        return {"rate": self._rate, "idle_ms": idle, "during_ms": during}
+    def told(self, works: list[Span]) -> dict[str, Any]:
+        """Percentiles of all batches, and medians over stretches of work of what they are to the rests around."""
+        first, last = works[0][0] - _STRETCH_S, works[-1][1] + _STRETCH_S
+        edges = [first, *(edge for work in works for edge in work), last]
+        rests = [self._of([span]) for span in zip(edges[::2], edges[1::2], strict=True)]
+        during = [self._of([work]) for work in works]
+        pairs = [
+            (work, before + after)
+            for work, before, after in zip(during, rests, rests[1:], strict=False)
+            if len(work) >= _BATCHES_MIN <= len(before + after)
+        ]
+        every = {
+            "idle": [late for rest in rests for late in rest],
+            "during": [late for work in during for late in work],
+        }
+        told: dict[str, Any] = {"rate": self._rate, "stretches": len(pairs)}
+        for prefix, of in (("", operator.attrgetter("ms")), ("own_", operator.attrgetter("own_ms"))):
+            told |= {f"{prefix}{name}_ms": _percentiles(map(of, lates)) for name, lates in every.items()}
+            told[f"{prefix}ratio"] = _median([_ratios(map(of, work), map(of, rest)) for work, rest in pairs])
+        return told
+
+    def _of(self, spans: list[Span]) -> list[Late]:
+        return [late for late in self._batches if any(start <= late.due < end for start, end in spans)]
 
     def __enter__(self) -> Self:
         if self._rate:
             for thread in self._threads:
                 thread.start()
-            time.sleep(3)
-            self.idle.clear()  # every device has been looked up
-            time.sleep(5)
-            self._into = self.during
+            time.sleep(3)  # every device has been looked up
+            time.sleep(_STRETCH_S)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._rate:
+            time.sleep(_STRETCH_S)
         self._done.set()
         if self._rate:
             for thread in self._threads:
@@ -183,9 +234,24 @@ def _message(device: int, time_ms: int) -> Arrived:
     return Arrived(f"glomska/{CONTROLLER}/device-{device}/readings", json.dumps(body).encode())
 
 
-def _percentiles(values: list[float]) -> dict[str, float]:
+def _queued() -> float:
+    """Seconds that this thread has waited for a core so far."""
+    return int(_SCHEDSTAT.read_text().split()[1]) / 1e9
+
+
+def _percentiles(values: Iterable[float]) -> dict[str, float]:
     ordered = sorted(values) or [0.0]
-    return {"p50": round(ordered[len(ordered) // 2], 1), "p99": round(ordered[len(ordered) * 99 // 100], 1)}
+    return {"p50": round(ordered[len(ordered) // 2], 2), "p99": round(ordered[len(ordered) * 99 // 100], 2)}
+
+
+def _ratios(during: Iterable[float], idle: Iterable[float]) -> dict[str, float]:
+    of, to = _percentiles(during), _percentiles(idle)
+    return {p: of[p] / to[p] for p in of}
+
+
+def _median(ratios: list[dict[str, float]]) -> dict[str, float]:
+    """Of each percentile; nothing of a pass that was too short."""
+    return {p: round(statistics.median(ratio[p] for ratio in ratios), 2) for p in (ratios[0] if ratios else ())}
 
 
 class Looks:
@@ -201,13 +267,13 @@ class Looks:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
 
-    def of(self, _step: Step, peaks: dict[str, float]) -> float:
-        """The most that was seen."""
-        return max(self.peak, *peaks.values())
+    def look(self) -> None:
+        """Note it."""
+        self.peak = max(self.peak, self.rss())
 
     def _look(self) -> None:
         while not self._done.wait(0.1):
-            self.peak = max(self.peak, self.rss())
+            self.look()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -236,6 +302,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, help="a state directory that is kept, and used again")
     parser.add_argument("--month", action="store_true", help="let a month expire")
     parser.add_argument("--ingest", type=int, default=0, metavar="RATE", help="messages a second taken in meanwhile")
+    parser.add_argument("--rounds", type=int, default=1, help="passes, one after the other")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

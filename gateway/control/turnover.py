@@ -139,13 +139,14 @@ class Turnovers:
         found = self.begin(controller, verdict=verdict, until=until)
         total = found.rewrapped + self._left(found)
         while found.step != Step.DONE:
-            held = time.monotonic()
+            begun = time.monotonic()
             if not self.advance(found):
                 time.sleep(_PAUSE)
+            held = time.monotonic() - begun
             found = self._found(found)
             on_progress(Step(found.step), found.rewrapped, total)
             if found.step == Step.REWRAPPING:
-                time.sleep((time.monotonic() - held) * _BREATH)
+                time.sleep(held * _BREATH)
         self.conclude(found)
         return Turned(
             controller=controller,

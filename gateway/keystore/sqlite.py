@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, NotThere, Unreachable
 
 _BUSY_MS = 10_000
-_LOG_PAGES = 8_192  # 32 MB in the log: a turnover changes pages of an index again and again, each is brought in once
+_LOG_PAGES = 32_768  # 128 MB in the log: a turnover changes the same pages again and again, each is brought in once
 _CHECKPOINT_TRIES = 200
 _CHECKPOINT_PAUSE = 0.025  # seconds
 _SCANNED = 1 << 20  # bytes of a file looked at together
