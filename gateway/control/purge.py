@@ -25,6 +25,7 @@ from gateway.keys import lease, process
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
 from gateway.keystore import accounts, acts, lineages, rows, workers
+from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, DeviceId, KeyId
 from gateway.model.sealed import SealedPoint
 
@@ -122,12 +123,7 @@ class Purging:
 
     def capture(self, erasure: bytes) -> Capture | None:
         """What is to be deleted; None when another process has deleted it and forgotten what it was."""
-        with self._control.keystore.snapshot() as tx:
-            found = acts.find_erasure(tx, erasure)
-            if found is None or found.purge_key is None or found.capture is None:
-                return None
-            lineage = customers.open_lineage(tx, self._custodian, found.controller)
-            return Capture.decode(lineage.open_capture(tx, found.purge_key, found.capture, erasure=erasure))
+        return capture_of(self._control.keystore, self._custodian, erasure)
 
     def _first(self, erasure: bytes) -> None:
         gone = self._delete(erasure)
@@ -212,6 +208,16 @@ class Purging:
             )
             for name, store in self._inventory.items()
         }
+
+
+def capture_of(keystore: KeyStore, custodian: Custodian, erasure: bytes) -> Capture | None:
+    """See `Purging.capture`."""
+    with keystore.snapshot() as tx:
+        found = acts.find_erasure(tx, erasure)
+        if found is None or found.purge_key is None or found.capture is None:
+            return None
+        lineage = customers.open_lineage(tx, custodian, found.controller)
+        return Capture.decode(lineage.open_capture(tx, found.purge_key, found.capture, erasure=erasure))
 
 
 def kind_of(store: str) -> str:

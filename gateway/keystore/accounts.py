@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
+
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import accounts, holds
@@ -20,6 +22,12 @@ def of_erasure(tx: Transaction, erasure: bytes) -> list[rows.Account]:
     """Accounts of one erasure, in a stable order."""
     query = accounts.select().where(accounts.c.erasure == erasure).order_by(accounts.c.kind, accounts.c.party)
     return rows.many(rows.Account, tx.execute(query))
+
+
+def owed_by(tx: Transaction, party: str) -> list[bytes]:
+    """Erasures and exits that wait for one party."""
+    query = sa.select(accounts.c.erasure).where(accounts.c.party == party, accounts.c.how == "waiting")
+    return list(tx.scalars(query.order_by(accounts.c.erasure)))
 
 
 def settle(tx: Transaction, erasure: bytes, party: str, *, how: str, now: int) -> bool:

@@ -34,6 +34,14 @@ def account_of(seq: int) -> bytes:
     return seq.to_bytes(16, "big")
 
 
+def of_account(tx: Transaction, account: bytes) -> rows.Departure | None:
+    """The exit that has these accounts; None where they are an erasure's."""
+    seq = int.from_bytes(account, "big")
+    if seq >> 63:
+        return None
+    return rows.one(rows.Departure, tx.execute(departures.select().where(departures.c.seq == seq)).one_or_none())
+
+
 def key_ids(tx: Transaction, controller: Controller) -> list[KeyId]:
     """Every key under which something of a controller's may wait: its customers', and those of dead letters."""
     found = list(tx.scalars(sa.select(keys.c.key_id).where(keys.c.controller == controller)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.control.backup import Backups
 from gateway.control.certificate import Certificates
 from gateway.control.controllers import Controllers
+from gateway.control.emptying import Emptying
 from gateway.control.erasure import Erasures, Queue, withdrawal_of
 from gateway.control.final import Finality, date_fences
 from gateway.control.ledger import Ledger
@@ -73,6 +74,12 @@ class Forgetting:
         if self._house.create or self._house.letters_file.exists():
             found["dead letters"] = self._house.letters
         return found
+
+    @cached_property
+    def emptying(self) -> Emptying:
+        """For a machine without the ledger. Raises ConfigurationFault, Unreachable."""
+        house = self._house
+        return Emptying(house.keystore, house.custodian, house.clock, self._queues())
 
     @cached_property
     def backups(self) -> Backups:

@@ -269,7 +269,7 @@ class House:
                 log.event("replayed", letters=stored)
 
         if self.settings.ledger.elsewhere:
-            return each_of(replayed, self._leftovers(ring, log, seat))
+            return each_of(replayed, self._leftovers(ring, log, seat), self.forgetting.emptying.run)
         return each_of(
             self.erasures.resume,
             self.forgetting.controllers.resume,

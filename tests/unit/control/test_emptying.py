@@ -1,0 +1,128 @@
+"""Queues of a machine that has no ledger: an erasure or an exit waits for them, and the gateway there empties them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.control.certificate import FINAL
+from gateway.control.verification import verify
+from gateway.keys import process
+from gateway.keystore import workers
+from gateway.runtime.config import load_settings
+from gateway.runtime.log import Log
+from gateway.runtime.roll import ALONE
+from gateway.runtime.wiring import House, opened
+from gateway.transport.spool import Spools
+from tests.postgres import PASSWORD, Postgres
+from tests.unit.control.test_controllers import controllers
+from tests.unit.control.test_erasure import row_of_worker, subject
+from tests.unit.control.test_turnover import HEAT_CO
+from tests.world import SECOND, ShiftedClock, World, message
+
+THERE = "another-machine"
+
+
+class Two:
+    """A world with the ledger, and another machine that shares its key store and has queues of its own."""
+
+    def __init__(self, directory: Path, url: str, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+        self.world = World(directory / "state", clock=ShiftedClock(SystemClock().wall()), keys=url)
+        self.there = directory / "there"
+        self.there.mkdir(mode=0o700)
+        (self.there / "kek").symlink_to(directory / "state" / "kek")
+        secret = directory / "keys.password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o600)
+        environ = {
+            "STATE": str(self.there), "KEYS__URL": url, "KEYS__PASSWORD_FILE": str(secret), "LEDGER__ELSEWHERE": "true"
+        }  # fmt: skip
+        self._environ = {f"GLOMSKA_{name}": value for name, value in environ.items()}
+        self.spools = Spools(self.there / "spool", max_bytes=1 << 20)
+
+    def begun(self, *, acknowledged: bool = True) -> None:
+        """Two customers; of each something waits on the other machine, whose worker may not let go."""
+        world = self.world
+        world.enrol("anna", "meter-1")
+        world.enrol("bo", "meter-2")
+        now = world.clock.wall()
+        with closing(self.spools.open("glomska-9")) as spool:
+            for device in ("meter-1", "meter-2"):
+                spool.append(world.process(message(device, now, temperature=20.0)).points)
+        world.ring.leave()
+        world._registered = False
+        generation = 99 if acknowledged else -1
+        of = f"{THERE} then pid:[1] 1 1"
+        with world.keystore.act() as tx:
+            there = row_of_worker(renewed=0, boot="then", generation=generation, of=of)
+            workers.register(tx, replace(there, deadline=0))
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[House]:
+        with self._patch.context() as patch, opened(load_settings(environ=self._environ)) as house:
+            patch.setattr(process, "machine", lambda: THERE)
+            yield house
+
+    def waiting(self) -> int:
+        return sum(one.points for one in self.spools.report())
+
+
+@pytest.fixture
+def two(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    made = Two(tmp_path, postgres.database(), monkeypatch)
+    yield made
+    made.world.close()
+
+
+def test_an_erasure_waits_for_them_and_they_are_emptied_from_there(two: Two) -> None:
+    two.begun()
+    world = two.world
+    erased = world.erase("anna")
+    assert [one.party for one in world.erasures.owing(erased.erasure)] == [f"queues {THERE}"]
+    assert world.erasures.resume() == []
+    assert two.waiting() == 2
+    with two.elsewhere() as house:
+        ring, chain = house.ring(), house.chain()
+        log = Log(stream=io.StringIO())
+        house._housekeeping(ring, house.replay(ring, chain), log, ALONE)()
+    assert two.waiting() == 1, "the other customer's"
+    assert world.erasures.owing(erased.erasure) == []
+    assert isinstance(world.clock, ShiftedClock)
+    world.clock.advance(2 * SECOND)  # the margin behind the last request
+    assert world.erasures.resume() == [erased.erasure]
+    world.turn_over()
+    assert world.finality.finalise(HEAT_CO) == [erased.erasure]
+    said = verify(world.certificates.path(erased.erasure, FINAL), str(world.ledger.key)).claims
+    assert {"party": f"queues {THERE}", "accounted": "purged"} in said["parties"]
+
+
+def test_not_while_a_worker_there_holds_on(two: Two) -> None:
+    two.begun(acknowledged=False)
+    world = two.world
+    assert isinstance(world.clock, ShiftedClock)
+    erasures = world.erasures
+    erasure = erasures.begin(*subject("anna"))
+    for moved in (0, 40 * SECOND):  # before and after its lease is over
+        world.clock.advance(moved)
+        erasures.resume()
+        with two.elsewhere() as house:
+            house.forgetting.emptying.run()
+        assert two.waiting() == 2
+    assert {one.how for one in erasures.owing(erasure)} == {"lease over", "waiting"}
+
+
+def test_an_exit_waits_for_them_too(two: Two) -> None:
+    two.begun()
+    gone = controllers(two.world).exit(HEAT_CO)
+    assert (gone.certificate, gone.owing) == (None, (f"queues {THERE}",))
+    with two.elsewhere() as house:
+        house.forgetting.emptying.run()
+    assert two.waiting() == 0
+    assert controllers(two.world).exit(HEAT_CO).certificate is not None
