@@ -12,7 +12,7 @@ from pathlib import Path
 import mqtt5
 
 from benchmarks import messages, wire
-from gateway.keys.handle import Device, Span, SubjectKey
+from gateway.keys.handle import Common, Device, Span, SubjectKey
 from gateway.model.ids import Incarnation, KeyId, epoch_of, new_id, parse_controller, parse_device
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
@@ -41,10 +41,10 @@ class Batch:
         self.devices = [known[arrival.topic] for arrival in self.arrivals]
 
     def _device(self, number: int) -> Device:
-        keys = tuple(((0, self.new_key(kept.name)),) for kept in self.policy.classes_of_readings)
+        keys = tuple(self.new_key(kept.name) for kept in self.policy.classes_of_readings)
         permitted = self.policy.mask(self.policy.by_name)
         span = Span(starts=0, ends=_FOREVER, keys=keys, area="SE3", permitted=permitted)
-        return Device(parse_device(f"device-{number:04}"), [span])
+        return Device(parse_device(f"device-{number:04}"), [span], Common())
 
     def new_key(self, key_class: str) -> SubjectKey:
         """A key of a customer of its own."""

@@ -297,13 +297,11 @@ class _Reader:
             column[1].append(point.value)
         return found
 
-    def _series(
-        self, versions: Sequence[tuple[int, SubjectKey]], start: int, end: int
-    ) -> dict[str, tuple[int, SeriesKey]]:
+    def _series(self, versions: Sequence[SubjectKey], start: int, end: int) -> dict[str, tuple[int, SeriesKey]]:
         """Pseudonym to (index of device, its key), for every version and live epoch that the interval touches."""
         return {
             series.series.pseudonym: (number, series)
-            for _valid_from, key in versions
+            for key in versions
             for epoch in range(max(key.base, epoch_of(max(start, 0))), epoch_of(max(end - 1, 0)) + 1)
             for number, device in enumerate(self._opened.owned)
             for series in (key.series(device, KeyEpoch(epoch), area="", schema=self._policy.schema),)

@@ -169,7 +169,7 @@ class Traces:
         for kept in self._policy.classes_of_readings if devices else ():
             named = {
                 key.pseudonym(device, KeyEpoch(epoch)): device
-                for _valid_from, key in subject.keys.get(kept.name, ())
+                for key in subject.keys.get(kept.name, ())
                 for epoch in range(max(key.base, epoch_of(start)), epoch_of(end) + 1)
                 for device in devices
             }

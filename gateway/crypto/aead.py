@@ -25,11 +25,12 @@ __all__ = [
     "Cipher",
     "InvalidTag",
     "cipher",
-    "done_with",
+    "leave_room",
     "random_nonces",
     "reading_nonce",
     "reading_nonces",
     "seal",
+    "take_room",
     "unseal",
 ]
 
@@ -57,40 +58,26 @@ AT_HAND = 1024
 much, and not for the last of 100,000 devices, of which 270 MB would be held."""
 _room = deque(range(AT_HAND))  # taking and giving back are one step each, so no lock
 
-
-class Fresh:
-    """A cipher that is made for each use, and holds nothing but its key."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-
-    def encrypt(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
-        """Ciphertext and tag."""
-        return AESGCMSIV(self._key).encrypt(nonce, plaintext, aad)
-
-    def decrypt(self, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
-        """Raises InvalidTag."""
-        return AESGCMSIV(self._key).decrypt(nonce, sealed, aad)
-
-
-Cipher = AESGCMSIV | Fresh
+Cipher = AESGCMSIV
 
 
 def cipher(key: bytes) -> Cipher:
-    """For many uses: kept made while there is room. `done_with` it at the end."""
-    try:
-        _room.pop()
-    except IndexError:
-        return Fresh(key)
+    """For many uses under one key."""
     return AESGCMSIV(key)
 
 
-def done_with(used: Cipher) -> None:
-    """It leaves its room to another."""
-    if used.__class__ is AESGCMSIV:
-        _room.append(0)
+def take_room() -> bool:
+    """Whether one more cipher may be kept made; then `leave_room` at its end."""
+    try:
+        _room.pop()
+    except IndexError:
+        return False
+    return True
+
+
+def leave_room() -> None:
+    """For another."""
+    _room.append(0)
 
 
 class Box:

@@ -233,19 +233,29 @@ def open_letter(operations_key: bytes, sealed: bytes, *, controller: Controller,
     return aead.unseal(key, _body(sealed), _letter_aad(controller, day, letter))
 
 
-def series_aad(  # noqa: PLR0913 - the fixed part of the formula
-    *,
-    controller: Controller,
-    domain: str,
-    name: Pseudonym,
-    epoch: KeyEpoch | int,
-    version: int,
-    measurement: str,
-    schema: int = SCHEMA,
-) -> bytes:
-    """The part of a point's associated data that is the same for a whole series; LP(field) and the nonce follow it."""
-    head = u8(FORMAT) + u8(schema) + lp(controller.encode()) + lp(domain.encode()) + lp(name.encode())
-    return head + u32(epoch) + u32(version) + lp(measurement.encode())
+class SeriesPlace:
+    """What the places of all series of one controller, month and class have in common, put together once."""
+
+    __slots__ = ("_head", "_tail", "schema")
+
+    def __init__(  # noqa: PLR0913 - the fixed part of the formula
+        self,
+        *,
+        controller: Controller,
+        domain: str,
+        epoch: KeyEpoch | int,
+        version: int,
+        measurement: str,
+        schema: int = SCHEMA,
+    ) -> None:
+        self._head = u8(FORMAT) + u8(schema) + lp(controller.encode()) + lp(domain.encode())
+        self._tail = u32(epoch) + u32(version) + lp(measurement.encode())
+        self.schema = schema
+
+    def aad(self, name: Pseudonym) -> bytes:
+        """Of a point's associated data what is the same for a whole series; LP(field) and the nonce follow it."""
+        told = name.encode()
+        return self._head + len(told).to_bytes(LP_BYTES) + told + self._tail  # `lp`, which a reading may pay for
 
 
 def encode_values(sealed: list[bytes], *, schema: int = SCHEMA) -> list[str]:

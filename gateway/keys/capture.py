@@ -68,7 +68,7 @@ def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     `operations` are the operations keys that letters of these devices may be under: see `letter_keys`. Not what is
     `held`: those classes stay. `devices` are named where no identity key knows them any more.
     """
-    controller = next(key.controller for versions in subject.keys.values() for _valid_from, key in versions)
+    controller = next(key.controller for versions in subject.keys.values() for key in versions)
     if devices is None:
         devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
     key_rows = [row for row in key_rows if row.key_class not in held]
@@ -77,7 +77,7 @@ def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     pseudonyms = [
         key.pseudonym(device, KeyEpoch(epoch))
         for name in classes
-        for _valid_from, key in subject.keys[name]
+        for key in subject.keys[name]
         for epoch in range(key.base, last + 1)
         for device in devices
     ]

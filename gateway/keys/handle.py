@@ -13,9 +13,11 @@ of event time within which nothing about that changes: one customer, one epoch, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Never
 
 import numpy as np
@@ -42,6 +44,7 @@ __all__ = ["Device", "Redacted", "SeriesKey", "Span", "SubjectKey", "Window", "e
 
 IDENTITY_EPOCH = KeyEpoch(0)
 _KEPT_WINDOWS = 4  # epochs of one device kept at hand: the edge of a month and some late readings
+_class_of = attrgetter("key_class")
 
 
 class Redacted:
@@ -60,17 +63,22 @@ class Redacted:
 class SeriesKey(Redacted):
     """Seals and opens the readings of one series."""
 
-    __slots__ = ("_cipher", "_prefix", "_schema", "series")
+    __slots__ = ("_cipher", "_key", "_place", "series")
 
-    def __init__(self, series: Series, key: bytes, prefix: bytes, *, schema: int) -> None:
-        self._cipher = aead.cipher(Secret(key))
+    def __init__(self, series: Series, key: bytes, place: envelope.SeriesPlace) -> None:
         self.series = series
-        self._schema = schema
-        self._prefix = prefix
+        self._key = Secret(key)
+        self._place = place
+        self._cipher = self._made_cipher() if aead.take_room() else None
 
-    def __del__(self, done_with: Callable[[aead.Cipher], None] = aead.done_with) -> None:
+    def __del__(self, leave_room: Callable[[], None] = aead.leave_room) -> None:
         """Its cipher's room is for another series."""
-        done_with(self._cipher)
+        if self._cipher is not None:
+            leave_room()
+
+    def _made_cipher(self) -> tuple[aead.Cipher, bytes]:
+        """Its cipher, and what all associated data of this series begin with."""
+        return aead.cipher(self._key), self._place.aad(self.series.pseudonym)
 
     def seal(self, field: str, time: int, revision: int, plaintext: bytes) -> bytes:
         """Ciphertext and tag. `time` in ns (u64), `revision` u32; the same four give the same bytes."""
@@ -87,15 +95,15 @@ class SeriesKey(Redacted):
     def open_rows(self, field: str, times: Sequence[int], revision: int, values: Sequence[str]) -> list[bytes]:
         """The plaintexts of n stored values of one field and revision. Raises as `open`."""
         schemas, sealed = envelope.decode_values(values)
-        if schemas - {self._schema}:
-            message = (
-                f"a stored reading has schema {max(schemas - {self._schema})}, where the policy says {self._schema}"
-            )
+        ours = self._place.schema
+        if schemas - {ours}:
+            message = f"a stored reading has schema {max(schemas - {ours})}, where the policy says {ours}"
             raise VerificationFailed(message, hint="read with the policy that it was written under")
-        decrypt, place = self._cipher.decrypt, self._prefix + _field(field)
+        cipher, prefix = self._cipher or self._made_cipher()
+        place = prefix + _field(field)
         try:
             return [
-                decrypt(nonce, part, place + nonce)
+                cipher.decrypt(nonce, part, place + nonce)
                 for nonce, part in zip(aead.reading_nonces(times, revision), sealed, strict=True)
             ]
         except aead.InvalidTag:
@@ -111,15 +119,16 @@ def seal_rows(keys: Sequence[SeriesKey], field: str, times: Sequence[int], revis
     named, size = _field(field), len(packed) // len(keys)
     parts: list[bytes] = np.frombuffer(packed, f"V{size}").tolist() if size else [b""] * len(keys)
     return [
-        key._cipher.encrypt(nonce, part, key._prefix + named + nonce)  # noqa: SLF001
+        cipher.encrypt(nonce, part, prefix + named + nonce)
         for key, nonce, part in zip(keys, aead.reading_nonces(times, revision), parts, strict=True)
+        for cipher, prefix in (key._cipher or key._made_cipher(),)  # noqa: SLF001
     ]
 
 
 class SubjectKey(Redacted):
     """One key of one customer: a class and version, from its base epoch on."""
 
-    __slots__ = ("_csk", "_near", "base", "controller", "incarnation", "key_class", "key_id", "version")
+    __slots__ = ("_csk", "_near", "base", "controller", "incarnation", "key_class", "key_id", "valid_from", "version")
 
     def __init__(  # noqa: PLR0913 - what a key is bound to
         self,
@@ -131,15 +140,18 @@ class SubjectKey(Redacted):
         version: int,
         base: int,
         key_id: KeyId,
+        valid_from: int = 0,
     ) -> None:
+        """`valid_from`: the event time, ns, from which on it is the key of its class."""
         self._csk = Secret(csk)
-        self._near = (base, self._csk)  # where the last question was asked: most are about one month
+        self._near: tuple[int, Secret] | None = None
         self.controller = controller
         self.incarnation = incarnation
         self.key_class = key_class
         self.version = version
         self.base = base
         self.key_id = key_id
+        self.valid_from = valid_from
 
     def pseudonym(self, device: DeviceId, epoch: KeyEpoch, *, domain: str = STORE_DOMAIN) -> Pseudonym:
         """P of a device in one epoch and recipient domain. Raises KeyDestroyed for an epoch the ratchet has passed."""
@@ -161,16 +173,12 @@ class SubjectKey(Redacted):
         """
         name = self.pseudonym(device, epoch, domain=domain)
         key = derive.series_key(self._subkey(Use.SEAL, domain, epoch), name)
-        prefix = envelope.series_aad(
-            controller=self.controller,
-            domain=domain,
-            name=name,
-            epoch=epoch,
-            version=self.version,
-            measurement=self.key_class,
-            schema=schema,
-        )
-        return SeriesKey(Series(self.key_class, name, area, self.key_id), key, prefix, schema=schema)
+        place = _place(self.controller, domain, epoch, self.version, self.key_class, schema)
+        return SeriesKey(Series(self.key_class, name, area, self.key_id), key, place)
+
+    def rest(self) -> None:
+        """Nothing will be asked of it soon: forget the month that the last question was about."""
+        self._near = None
 
     def seal_record(
         self, plaintext: bytes, *, kind: str, record_id: RecordId, epoch: KeyEpoch = IDENTITY_EPOCH
@@ -192,10 +200,11 @@ class SubjectKey(Redacted):
         if epoch < self.base:
             message = "this key has moved past that month; what was sealed then cannot be read by anyone"
             raise KeyDestroyed(message, hint="ask for a time within retention")
-        at, csk = self._near if self._near[0] <= epoch else (self.base, self._csk)
+        near = self._near
+        at, csk = near if near is not None and near[0] <= epoch else (self.base, self._csk)
         if epoch != at:
             csk = Secret(derive.ratchet(csk, epoch - at))
-        self._near = (epoch, csk)
+        self._near = (epoch, csk)  # most questions are about one month
         return csk
 
     def _record_place(self, kind: str, record_id: RecordId, epoch: KeyEpoch) -> envelope.RecordPlace:
@@ -214,18 +223,17 @@ class SubjectKey(Redacted):
 class Span:
     """An interval of event time within which one customer's keys, or one reason to refuse, holds for a device.
 
-    `keys` has the versions of each class of readings, in the ring's order of classes, oldest version first, each with
-    the event time it is valid from. `permitted` is the mask of quantities with a live purpose. `letters` has the
-    versions of the key for dead letters, also where `reason` is `suspended`.
+    `keys` has the versions of each class of readings, in the ring's order of classes, oldest version first; where
+    `reason` is `suspended` those of the first class, which dead letters are under. `permitted` is the mask of
+    quantities with a live purpose.
     """
 
     starts: int
     ends: int
     reason: Reason | None = None
-    keys: tuple[tuple[tuple[int, SubjectKey], ...], ...] = ()
+    keys: tuple[SubjectKey, ...] = ()
     area: str = ""
     permitted: int = 0
-    letters: tuple[tuple[int, SubjectKey], ...] = ()
 
 
 class Window(Redacted):
@@ -243,40 +251,54 @@ class Window(Redacted):
         self.ends = ends
         self.permitted = permitted
         self.series = series
-        self.barred = -1 if None in series else ~permitted
+        self.barred = -1 if None in series else _all_but(permitted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What devices that were looked up together have in common: controller, the policy's schema, what has expired.
+
+    `name_of` gives a device's name of what it is called by, its topic: a second string for each would be kept for ever,
+    and is asked for once a month.
+    """
+
+    controller: Controller = Controller("")  # noqa: RUF009 - a string
+    schema: int = envelope.SCHEMA
+    expired: Span | None = None
+    name_of: Callable[[str], DeviceId] = DeviceId
 
 
 class Device(Redacted):
     """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again."""
 
-    __slots__ = ("_name", "_schema", "_spans", "_windows", "controller", "newest")
+    __slots__ = ("_called", "_common", "_spans", "_windows", "newest")
 
-    def __init__(
-        self,
-        name: DeviceId,
-        spans: Sequence[Span],
-        *,
-        schema: int = envelope.SCHEMA,
-        controller: Controller = Controller(""),  # noqa: B008 - a string
-    ) -> None:
-        self.controller = controller
-        self._name = name
-        self._schema = schema
+    def __init__(self, called: str, spans: Sequence[Span], common: Common) -> None:
+        self._called = called
+        self._common = common
         self._spans = tuple(spans)
         self._windows: tuple[Window, ...] = ()
         self.newest = _NEVER
 
     @property
+    def controller(self) -> Controller:
+        """Whose it is."""
+        return self._common.controller
+
+    @property
     def is_open(self) -> bool:
         """Whether nothing of it is refused but what is too old: no fence, no suspension, no row that did not open."""
-        return all(span.reason in {None, Reason.TOO_OLD} for span in self._spans)
+        return all(span.reason is None for span in self._spans)
 
     def at(self, time: int) -> Window | Reason:
         """The window that an event time falls into, or why there is none."""
-        for window in self._windows:
+        for window in self._windows or (self.newest,):
             if window.starts <= time < window.ends:
                 self.newest = window
                 return window
+        expired = self._common.expired
+        if expired is not None and expired.starts <= time < expired.ends:
+            return Reason.TOO_OLD
         for span in self._spans:
             if span.starts <= time < span.ends:
                 return span.reason or self._opened(span, time)
@@ -288,10 +310,15 @@ class Device(Redacted):
         `erased`: it is not kept. None: no customer's key is to be had, or the device has changed hands, so that a
         letter which nobody could read may be of either.
         """
-        spans = [span for span in self._spans if span.reason is not Reason.TOO_OLD]
+        spans = self._spans
         if any(span.reason is Reason.ERASED and span.starts <= arrived < span.ends for span in spans):
             return Reason.ERASED
-        valid = [key for span in spans for start, key in span.letters if start <= arrived]
+        valid = [
+            key
+            for span in spans
+            for key in span.keys
+            if key.key_class == span.keys[0].key_class and key.valid_from <= arrived
+        ]
         owners = {key.incarnation for key in valid}
         if len(owners) != 1 or any(span.reason is Reason.ERASED for span in spans):
             return None
@@ -301,18 +328,46 @@ class Device(Redacted):
         epoch = epoch_of(time)
         starts, ends = max(span.starts, epoch_start(epoch)), min(span.ends, epoch_start(epoch + 1))
         series: list[SeriesKey | None] = []
-        for versions in span.keys:
-            valid = [i for i, (start, _key) in enumerate(versions) if start <= time]
-            start, key = versions[valid[-1]]
-            following = versions[valid[-1] + 1 :]
-            starts, ends = max(starts, start), min([ends, *(later for later, _key in following)])
+        name, schema = self._common.name_of(self._called), self._common.schema
+        for _class, versions in groupby(span.keys, key=_class_of):
+            earlier, later = _divided(versions, time)
+            key = earlier[-1]
+            starts, ends = max(starts, key.valid_from), min([ends, *(following.valid_from for following in later)])
             living = epoch >= key.base
-            series.append(key.series(self._name, epoch, area=span.area, schema=self._schema) if living else None)
+            series.append(key.series(name, epoch, area=span.area, schema=schema) if living else None)
+            key.rest()  # of a device that sends, its window is what is asked
         if not any(series):
             return Reason.TOO_OLD
-        self.newest = Window(starts, ends, span.permitted, tuple(series))
-        self._windows = (self.newest, *self._windows[: _KEPT_WINDOWS - 1])
-        return self.newest
+        opened = Window(starts, ends, span.permitted, tuple(series))
+        kept = self._windows or (self.newest,) * (self.newest is not _NEVER)
+        self._windows = (opened, *kept[: _KEPT_WINDOWS - 1]) if kept else ()  # the only one is `newest`
+        self.newest = opened
+        return opened
+
+
+def _divided(versions: Iterable[SubjectKey], time: int) -> tuple[list[SubjectKey], list[SubjectKey]]:
+    """Those that are valid by an event time, and those that are so later; each oldest first."""
+    divided: tuple[list[SubjectKey], list[SubjectKey]] = ([], [])
+    for key in versions:
+        divided[key.valid_from > time].append(key)
+    return divided
+
+
+# What many devices have in common is one object for all.
+
+
+@lru_cache(maxsize=4096)
+def _place(  # noqa: PLR0913, PLR0917 - the fixed part of the formula
+    controller: Controller, domain: str, epoch: KeyEpoch, version: int, key_class: str, schema: int
+) -> envelope.SeriesPlace:
+    return envelope.SeriesPlace(
+        controller=controller, domain=domain, epoch=epoch, version=version, measurement=key_class, schema=schema
+    )
+
+
+@lru_cache(maxsize=4096)
+def _all_but(permitted: int) -> int:
+    return ~permitted
 
 
 _NEVER = Window(1, 0, 0, ())

@@ -29,7 +29,7 @@ def held_devices(tx: Transaction, subject: Subject) -> list[DeviceId]:
     """The device ids of `reseal_devices`, by a subject of held keys alone. Raises VerificationFailed."""
     found = []
     for record in subjects.find_records(tx, [subject.incarnation], HELD_DEVICE):
-        for _valid_from, key in subject.keys.get(record.key_class, ()):
+        for key in subject.keys.get(record.key_class, ()):
             if key.version == record.version:
                 epoch = KeyEpoch(record.epoch)
                 plain = key.open_record(record.sealed, kind=record.kind, record_id=record.record_id, epoch=epoch)
@@ -38,7 +38,7 @@ def held_devices(tx: Transaction, subject: Subject) -> list[DeviceId]:
 
 
 def _record(subject: Subject, key_class: str, device: DeviceId, epoch: KeyEpoch) -> rows.Record:
-    record_id, key = RecordId(new_id()), subject.keys[key_class][-1][1]
+    record_id, key = RecordId(new_id()), subject.keys[key_class][-1]
     at = KeyEpoch(max(epoch, key.base))
     plain = msgspec.json.encode({"device": device})
     return rows.Record(

@@ -201,7 +201,7 @@ class Lineage(Redacted):
 
     def open_to_end(self, row: rows.Key) -> SubjectKey:
         """The same for an erasure, which a suspension or a hold must not stop. Raises as `open`, but not Refused."""
-        base = row.base if row.state == KeyState.DEACTIVATED else max(row.base, self.horizons[row.key_class])
+        base = row.base if row.state == KeyState.DEACTIVATED else max(self.horizons[row.key_class], row.base)
         return self._handle(row, self._csk(row), base=base)
 
     def open_at_base(self, row: rows.Key) -> SubjectKey:
@@ -256,6 +256,7 @@ class Lineage(Redacted):
             version=row.version,
             base=base,
             key_id=row.key_id,
+            valid_from=row.valid_from,
         )
 
     def _csk_place(self, key_id: KeyId, incarnation: Incarnation, name: str, *, version: int, base: int) -> RowPlace:

@@ -18,12 +18,13 @@ import dataclasses
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 
 from gateway.clock import Clock
 from gateway.errors import IntegrityStop, LeaseOver, VerificationFailed
 from gateway.keys.custodian import Custodian
-from gateway.keys.handle import Device, Span, SubjectKey
+from gateway.keys.handle import Common, Device, Span, SubjectKey
 from gateway.keys.lease import Lease
 from gateway.keys.lifecycle import KEEPS, SEALS, KeyState
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
@@ -59,6 +60,7 @@ class Ring:
         self._lease = lease
         self._clock = clock
         self._parse = parse
+        self._name_of = self._named  # one object for all devices
         self._lock = threading.Lock()
         self._polling = threading.Lock()
         self._acknowledged = 0
@@ -263,13 +265,11 @@ class Ring:
         for fence in fences:
             spans.setdefault(fence.hash, []).append(_fence_span(fence))
         self._touched |= {fence.fence_id for fence in fences if fence.ends is None}
-        devices, expired = {}, self._expired(lineage)
+        devices, common = {}, self._common(lineage)
         for topic in possible:
             found = [span for mark in (*hashes[topic], *marks[topic]) for span in spans.get(mark, ())]
             if found:
-                devices[topic] = Device(
-                    wanted[topic], [expired, *found], schema=self._policy.schema, controller=lineage.controller
-                )
+                devices[topic] = Device(topic, found, common)
         return devices
 
     def _owners(self, tx: Transaction, lineage: Lineage, wanted: set[Incarnation]) -> dict[Incarnation, list[Span]]:
@@ -288,32 +288,32 @@ class Ring:
         if is_erased(found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
         if lineage.suspended or not _seal(found):
-            letters = self._letter_keys(lineage, incarnation, found)
-            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED, letters=letters)]
+            keys = self._letter_keys(lineage, incarnation, found)
+            return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED, keys=keys)]
         needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
         try:
             subject = open_subject(lineage, incarnation, [row for row in found if row.key_class in needed])
-            keys = tuple(subject.keys[c] for c in self._classes)
+            keys = sum((subject.keys[c] for c in self._classes), ())
             history, now = subject.choices(choices), self._clock.wall()
         except (VerificationFailed, IntegrityStop, KeyError):  # their row is damaged, or older than a key class
             self.unusable.add(incarnation)
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED)]
         if not history:
-            return [Span(starts=0, ends=FOREVER, keys=keys, permitted=self._unspoken, letters=keys[0])]
+            return [Span(starts=0, ends=FOREVER, keys=keys, permitted=self._unspoken)]
         edges = sorted({0, *(choice.effective for choice in history)})  # between two of them no choice changes
         masks = [permitted(self._policy, in_force(history, edge, now)) & self._stored for edge in edges]
         return [
-            Span(starts=starts, ends=ends, keys=keys, permitted=mask, letters=keys[0])
+            Span(starts=starts, ends=ends, keys=keys, permitted=mask)
             for starts, ends, mask in zip(edges, [*edges[1:], FOREVER], masks, strict=True)
         ]
 
     def _letter_keys(
         self, lineage: Lineage, incarnation: Incarnation, found: Sequence[rows.Key]
-    ) -> tuple[tuple[int, SubjectKey], ...]:
+    ) -> tuple[SubjectKey, ...]:
         """The versions of a suspended customer's key for dead letters; none where one of them does not open."""
         try:
             return tuple(
-                (row.valid_from, lineage.open_to_end(row))
+                lineage.open_to_end(row)
                 for row in found
                 if row.key_class == self._classes[0] and KeyState(row.state) in KEEPS
             )
@@ -321,9 +321,14 @@ class Ring:
             self.unusable.add(incarnation)
             return ()
 
-    def _expired(self, lineage: Lineage) -> Span:
+    def _named(self, topic: str) -> DeviceId:
+        _controller, device = self._parse(topic)  # type: ignore[misc]  # it was parsed when its device was looked up
+        return device
+
+    def _common(self, lineage: Lineage) -> Common:
         oldest = min(lineage.horizons[name] for name in self._classes)
-        return Span(starts=-FOREVER, ends=epoch_start(oldest), reason=Reason.TOO_OLD)
+        expired = Span(starts=-FOREVER, ends=epoch_start(oldest), reason=Reason.TOO_OLD)
+        return Common(controller=lineage.controller, schema=self._policy.schema, expired=expired, name_of=self._name_of)
 
     def _lineage(self, tx: Transaction, controller: Controller) -> Lineage | None:
         if controller not in self._lineages:
@@ -356,6 +361,12 @@ def _seal(found: Sequence[rows.Key]) -> bool:
     return KeyState.COMPROMISED not in newest.values() and all(KeyState(row.state) in SEALS for row in found)
 
 
+@lru_cache(maxsize=4096)
+def _same(time: int) -> int:
+    """One object for a date that many share."""
+    return time
+
+
 def _parts(wanted: dict[str, DeviceId]) -> Iterator[dict[str, DeviceId]]:
     """Not thousands at once: rows of the key store would stand between what is kept, and their room stay ours."""
     rest = iter(wanted.items())
@@ -365,7 +376,7 @@ def _parts(wanted: dict[str, DeviceId]) -> Iterator[dict[str, DeviceId]]:
 
 def _route_spans(route: rows.Route, owner: Sequence[Span]) -> list[Span]:
     until = FOREVER if route.valid_to is None else route.valid_to
-    edges = [(max(span.starts, route.valid_from), min(span.ends, until)) for span in owner]
+    edges = [(max(span.starts, _same(route.valid_from)), min(span.ends, until)) for span in owner]
     return [
         dataclasses.replace(span, starts=starts, ends=ends, area=sys.intern(route.area))
         for span, (starts, ends) in zip(owner, edges, strict=True)

@@ -40,15 +40,15 @@ class OwnedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One incarnation's live keys by class, oldest version first, each with the event time it is valid from."""
+    """One incarnation's live keys by class, oldest version first."""
 
     incarnation: Incarnation
-    keys: dict[str, tuple[tuple[int, SubjectKey], ...]]
+    keys: dict[str, tuple[SubjectKey, ...]]
 
     @property
     def identity(self) -> SubjectKey:
         """The key that the identity records are under."""
-        return self.keys[IDENTITY][-1][1]
+        return self.keys[IDENTITY][-1]
 
     def record(self, kind: str, body: dict[str, object]) -> rows.Record:
         """An identity record, sealed."""
@@ -92,17 +92,17 @@ def open_subject(
 
     Raises KeyDestroyed, KeyMissing, Refused, VerificationFailed.
     """
-    keys: dict[str, tuple[tuple[int, SubjectKey], ...]] = {}
+    keys: dict[str, tuple[SubjectKey, ...]] = {}
     for row in key_rows:
         if row.state != KeyState.DESTROYED or not to_end:
             opened = lineage.open_to_end(row) if to_end else lineage.open(row)
-            keys[row.key_class] = (*keys.get(row.key_class, ()), (row.valid_from, opened))
+            keys[row.key_class] = (*keys.get(row.key_class, ()), opened)
     return Subject(incarnation=incarnation, keys=keys)
 
 
 def minted_subject(incarnation: Incarnation, handles: dict[str, SubjectKey]) -> Subject:
     """The subject of keys that were minted just now."""
-    return Subject(incarnation=incarnation, keys={name: ((0, key),) for name, key in handles.items()})
+    return Subject(incarnation=incarnation, keys={name: (key,) for name, key in handles.items()})
 
 
 def is_erased(key_rows: Sequence[rows.Key]) -> bool:

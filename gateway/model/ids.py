@@ -68,14 +68,13 @@ def new_id() -> bytes:
 
 def epoch_of(event_time: int) -> KeyEpoch:
     """The key epoch, 12 x (year - 1970) + month - 1 in UTC, of an event time in ns since 1970."""
-    year, month = _month(event_time // 86_400_000_000_000)
-    return KeyEpoch(12 * (year - 1970) + month - 1)
+    return _epoch_of_day(event_time // 86_400_000_000_000)
 
 
 @lru_cache(maxsize=4096)
-def _month(day: int) -> tuple[int, int]:
+def _epoch_of_day(day: int) -> KeyEpoch:
     date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
-    return date.year, date.month
+    return KeyEpoch(12 * (date.year - 1970) + date.month - 1)
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -490,14 +491,24 @@ def no_revision_in_the_field(patch: Patch, _part: str) -> None:
 
 
 _CONSTANT: dict[str, Any] = {
-    "controller": "", "domain": "", "name": "", "epoch": 0, "version": 0, "measurement": "", "schema": 0,
+    "controller": "", "domain": "", "epoch": 0, "version": 0, "measurement": "", "schema": 0,
 }  # fmt: skip
 
 
 def _leave_out(patch: Patch, part: str) -> None:
     """One part of the associated data is the same for every place."""
-    whole = envelope.series_aad
-    patch.setattr(envelope, "series_aad", lambda **place: whole(**(place | {part: _CONSTANT[part]})))
+    handle._place.cache_clear()
+    whole = envelope.SeriesPlace
+    if part == "name":
+        patch.setattr(whole, "aad", lambda place, _name, aad=whole.aad: aad(place, ""))
+    else:
+        patch.setattr(envelope, "SeriesPlace", partial(_place_without, whole, part))
+
+
+def _place_without(whole: type[envelope.SeriesPlace], part: str, **place: Any) -> envelope.SeriesPlace:  # noqa: ANN401
+    made = whole(**(place | {part: _CONSTANT[part]}))
+    made.schema = place["schema"]  # which a reader asks for beside
+    return made
 
 
 @kills("21", "test_it_does_not_open_elsewhere_under_the_same_key[*]")

@@ -44,7 +44,7 @@ def living_keys(world: World) -> list[SubjectKey]:
     owners = {Incarnation(row[0]) for row in world.sql("SELECT incarnation FROM keys WHERE wrapped IS NOT NULL")}
     with world.keystore.snapshot() as tx:
         living = [open_subject(lineage, each, subjects.find_keys(tx, [each])) for each in owners]
-    return [key for subject in living for versions in subject.keys.values() for _valid_from, key in versions]
+    return [key for subject in living for versions in subject.keys.values() for key in versions]
 
 
 def pseudonyms(world: World, device: str) -> list[bytes]:

@@ -104,7 +104,7 @@ def test_no_key_that_is_left_opens_it(world: World) -> None:
     opened = 0
     with world.keystore.snapshot() as tx:
         key_rows = subjects.find_keys(tx, [Incarnation(incarnation)])
-        keys = [key for versions in open_subject(lineage, incarnation, key_rows).keys.values() for _at, key in versions]
+        keys = [key for versions in open_subject(lineage, incarnation, key_rows).keys.values() for key in versions]
     for point, device in itertools.product(theirs, ("meter-1", "meter-2")):
         for key in keys:
             if key.key_class != point.series.measurement:

@@ -87,17 +87,19 @@ OTHER: dict[str, object] = {
 
 def placed(place: dict[str, object]) -> SeriesKey:
     """One and the same key, said to stand elsewhere."""
-    prefix = envelope.series_aad(**place)  # type: ignore[arg-type]
-    return SeriesKey(Series("telemetry", Pseudonym("p"), "SE3", KeyId(b"")), SECRET, prefix, schema=1)
+    name, common = place["name"], {part: value for part, value in place.items() if part != "name"}
+    series = Series("telemetry", name, "SE3", KeyId(b""))  # type: ignore[arg-type]
+    return SeriesKey(series, SECRET, envelope.SeriesPlace(**common))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("part", PLACE)
 def test_it_does_not_open_elsewhere_under_the_same_key(part: str) -> None:
     """Most of a place is in the key as well: that alone would do, and so must what the seal is bound to."""
-    (value,) = encode_values([placed(PLACE).seal(FIELD, TIME, 0, PLAIN)])
-    assert placed(PLACE).open(FIELD, TIME, 0, value) == PLAIN
+    sealed, elsewhere = placed(PLACE).seal(FIELD, TIME, 0, PLAIN), PLACE | {part: OTHER[part]}
+    assert placed(PLACE).open(FIELD, TIME, 0, *encode_values([sealed])) == PLAIN
+    (moved,) = encode_values([sealed], schema=int(str(elsewhere["schema"])))  # which a value itself says, too
     with pytest.raises(VerificationFailed, match="a stored reading does not open"):
-        placed(PLACE | {part: OTHER[part]}).open(FIELD, TIME, 0, value)
+        placed(elsewhere).open(FIELD, TIME, 0, moved)
 
 
 def test_every_bit_counts() -> None:

@@ -20,6 +20,7 @@ PLACES = {
     "SeriesKey": {HANDLE, "pipeline/pseudonymise.py", ACCESS},  # the pipeline writes it in types only
     "SubjectKey": {HANDLE, "keys/letters.py", "keys/lineage.py", "keys/ring.py", "keys/subject.py", ACCESS},
     "_cipher": {HANDLE},  # a series' own, which opens as it seals
+    "_made_cipher": {HANDLE},
     "_decrypt": {"crypto/aead.py"},
     "decode_value": {"crypto/envelope.py"},
     "decode_values": {"crypto/envelope.py", HANDLE},
@@ -110,6 +111,7 @@ def _by_string(call: ast.Call) -> set[str]:
         ("handle.SubjectKey(csk)", {"SubjectKey"}),
         ("open_subject(lineage, incarnation, rows)", {"open_subject"}),
         ("key._cipher.decrypt(nonce, sealed, aad)", {"_cipher"}),
+        ("key._made_cipher()", {"_made_cipher"}),
         ("clear.unpack(plain, scales, dtype)", {"unpack"}),
     ],
 )

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.crypto import aead
-from gateway.keys.handle import SeriesKey, seal_rows
-from gateway.model.ids import KeyId, Pseudonym
+from gateway.crypto import aead, envelope
+from gateway.errors import VerificationFailed
+from gateway.keys.handle import SeriesKey, encode_values, seal_rows
+from gateway.model.ids import KeyId, Pseudonym, parse_controller
 from gateway.model.sealed import Series
 
 KEY, FIELD, TIME = bytes(range(32)), "s_1d", 1_760_000_000_000_000_000
+PLACE = envelope.SeriesPlace(
+    controller=parse_controller("one"), domain="store", epoch=670, version=1, measurement="telemetry"
+)
 
 
 @pytest.fixture
@@ -25,12 +29,12 @@ def room_for_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def series(number: int) -> SeriesKey:
-    name = Series("telemetry", Pseudonym(f"p{number}"), "SE3", KeyId(b""))
-    return SeriesKey(name, KEY, b"place", schema=1)
+    name = Series("telemetry", Pseudonym("p"), "SE3", KeyId(bytes([number])))
+    return SeriesKey(name, KEY, PLACE)
 
 
 def made_anew(keys: list[SeriesKey]) -> list[bool]:
-    return [isinstance(key._cipher, aead.Fresh) for key in keys]
+    return [key._cipher is None for key in keys]
 
 
 @pytest.mark.usefixtures("room_for_two")
@@ -40,10 +44,13 @@ def test_made_and_kept_or_made_anew_a_cipher_gives_the_same() -> None:
     sealed = seal_rows(keys, FIELD, [TIME] * 4, 0, b"0123" * 4)
     assert len(set(sealed)) == 1  # one key, one place
     nonce = aead.reading_nonce(TIME, 0)
-    places = [key._cipher.decrypt(nonce, sealed[0], b"place" + b"\0\4" + FIELD.encode() + nonce) for key in keys]
-    assert places == [b"0123"] * 4
-    with pytest.raises(aead.InvalidTag):
-        keys[3]._cipher.decrypt(nonce, sealed[0], b"elsewhere")
+    aad = PLACE.aad(Pseudonym("p")) + b"\0\4" + FIELD.encode() + nonce
+    assert aead.cipher(KEY).decrypt(nonce, sealed[0], aad) == b"0123"
+    (value,) = encode_values(sealed[:1])
+    assert [key.open(FIELD, TIME, 0, value) for key in keys] == [b"0123"] * 4
+    for key in keys:
+        with pytest.raises(VerificationFailed):
+            key.open(FIELD, TIME + 1, 0, value)
 
 
 @pytest.mark.usefixtures("room_for_two")

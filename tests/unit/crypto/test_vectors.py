@@ -13,7 +13,7 @@ from gateway.crypto import aead, derive, envelope, selftest
 from gateway.crypto.derive import Kind, Use
 from gateway.crypto.envelope import RecordPlace, RowKind, RowPlace
 from gateway.errors import VerificationFailed
-from gateway.keys.handle import Device, Span, SubjectKey
+from gateway.keys.handle import Common, Device, Span, SubjectKey
 from gateway.keys.rewrap import Rewrapping
 from gateway.model.ids import (
     Controller,
@@ -217,10 +217,9 @@ def subject_key() -> SubjectKey:
 def test_a_message_becomes_the_worked_line(section: str, payload: dict[str, float]) -> None:
     """Through decode, admit, pseudonymise, seal and line protocol: the whole way, byte for byte."""
     policy = load_policy(resource("policy.toml"))
-    keys = (((0, subject_key()),),)
-    span = Span(starts=0, ends=2**63 - 1, keys=keys, area=INPUTS["area"], permitted=2**8 - 1)
+    span = Span(starts=0, ends=2**63 - 1, keys=(subject_key(),), area=INPUTS["area"], permitted=2**8 - 1)
     arrival = Message("any", json.dumps({"time": INPUTS["event time"], **payload}).encode())
-    device = Device(DEVICE, [span], schema=policy.schema)
+    device = Device(DEVICE, [span], Common(schema=policy.schema))
     done = Chain(policy, max_payload_bytes=1000)([arrival], [device], TIME)
     lines, refused = lineprotocol.render(done.points)
     values = VALUES[section]
@@ -243,14 +242,10 @@ def test_worked_aad_and_nonce(section: str) -> None:
     revision = int(values["field"].partition("_r")[2] or 0)
     nonce = aead.reading_nonce(TIME, revision)
     assert nonce.hex() == values["nonce"]
-    prefix = envelope.series_aad(
-        controller=CONTROLLER,
-        domain="store",
-        name=Pseudonym(VALUES["Pseudonym and series key"]["P"]),
-        epoch=672,
-        version=VERSION,
-        measurement=INPUTS["class"],
+    place = envelope.SeriesPlace(
+        controller=CONTROLLER, domain="store", epoch=672, version=VERSION, measurement=INPUTS["class"]
     )
+    prefix = place.aad(Pseudonym(VALUES["Pseudonym and series key"]["P"]))
     assert (prefix + derive.lp(values["field"].encode()) + nonce).hex() == values["aad"]
     assert envelope.encode_values([bytes.fromhex(values["sealed"])]) == [values["value"]]
     assert envelope.decode_value(values["value"]) == (1, 1, bytes.fromhex(values["sealed"]))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.crypto import derive
 from gateway.errors import KeyDestroyed, VerificationFailed
 from gateway.keys.custodian import FileCustodian
-from gateway.keys.handle import Device, SeriesKey, Span, SubjectKey, Window, encode_values
+from gateway.keys.handle import Common, Device, SeriesKey, Span, SubjectKey, Window, encode_values
 from gateway.keys.lineage import Lineage
 from gateway.model.ids import (
     Controller,
@@ -38,7 +38,9 @@ U64, U32 = st.integers(0, 2**64 - 1), st.integers(0, REVISION_MAX)
 DEVICE = DeviceId("device")
 
 
-def subject_key(csk: bytes = CSK, *, base: int = 600, version: int = 1, key_class: str = "telemetry") -> SubjectKey:
+def subject_key(
+    csk: bytes = CSK, *, base: int = 600, version: int = 1, key_class: str = "telemetry", valid_from: int = 0
+) -> SubjectKey:
     return SubjectKey(
         csk,
         controller=Controller("controller"),
@@ -47,6 +49,7 @@ def subject_key(csk: bytes = CSK, *, base: int = 600, version: int = 1, key_clas
         version=version,
         base=base,
         key_id=KeyId(bytes([version]) * 16),
+        valid_from=valid_from,
     )
 
 
@@ -127,11 +130,11 @@ def test_records_open_under_their_kind_and_month_alone() -> None:
 
 
 def device(*spans: Span) -> Device:
-    return Device(DEVICE, spans)
+    return Device(DEVICE, spans, Common())
 
 
 def capabilities() -> list[object]:
-    span = Span(starts=0, ends=FOREVER, keys=(((0, subject_key(base=0)),),), permitted=1)
+    span = Span(starts=0, ends=FOREVER, keys=(subject_key(base=0),), permitted=1)
     known = device(span)
     window = known.at(epoch_start(600))
     assert isinstance(window, Window)
@@ -192,10 +195,10 @@ def spans(draw: st.DrawFn) -> list[Span]:
         elif kind == "keys":
             valid_from = [0, *sorted(set(draw(st.lists(TIMES, max_size=2))))]
             versions = tuple(
-                (at, subject_key(bytes([number, v]) * 16, base=draw(st.sampled_from([0, 610])), version=v + 1))
+                subject_key(bytes([number, v]) * 16, base=draw(st.sampled_from([0, 610])), version=v + 1, valid_from=at)
                 for v, at in enumerate(valid_from)
             )
-            found.append(Span(starts=starts, ends=ends, keys=(versions,), permitted=number + 1))
+            found.append(Span(starts=starts, ends=ends, keys=versions, permitted=number + 1))
     return found
 
 
@@ -208,7 +211,7 @@ def expected(given_spans: Sequence[Span], time: int) -> object:
     (span,) = owners
     if span.reason:
         return span.reason
-    key = max(((at, key) for at, key in span.keys[0] if at <= time), key=lambda pair: pair[0])[1]
+    key = max((key for key in span.keys if key.valid_from <= time), key=lambda key: key.valid_from)
     epoch = epoch_of(time)
     return Reason.TOO_OLD if epoch < key.base else (span.permitted, key.version, key.pseudonym(DEVICE, epoch))
 
@@ -226,7 +229,7 @@ def test_each_event_time_has_one_owner_version_and_pseudonym(given_spans: list[S
             assert found.starts <= time < found.ends
             assert epoch_of(found.starts) == epoch_of(found.ends - 1) == epoch_of(time)
             assert known.newest is found
-            versions = {key.key_id: key.version for span in given_spans for keys in span.keys for _, key in keys}
+            versions = {key.key_id: key.version for span in given_spans for key in span.keys}
             told: object = (found.permitted, versions[series.series.key_id], series.series.pseudonym)
             for edge in (found.starts, found.ends - 1):
                 assert expected(given_spans, edge) == told
@@ -248,18 +251,18 @@ def test_epochs_change_at_midnight_utc_of_the_first(month: str, offset: int) -> 
 @pytest.mark.parametrize("order", [(-1, 0), (0, -1), (-1, 1, 0)])
 def test_a_key_version_begins_in_the_middle_of_a_month(order: tuple[int, ...]) -> None:
     rekeyed = epoch_start(600) + 14 * 24 * HOUR
-    keys = ((0, subject_key(b"o" * 32)), (rekeyed, subject_key(b"n" * 32, version=2)))
-    known = device(Span(starts=0, ends=FOREVER, keys=(keys,), permitted=1))
+    keys = (subject_key(b"o" * 32), subject_key(b"n" * 32, version=2, valid_from=rekeyed))
+    known = device(Span(starts=0, ends=FOREVER, keys=keys, permitted=1))
     for offset in order:
         window = known.at(rekeyed + offset)
         assert isinstance(window, Window)
         (series,) = window.series
         assert series is not None
-        assert series.series.key_id == keys[offset >= 0][1].key_id
+        assert series.series.key_id == keys[offset >= 0].key_id
 
 
 def test_a_device_keeps_few_windows_and_no_more() -> None:
-    known = device(Span(starts=0, ends=FOREVER, keys=(((0, subject_key(base=0)),),), permitted=1))
+    known = device(Span(starts=0, ends=FOREVER, keys=(subject_key(base=0),), permitted=1))
     for epoch in range(600, 640):
         assert isinstance(known.at(epoch_start(epoch)), Window)
     assert len(known._windows) == 4
@@ -267,7 +270,7 @@ def test_a_device_keeps_few_windows_and_no_more() -> None:
 
 def test_a_class_that_has_passed_an_epoch_leaves_the_others() -> None:
     short, long = subject_key(base=610), subject_key(base=600, key_class="billing")
-    known = device(Span(starts=0, ends=FOREVER, keys=(((0, short),), ((0, long),)), permitted=1))
+    known = device(Span(starts=0, ends=FOREVER, keys=(short, long), permitted=1))
     window = known.at(epoch_start(605))
     assert isinstance(window, Window)
     assert [series is None for series in window.series] == [True, False]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from gateway.keys.handle import Device
-from gateway.model.ids import Controller, DeviceId
+from gateway.keys.handle import Common, Device
+from gateway.model.ids import Controller
 from gateway.model.sealed import Reason
 from gateway.pipeline.budget import REFUSED_BYTES, REFUSED_WEIGHS, WINDOW_S, Budget, Limits
 from tests.world import Message
@@ -16,7 +16,7 @@ LIMITS = Limits(device_rate=5, device_burst=100, stranger_rate=1, stranger_burst
 
 
 def device(name: str, controller: str = "acme") -> Device:
-    return Device(DeviceId(name), [], controller=Controller(controller))
+    return Device(name, [], Common(controller=Controller(controller)))
 
 
 def test_a_burst_passes_and_what_is_over_does_not() -> None:
