@@ -29,10 +29,10 @@ from typing import Any, Self
 from benchmarks import processes
 from benchmarks.servers import InfluxDB1, Mosquitto
 from tests.commands import Gateway, Running, Stack
-from tests.faults.network import Disk, Line, machine
 from tests.faults.stream import Stream, enrolment
 from tests.faults.tap import Tap
 from tests.fronts import Relay, StoreFront
+from tests.netns import Disk, Line, machine
 
 LEASE_S = 2
 DISK_MB = 192
@@ -41,7 +41,7 @@ _EXPECTED_ENDS = {0, 4, -signal.SIGKILL}  # stopped, unreachable at the start, k
 
 
 class Site:
-    """See the module. A context manager; it must stand in namespaces of its own (`network.isolated`)."""
+    """See the module. A context manager; it must stand in namespaces of its own (`netns.isolated`)."""
 
     def __init__(self, directory: Path, stream: Stream, *, workers: int = 1) -> None:
         self.stream = stream

@@ -22,9 +22,9 @@ from typing import Any
 
 from tests.faults.acts import ACTS
 from tests.faults.books import Books, balance
-from tests.faults.network import isolated
 from tests.faults.site import Site
 from tests.faults.stream import Stream
+from tests.netns import isolated
 
 _REST_S = (0.0, 0.5)  # between two faults
 _LONGER_REST_S = (3.0, 9.0)  # once there have been enough of them, until all messages are through
