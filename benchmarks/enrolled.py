@@ -1,4 +1,4 @@
-"""A key store with many customers of one device each, as enrolment leaves it, in a minute where enrolment takes many.
+"""A key store with many customers and their devices, as enrolment leaves it, in a minute where enrolment takes many.
 
 The first customer is enrolled. The others' rows are made with the same cryptography and go straight into the tables:
 without acts, ledger lines and fsyncs, and with the indices made in the end. For measurements only.
@@ -36,26 +36,43 @@ _AREA = "SE3"
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-def fill(state: Path, controller: Controller, policy: Policy, *, customers: int) -> None:
-    """`customer-0` with `device-0`, `customer-1` with `device-1`, … in a new key store with a file custodian."""
+def fill(  # noqa: PLR0913 - what a key store is filled with
+    state: Path,
+    controller: Controller,
+    policy: Policy,
+    *,
+    customers: int,
+    devices: int = 1,
+    valid_from: int | None = None,
+) -> None:
+    """`customer-0000` and so on, in a new key store with a file custodian.
+
+    `devices` of each, in turn: `device-0000` is the first customer's first, `device-0001` the second's. They are theirs
+    from `valid_from` on, UTC ns; from now on, unless it is said.
+    """
     clock, custodian = SystemClock(), FileCustodian(state / "kek")
+    since = clock.wall() if valid_from is None else valid_from
     keystore = KeyStore.open("sqlite:///keys.db", state=state)
-    first = Enrolment(
-        line=0,
-        controller=controller,
-        customer=parse_customer("customer-0"),
-        device=parse_device("device-0"),
-        area=_AREA,
-        valid_from=clock.wall(),
-    )
-    enrol(Control(keystore, Ledger(state / "ledger", clock), clock), custodian, policy, [first])
+    first = [
+        Enrolment(
+            line=line,
+            controller=controller,
+            customer=parse_customer("customer-0000"),
+            device=parse_device(f"device-{number:04}"),
+            area=_AREA,
+            valid_from=since,
+        )
+        for line, number in enumerate(range(0, customers * devices, customers))
+    ]
+    enrol(Control(keystore, Ledger(state / "ledger", clock), clock), custodian, policy, first)
     with keystore.snapshot() as tx:
-        makes = _Customers(tx, custodian, controller, clock.wall())
+        makes = _Customers(tx, custodian, controller, customers, devices, now=clock.wall(), since=since)
     path = keystore.path
     keystore.close()
     with _unguarded(path) as connection:
-        for start in range(1, customers, _TOGETHER):
-            made = makes.rows(range(start, min(start + _TOGETHER, customers)))
+        together = max(_TOGETHER // devices, 1)
+        for start in range(1, customers, together):
+            made = makes.rows(range(start, min(start + together, customers)))
             for table, columns in _TABLES.items():
                 connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})", made[table])  # noqa: S608
 
@@ -63,7 +80,17 @@ def fill(state: Path, controller: Controller, policy: Policy, *, customers: int)
 class _Customers:
     """Their rows, in the order of the columns in `keystore.schema`."""
 
-    def __init__(self, tx: Transaction, custodian: FileCustodian, controller: Controller, now: int) -> None:
+    def __init__(  # noqa: PLR0913 - whom they are for
+        self,
+        tx: Transaction,
+        custodian: FileCustodian,
+        controller: Controller,
+        customers: int,
+        devices: int,
+        *,
+        now: int,
+        since: int,
+    ) -> None:
         (wrapped,) = lineages.find_keks(tx, controller).values()
         kek = custodian.unwrap(controller, 1, wrapped)
         (route,) = lineages.find_secrets(tx, controller, RowKind.ROUTE)
@@ -72,7 +99,8 @@ class _Customers:
         self._wrap = Wrapping(kek).wrap
         self._csk_aad, self._record_aad = CskPlaces(controller).aad, RecordPlaces(controller).aad
         self._record_keys = derive.RecordKeys(controller)
-        self._controller, self._now = controller, now
+        self._controller, self._now, self._since = controller, now, since
+        self._customers, self._devices = customers, devices
         self._horizons = lineages.find_horizons(tx, controller)
 
     def rows(self, numbers: Sequence[int]) -> Rows:
@@ -86,12 +114,17 @@ class _Customers:
                 csk = secrets.token_bytes(derive.KEY_BYTES)
                 self._key(made, csk, incarnation, name, base)
                 identity = csk if name == "identity" else identity
-            customer, device = f"customer-{number}", f"device-{number}"
-            self._route(made, incarnation, Kind.CUSTOMER, customer)
-            self._record(made, identity, incarnation, CUSTOMER, {"customer": customer})
+            self._add_identity(made, incarnation, identity, number)
+        return made
+
+    def _add_identity(self, made: Rows, incarnation: Incarnation, identity: bytes, number: int) -> None:
+        customer = f"customer-{number:04}"
+        self._route(made, incarnation, Kind.CUSTOMER, customer)
+        self._record(made, identity, incarnation, CUSTOMER, {"customer": customer})
+        for device_number in range(number, self._customers * self._devices, self._customers):
+            device = f"device-{device_number:04}"
             route_id = self._route(made, incarnation, Kind.DEVICE, device)
             self._record(made, identity, incarnation, DEVICE, {"device": device, "route": route_id.hex()})
-        return made
 
     def _key(self, made: Rows, csk: bytes, incarnation: Incarnation, name: str, base: int) -> None:
         key_id = KeyId(secrets.token_bytes(16))
@@ -103,7 +136,7 @@ class _Customers:
         made["transitions"].append((None, key_id, "active", self._now))
 
     def _route(self, made: Rows, incarnation: Incarnation, kind: Kind, name: str) -> bytes:
-        route_id, since = secrets.token_bytes(16), self._now if kind is Kind.DEVICE else 0
+        route_id, since = secrets.token_bytes(16), self._since if kind is Kind.DEVICE else 0
         mark = self._hash(kind, name)
         made["routes"].append((route_id, self._controller, kind, mark, 1, incarnation, _AREA, since, None))
         return route_id

@@ -39,12 +39,12 @@ def payload(time_ms: int, chance: random.Random) -> bytes:
     return json.dumps(reading).encode()
 
 
-def messages(count: int, *, last_ms: int, devices: int = DEVICES) -> Iterator[tuple[str, bytes]]:
-    """`count` of (topic, payload); the latest event time is `last_ms`, UTC ms since 1970."""
+def messages(count: int, *, last_ms: int, devices: int = DEVICES, stride: int = 1) -> Iterator[tuple[str, bytes]]:
+    """`count` of (topic, payload); the latest event time is `last_ms`, UTC ms since 1970. See `publisher --stride`."""
     chance = random.Random(SEED)
     first_ms = last_ms - (count - 1) // devices * 1000
     for i in range(count):
-        yield topic(i % devices), payload(first_ms + i // devices * 1000, chance)
+        yield topic(i % devices * stride), payload(first_ms + i // devices * 1000, chance)
 
 
 def write_enrolment(path: Path, valid_from: str, devices: int = DEVICES) -> None:

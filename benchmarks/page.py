@@ -34,10 +34,23 @@ _PEERS = """\
 - What happens once is in: about 0.1 ms a device when it is first seen (keys opened, ratcheted, derived)."""
 
 
-_POPULATION_HEAD = (
-    "| customers enrolled | enrol, ms each | key store, MB | µs a message, 1,000 active | MB "
-    "| first message of a device, µs more | µs a message, all active | MB | erasure effective, ms |"
+_SCALE_HEAD = (
+    "| µs a message | first message of a device, µs more | memory, MB | erasure effective, ms | key store, MB |"
 )
+_KINDS = {
+    "devices": (
+        "devices that send",
+        "By devices: all of them send, and are of a thousand customers; into the free store.",
+    ),
+    "customers": (
+        "customers enrolled",
+        "By customers: with one device each, of which a thousand send, spread over all; into the free store.",
+    ),
+    "history": (
+        "readings stored before",
+        "By history: so many readings of one customer are in InfluxDB 1.6; a thousand devices send.",
+    ),
+}
 
 
 def page(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
@@ -114,9 +127,9 @@ def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool |
         _most("latency p50, ms", 60, _of(ours, "p50_ms")),
         _most("latency p99, ms", 250, _of(ours, "p99_ms")),
     ]
-    populations = found["scale"]["population"]
-    judged.append(_most("memory at 1,000 devices, MB", 100, populations[0]["all_mb"] if populations else None))
-    judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(populations)))
+    devices = found["scale"].get("devices", [])
+    judged.append(_most("memory at 1,000 devices, MB", 100, _memory_of_a_thousand(devices)))
+    judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(devices)))
     if found["readback"]:
         judged.append(_most("a year of minute data of one device read back, s", 3, found["readback"]["seconds"]))
     return judged
@@ -139,12 +152,16 @@ def _least(what: str, target: float, value: float | None) -> tuple[str, str, str
     return what, f"≥ {target:g}", "–" if value is None else f"{value:.2f}", None if value is None else value >= target
 
 
-def _slope_kb(populations: Sequence[Any]) -> float | None:
-    """Memory a device, from the second largest to the largest population."""
-    if len(populations) < 2:
+def _memory_of_a_thousand(devices: Sequence[Any]) -> float | None:
+    return next((float(size["memory_mb"]) for size in devices if size["size"] == 1000), None)
+
+
+def _slope_kb(devices: Sequence[Any]) -> float | None:
+    """Memory a device, from the second largest to the largest size."""
+    if len(devices) < 2:
         return None
-    low, high = populations[-2], populations[-1]
-    return float((high["all_mb"] - low["all_mb"]) * 1024 / (high["customers"] - low["customers"]))
+    low, high = devices[-2], devices[-1]
+    return float((high["memory_mb"] - low["memory_mb"]) * 1024 / (high["size"] - low["size"]))
 
 
 def _profile(found: Any) -> list[str]:  # noqa: ANN401 - JSON
@@ -170,31 +187,47 @@ def _scale(found: Any) -> str:  # noqa: ANN401 - JSON
     lines = [
         "## What the cost depends on",
         "",
-        "![CPU, memory and erasure by number of customers, devices and readings](scale.svg)",
+        "![CPU time, memory, first messages and erasure by number of devices, customers and readings](scale.svg)",
         "",
-        "Each customer has one device; into the free store. Memory is what is resident after the load.",
-        "",
-        _POPULATION_HEAD,
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "`python -m benchmarks.scale`. Memory is what is resident after the load, of the gateway alone; a first message is",
+        "one of a device that the gateway has not seen since it started.",
+        *_apart(found, "scale"),
     ]
-    for size in found["scale"]["population"]:
-        first = f"{size['first_us']:.0f}" if size["first_us"] else "–"
-        lines.append(
-            f"| {size['customers']:,} | {size['enrol_ms_each']:.2f} | {size['key_store_mb']:.1f} | {size['few_us']:.2f} "
-            f"| {size['few_mb']:.0f} | {first} | {size['all_us']:.2f} | {size['all_mb']:.0f} | {size['erase_ms']} |"
-        )
+    for kind, (what, said) in _KINDS.items():
+        hour = "" if kind != "history" else " an hour of it read, s |"
+        lines += [
+            "",
+            said,
+            "",
+            f"| {what} {_SCALE_HEAD}{hour}",
+            "|---:|---:|---:|---:|---:|---:|" + "---:|" * bool(hour),
+        ]
+        lines += [
+            _size(size) + (f" {size['read_hour_s']:.2f} |" if hour else "") for size in found["scale"].get(kind, [])
+        ]
     lines += [
-        "",
-        "One device; into InfluxDB 1.6. Reading is the whole command, from its start to its end.",
-        "",
-        "| readings stored | µs a message | an hour of it read, s | erasure effective, ms |",
-        "|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {size['readings']:,} | {size['ingest_us']:.2f} | {size['read_hour_s']:.2f} | {size['erase_ms']} |"
-        for size in found["scale"]["history"]
+        f"\nLeft out: {left['size']:,} {_KINDS[left['kind']][0]}: {left['why']}."
+        for left in found["scale"].get("left_out", [])
     ]
     return "\n".join(lines)
+
+
+def _size(size: Any) -> str:  # noqa: ANN401 - JSON
+    return (
+        f"| {size['size']:,} | {size['message_us']:.2f} | {size['first_us']:.0f} | {size['memory_mb']:,.0f} "
+        f"| {size['erase_ms']} | {size['key_store_mb']:,.0f} |"
+    )
+
+
+def _apart(found: Any, part: str) -> list[str]:  # noqa: ANN401 - JSON
+    """Where a part was not measured with the others: when it was."""
+    told = found.get("apart", {}).get(part)
+    if not told:
+        return []
+    minutes = round(told["seconds"] / 60)
+    return [
+        f"Measured apart, on {told['day']}, in {minutes} minutes; the load average before was {told['load_before']}."
+    ]
 
 
 def _readback(found: Any) -> list[str]:  # noqa: ANN401 - JSON
@@ -221,7 +254,7 @@ def _repeat(found: Any) -> str:  # noqa: ANN401 - JSON
 ```
 make bench                                                                  # micro benchmarks, then all of this page
 python -m benchmarks.ingest --messages {found["messages"]} --repeat 3 --json      # the comparison alone
-python -m benchmarks.report --measure --populations 1000 30000 1000000      # larger sizes; takes hours to enrol
+python -m benchmarks.report --measure --only scale --minutes 30             # one part, the others as they are kept
 ```
 
 This page took {minutes} minutes. Measure on a machine that does nothing else: the broker and the gateway keep both cores busy

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,35 +37,41 @@ def draw(rows: Sequence[Row], count: int, path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def draw_scale(
-    populations: Sequence[Mapping[str, float]], histories: Sequence[Mapping[str, float]], path: Path
-) -> None:
-    """Write `path`: three small charts over sizes that grow tenfold. The same figures give the same bytes."""
+def draw_scale(found: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
+    """Write `path`: four charts over sizes that grow thirtyfold. The same figures give the same bytes."""
     with mpl.rc_context({"svg.hashsalt": "glomska", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(9, 2.6), layout="constrained")
-        cost, memory, erase = figure.subplots(1, 3)
-        customers, readings = [p["customers"] for p in populations], [h["readings"] for h in histories]
-        _line(cost, customers, [p["few_us"] for p in populations], OTHERS, "1,000 active")
-        _line(cost, customers, [p["all_us"] for p in populations], OURS, "all active")
-        _line(memory, customers, [p["all_mb"] for p in populations], OURS, "all active")
-        _line(erase, customers, [p["erase_ms"] for p in populations], OURS, "by customers")
-        _line(erase, readings, [h["erase_ms"] for h in histories], OTHERS, "by readings stored")
-        for axes, title in (
-            (cost, "CPU a message, µs, by customers"),
-            (memory, "memory, MB, by active devices"),
-            (erase, "erasure effective, ms"),
-        ):
-            axes.set_title(title, loc="left", fontsize=9, color=INK)
+        figure = Figure(figsize=(9, 6), layout="constrained")
+        charts = zip(np.ravel(figure.subplots(2, 2)), _CHARTS.items(), strict=True)
+        for axes, (name, title) in charts:
+            for kind, (colour, marker) in _KINDS.items():
+                sizes = found.get(kind, [])
+                values = [size[name] for size in sizes]
+                axes.plot(
+                    [size["size"] for size in sizes], values, marker=marker, color=colour, label=kind, markersize=5
+                )
+            axes.set_title(title, loc="left", fontsize=10, color=INK)
             axes.set_xscale("log")
-            axes.set_ylim(bottom=0)
+            axes.grid(visible=True, axis="y", color="#e6e6e6", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8, labelcolor=INK)
-            axes.legend(fontsize=7, frameon=False, loc="lower right")
+            if name == "memory_mb":
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter("{x:,.0f}")
+                axes.yaxis.set_minor_formatter("{x:,.0f}")
+            else:
+                axes.set_ylim(bottom=0)
+            axes.legend(fontsize=8, frameon=False, loc="best", title="by number of", title_fontsize=8, alignment="left")
+        figure.supxlabel("devices that send, customers enrolled, readings stored before", fontsize=9, color=FAINT)
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def _line(axes: Axes, sizes: Sequence[float], values: Sequence[float], colour: str, label: str) -> None:
-    axes.plot(sizes, values, marker="o", markersize=4, color=colour, label=label)
+_CHARTS = {
+    "message_us": "a message, µs of CPU",
+    "first_us": "first message of a device, µs of CPU more",
+    "memory_mb": "memory of the gateway, MB",
+    "erase_ms": "erasure effective, ms",
+}
+_KINDS = {"devices": (OURS, "o"), "customers": ("#c2703d", "s"), "history": ("#5a6f9c", "^")}
 
 
 def _bars(axes: Axes, rows: Sequence[Row], values: Sequence[float], labels: Sequence[str]) -> None:

@@ -54,11 +54,11 @@ class Acknowledgements:
         self._rest = data[at:]
 
 
-def encoded(count: int, last_ms: int, devices: int) -> list[bytes]:
+def encoded(count: int, last_ms: int, devices: int, stride: int) -> list[bytes]:
     """The run's messages as chunks of `CHUNK` packets each."""
     packets = [
         wire.publish(topic, payload, i % IDS + 1)
-        for i, (topic, payload) in enumerate(messages.messages(count, last_ms=last_ms, devices=devices))
+        for i, (topic, payload) in enumerate(messages.messages(count, last_ms=last_ms, devices=devices, stride=stride))
     ]
     return [b"".join(packets[i : i + CHUNK]) for i in range(0, count, CHUNK)]
 
@@ -98,10 +98,11 @@ def main() -> None:
     options.add_argument("--messages", type=int, required=True)
     options.add_argument("--last-ms", type=int, default=time.time_ns() // 1_000_000)
     options.add_argument("--devices", type=int, default=messages.DEVICES)
+    options.add_argument("--stride", type=int, default=1, help="only every so manieth device")
     options.add_argument("--rate", type=int)
     given = options.parse_args()
     sock, broker_window = wire.connect(given.port, "bench-publisher")
-    chunks = [] if given.rate else encoded(given.messages, given.last_ms, given.devices)
+    chunks = [] if given.rate else encoded(given.messages, given.last_ms, given.devices, given.stride)
     print(json.dumps({"event": "ready"}), file=sys.stderr, flush=True)
     sys.stdin.readline()
     if given.rate:

@@ -1,8 +1,9 @@
-"""Writes docs/performance.md and its pictures: `python -m benchmarks.report [--measure]`.
+"""Writes docs/performance.md and its pictures: `python -m benchmarks.report [--measure] [--only PART …]`.
 
 With `--measure` it measures everything anew on this machine, within `--minutes`, and keeps the figures in
 docs/performance.json; without, it only writes the page again from the figures that are kept there. Nothing on that page
-is written by hand: what is said of a figure depends on the figure.
+is written by hand: what is said of a figure depends on the figure. With `--only`, the other parts' figures stay as they
+are kept, and the page says what was measured apart, and when.
 
 No part may take the time of another: each has a share of it, and what is not done by then is left out, as is what
 fails. Both are said, and the page tells `not measured`. Without any figure of the gateway itself no page is written.
@@ -12,7 +13,6 @@ What there is, is kept after each part in performance.partial.json, so that a ru
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import contenders, ingest, picture, profile, scale
+from benchmarks.bounds import Overdue, within
 from benchmarks.page import page
 from benchmarks.program import ProgramFault
 from benchmarks.rig import RigFault, Row
@@ -37,42 +38,22 @@ DOCS = Path(__file__).parent.parent / "docs"
 KEPT = DOCS / "performance.json"
 PARTIAL = DOCS / "performance.partial.json"
 MESSAGES, LATENCY_MESSAGES, ROUNDS = 200_000, 5_000, 3
-POPULATIONS = (1_000, 4_000, 16_000)  # those of `scale` take longer to enrol than all else here takes
-MINUTES = 15
-SHARES = {"rounds": 0.55, "profile": 0.05, "readback": 0.15, "scale": 0.25}
-
-
-class Overdue(Exception):
-    """A part had its share of the time."""
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Raise Overdue in here when it has taken so long. For the main thread; what was begun is ended as by an error."""
-
-    def end(_number: int, _frame: object) -> None:
-        raise Overdue
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+MINUTES = 40
+SHARES = {"rounds": 0.25, "profile": 0.02, "readback": 0.08, "scale": 0.65}
 
 
 def measured(given: argparse.Namespace, progress: Console) -> Any:  # noqa: ANN401 - JSON
     """Everything that the page shows, as JSON, as far as there was time for it and it did not fail."""
-    begun, load = time.time(), os.getloadavg()[0]
-    rows: dict[str, list[Row]] = {}
+    begun, rows = time.time(), dict[str, list[Row]]()
+    machine = {**_machine(), "load_before": round(os.getloadavg()[0], 2)}
     found: dict[str, Any] = {
-        "machine": {**_machine(), "load_before": round(load, 2)},
+        "machine": machine,
         "messages": given.messages,
         "rounds": {},
         "profile": {},
-        "scale": {"population": [], "history": []},
+        "scale": {},
         "readback": None,
+        "apart": {},
     }
     parts: dict[str, Callable[[], object]] = {
         "rounds": lambda: ingest.rounds(
@@ -86,13 +67,13 @@ def measured(given: argparse.Namespace, progress: Console) -> Any:  # noqa: ANN4
         ),
         "profile": lambda: found.update(profile=profile.stages(profile.ROUNDS)),
         "readback": lambda: found.update(readback=_readback(progress)),
-        "scale": lambda: scale.measure(given.populations, given.histories, progress, found["scale"]),
+        "scale": lambda: scale.measure(scale.sizes_of(given), share_s, progress, found["scale"]),
     }
-    for name, part in parts.items():
-        share_s = SHARES[name] * given.minutes * 60
+    for name in given.only or parts:
+        share_s = SHARES[name] / sum(SHARES[wanted] for wanted in given.only or parts) * given.minutes * 60
         try:
             with within(share_s):
-                part()
+                parts[name]()
         except Overdue:
             progress.print(f"left out: the rest of {name}, which has had its {share_s:.0f} s: see --minutes")
         except (ProgramFault, RigFault, ServerDown, ServerMissing, OSError, ValueError) as fault:
@@ -100,7 +81,20 @@ def measured(given: argparse.Namespace, progress: Console) -> Any:  # noqa: ANN4
         found["rounds"] = {pipeline: [asdict(row) for row in measured] for pipeline, measured in rows.items()}
         found["seconds"] = round(time.time() - begun)
         PARTIAL.write_text(json.dumps(found, indent=1) + "\n")
-    return found
+    return _beside(found, given.only) if given.only else found
+
+
+def _beside(found: Any, only: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
+    """What is kept, with these parts as they were found now."""
+    kept = json.loads(KEPT.read_text())
+    for name in only:
+        kept[name] = found[name]
+        kept.setdefault("apart", {})[name] = {
+            "day": found["machine"]["day"],
+            "load_before": found["machine"]["load_before"],
+            "seconds": found["seconds"],
+        }
+    return kept
 
 
 def _readback(progress: Console) -> Any:  # noqa: ANN401 - as it prints
@@ -143,7 +137,7 @@ def write(found: Any) -> None:  # noqa: ANN401 - JSON
     """The page and its pictures, of figures."""
     rows = [ingest.median([Row(**row) for row in rounds]) for rounds in found["rounds"].values()]
     picture.draw(rows, found["messages"], DOCS / "ingest.svg")
-    picture.draw_scale(found["scale"]["population"], found["scale"]["history"], DOCS / "scale.svg")
+    picture.draw_scale(found["scale"], DOCS / "scale.svg")
     (DOCS / "performance.md").write_text(page(found, rows))
 
 
@@ -151,12 +145,14 @@ def main() -> int:
     """0; 1 when the gateway could not be measured, and then no page is written; 130 when interrupted."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.report", description=(__doc__ or "").splitlines()[0])
     options.add_argument("--measure", action="store_true", help="measure anew; see the load first")
-    options.add_argument("--minutes", type=float, default=MINUTES, help="all of it takes no longer (default 15)")
+    options.add_argument("--minutes", type=float, default=MINUTES, help="all of it takes no longer (default 40)")
+    options.add_argument(
+        "--only", nargs="+", choices=SHARES, metavar="PART", help=f"one or more of {', '.join(SHARES)}"
+    )
     options.add_argument("--messages", type=int, default=MESSAGES)
     options.add_argument("--latency-messages", type=int, default=LATENCY_MESSAGES)
     options.add_argument("--repeat", type=int, default=ROUNDS)
-    options.add_argument("--populations", type=int, nargs=3, default=POPULATIONS, metavar="N")
-    options.add_argument("--histories", type=int, nargs=3, default=scale.HISTORIES, metavar="N")
+    scale.add_options(options)
     given = options.parse_args()
     progress = Console(stderr=True)
     if given.measure:

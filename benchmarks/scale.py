@@ -1,9 +1,15 @@
-"""What the cost depends on: customers enrolled, devices active, readings stored. `python -m benchmarks.scale [--json]`.
+"""What the cost depends on: devices, customers, what is stored. `python -m benchmarks.scale [--json]`.
 
-Each size has a key store, broker, gateway and store of its own. Of a population (each customer with one device): how
-long enrolling takes, what a device costs when it is first seen and a message after that, with 1,000 of them active and
-with all, the memory of each, and how long an erasure takes to be effective. Of a history (one device): what a message
-costs, how long an hour of it takes to be read, and how long its erasure takes to be effective.
+Three sizes of each, every one with a key store, broker, gateway and store of its own:
+
+    devices    so many send, a thousand customers have them; into the free store
+    customers  so many are enrolled, with one device each, of which a thousand send; into the free store
+    history    so many readings of one customer are stored before; a thousand devices send; into InfluxDB
+
+Of each: what a message costs, what a device costs when it is first seen, what is resident then, and how long erasing
+one customer takes to be effective. Customers are put into the key store as enrolment leaves them (see `enrolled`).
+
+A size has a share of the time; one that does not fit is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -14,53 +20,48 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import messages, processes, rig
+from benchmarks import enrolled, messages, processes, rig
+from benchmarks.bounds import Overdue, within
 from benchmarks.contenders import Glomska
 from benchmarks.places import Place
 from benchmarks.program import Program, ProgramFault
 from benchmarks.rig import RigFault
 from benchmarks.servers import Mosquitto, ServerDown, ServerMissing
 from benchmarks.stores import StoreSide
+from gateway.model.ids import parse_controller
+from gateway.policy.load import load_policy
 
-POPULATIONS = (1_000, 10_000, 100_000)
-HISTORIES = (1_000, 30_000, 1_000_000)
+SIZES = (1_000, 30_000, 1_000_000)
 STEADY = 60_000
 ACTIVE = 1_000
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
+MINUTES = 20.0
+SERVERS = 10_000  # a size takes this many readings' time beside its own: for servers, and for what is measured
 MONTH = dt.timedelta(days=31)
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
+_POLICY = Path(__file__).parent.parent / "config" / "policy.toml"
+
+Found = dict[str, list[dict[str, object]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Population:
-    """So many customers, and what they cost. µs are CPU; `first_us` is a device's first message, less a later one."""
+class Size:
+    """One size, and what it costs. µs are CPU; `first_us` is a device's first message, less a later one."""
 
-    customers: int
-    enrol_ms_each: float
-    key_store_mb: float
-    few_us: float
-    few_mb: float
+    size: int
+    message_us: float
     first_us: float
-    all_us: float
-    all_mb: float
+    memory_mb: float
     erase_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """So many readings of one device, and what they cost. µs are CPU."""
-
-    readings: int
-    ingest_us: float
-    read_hour_s: float
-    erase_ms: int
+    key_store_mb: float = 0.0
+    read_hour_s: float = 0.0
 
 
 class _House:
@@ -69,13 +70,11 @@ class _House:
     def __init__(self, gateway: Glomska, place: Place, program: Program, side: StoreSide) -> None:
         self.gateway, self.place, self.program, self.side = gateway, place, program, side
 
-    def flood(self, count: int, devices: int, last_ms: int) -> float:
-        """µs of CPU a message."""
+    def flood(self, count: int, devices: int, last_ms: int, stride: int = 1) -> float:
+        """µs of CPU a message, from every `stride`th device."""
         base = self.side.written()
-        command = rig.publisher_command(
-            self.place.broker_port, count, "--devices", str(devices), "--last-ms", str(last_ms)
-        )
-        with Program(command) as publisher:
+        more = ("--devices", str(devices), "--last-ms", str(last_ms), "--stride", str(stride))
+        with Program(rig.publisher_command(self.place.broker_port, count, *more)) as publisher:
             publisher.wait("ready", READY_SECONDS)
             before = processes.cpu_seconds(self.program.pid)
             publisher.go()
@@ -83,9 +82,21 @@ class _House:
             rig.all_written(self.program, lambda: self.side.written() - base, count)
             return (processes.cpu_seconds(self.program.pid) - before) / count * 1e6
 
-    def memory_mb(self) -> float:
-        """Resident now."""
-        return processes.rss_mb(self.program.pid)
+    def measured(self, size: int, devices: int, stride: int = 1) -> Size:
+        """What is the same for every kind. The gateway has seen none of the devices yet."""
+        now = time.time_ns() // 1_000_000
+        first = self.flood(devices, devices, now - _HOUR_MS, stride)
+        message_us = self.flood(max(STEADY, devices), devices, now - 2 * _HOUR_MS, stride)
+        memory_mb = processes.rss_mb(self.program.pid)
+        keys = sum(file.stat().st_size for file in self.place.state.glob("keys.db*"))
+        return Size(
+            size=size,
+            message_us=round(message_us, 2),
+            first_us=round(first - message_us, 1),
+            memory_mb=round(memory_mb, 1),
+            erase_ms=self.erase(0),
+            key_store_mb=round(keys / 2**20, 1),
+        )
 
     def erase(self, customer: int) -> int:
         """ms until it is effective, with the gateway running."""
@@ -100,80 +111,80 @@ class _House:
 
 
 @contextmanager
-def _house(store: str, customers: int, since: dt.timedelta) -> Iterator[tuple[_House, float]]:
-    """A gateway with so many customers, and the seconds that enrolling them took."""
-    gateway = Glomska(store, limited=customers > 1)  # a history is brought in by one device, faster than one may send
+def _house(store: str, customers: int, devices: int = 1, *, history: int = 0, last_ms: int = 0) -> Iterator[_House]:
+    """A gateway with so many customers, and so many devices of each; of the first, a history in the store."""
     with tempfile.TemporaryDirectory(prefix="glomska-bench-") as directory, Mosquitto() as broker:
-        side = gateway.open_store(Path(directory))
+        gateway, state = Glomska(store), Path(directory)
+        side = gateway.open_store(state)
         assert side is not None
+        controller, since = (
+            parse_controller(messages.CONTROLLER),
+            time.time_ns() - MONTH // dt.timedelta.resolution * 1000,
+        )
+        enrolled.fill(state, controller, load_policy(_POLICY), customers=customers, devices=devices, valid_from=since)
         with side:
-            place = Place(broker_port=broker.port, store_url=side.url(), state=Path(directory), messages=0)
-            begun = time.monotonic()
-            gateway.enrol(place, customers, since)
-            took = time.monotonic() - begun
-            with rig.started(gateway.start(place)) as program:
-                program.wait("ready")
-                yield _House(gateway, place, program, side), took
-                program.stop()
+            place = Place(broker_port=broker.port, store_url=side.url(), state=state, messages=0)
+            if history:
+                once = Glomska(store, limited=False)  # one device sends faster than one may
+                with _running(once, place, side) as house:
+                    house.flood(history, 1, last_ms)
+            with _running(gateway, place, side) as house:
+                yield house
 
 
-def population(customers: int) -> Population:
-    """One size. Raises ProgramFault, ServerDown, ServerMissing."""
-    now = time.time_ns() // 1_000_000
-    with _house("free", customers, MONTH) as (house, took):
-        house.flood(ACTIVE, ACTIVE, now - _HOUR_MS)
-        few_us, few_mb = house.flood(STEADY, ACTIVE, now), house.memory_mb()
-        first = house.flood(customers, customers, now - 2 * _HOUR_MS)
-        all_us = house.flood(max(STEADY, 2 * customers), customers, now - 3 * _HOUR_MS)
-        new = max(customers - ACTIVE, 1)
-        return Population(
-            customers=customers,
-            enrol_ms_each=round(took / customers * 1e3, 3),
-            key_store_mb=round((house.place.state / "keys.db").stat().st_size / 2**20, 1),
-            few_us=round(few_us, 2),
-            few_mb=round(few_mb, 1),
-            first_us=round((first - all_us) * customers / new, 1) if customers > ACTIVE else 0.0,
-            all_us=round(all_us, 2),
-            all_mb=round(house.memory_mb(), 1),
-            erase_ms=house.erase(customers // 2),
-        )
+@contextmanager
+def _running(gateway: Glomska, place: Place, side: StoreSide) -> Iterator[_House]:
+    with rig.started(gateway.start(place)) as program:
+        program.wait("ready", READY_SECONDS)
+        yield _House(gateway, place, program, side)
+        program.stop()
 
 
-def history(readings: int) -> History:
-    """One size. Raises ProgramFault, ServerDown, ServerMissing."""
-    now = time.time_ns() // 1_000_000 - _MINUTE_MS
-    with _house("influxdb", 1, MONTH) as (house, _took):
-        ingest_us = house.flood(readings, 1, now)
+def devices(size: int) -> Size:
+    """So many send. Raises ProgramFault, RigFault, ServerDown, ServerMissing."""
+    customers = min(size, ACTIVE)
+    with _house("free", customers, size // customers) as house:
+        return house.measured(size, size)
+
+
+def customers(size: int) -> Size:
+    """So many are enrolled; those who send are spread over all of the key store. Raises as `devices`."""
+    with _house("free", size) as house:
+        return house.measured(size, min(size, ACTIVE), max(size // ACTIVE, 1))
+
+
+def history(size: int) -> Size:
+    """So many readings are stored. Raises as `devices`."""
+    last_ms = time.time_ns() // 1_000_000 - 3 * _HOUR_MS  # before what is measured
+    with _house("influxdb", ACTIVE, history=size, last_ms=last_ms) as house:
         begun = time.monotonic()
-        house.read(0, now - _HOUR_MS, now + 1000)
-        return History(
-            readings=readings,
-            ingest_us=round(ingest_us, 2),
-            read_hour_s=round(time.monotonic() - begun, 2),
-            erase_ms=house.erase(0),
-        )
+        house.read(0, last_ms - _HOUR_MS, last_ms + 1000)
+        read_hour_s = time.monotonic() - begun
+        found = asdict(house.measured(size, ACTIVE))
+        return Size(**{**found, "read_hour_s": round(read_hour_s, 2)})
 
 
-def measure(
-    populations: Sequence[int],
-    histories: Sequence[int],
-    progress: Console,
-    found: dict[str, list[dict[str, object]]] | None = None,
-) -> dict[str, list[dict[str, object]]]:
-    """Both, each size, put into `found` as they come; one that fails is left out, and that is said."""
+KINDS: dict[str, Callable[[int], Size]] = {"devices": devices, "customers": customers, "history": history}
+
+
+def measure(sizes: Mapping[str, Sequence[int]], seconds: float, progress: Console, found: Found | None = None) -> Found:
+    """All of them, smallest first, put into `found` as they come; what is left out is said, there too."""
     found = {} if found is None else found
-    found |= {"population": [], "history": []}
-    wanted: list[tuple[str, Callable[[int], Population | History], int]]
-    wanted = [("population", population, size) for size in populations]
-    wanted += [("history", history, size) for size in histories]
-    for kind, of, size in wanted:
+    found |= {"left_out": [], **{kind: [] for kind in KINDS}}
+    wanted = sorted((size, kind) for kind in KINDS for size in sizes[kind])
+    end = time.monotonic() + seconds
+    for number, (size, kind) in enumerate(wanted):
+        left = sum(SERVERS + later for later, _kind in wanted[number:])
+        share_s = (end - time.monotonic()) * (SERVERS + size) / left
         try:
-            with progress.status(f"{kind} of {size:,}"):
-                found[kind].append(asdict(of(size)))
-        except (ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
-            progress.print(f"left out: {kind} of {size:,}: {fault}", markup=False, highlight=False)
+            with progress.status(f"{kind}: {size:,}"), within(share_s):
+                found[kind].append(asdict(KINDS[kind](size)))
+        except (Overdue, ProgramFault, RigFault, ServerDown, ServerMissing) as fault:
+            why = f"it had its {share_s:.0f} s" if isinstance(fault, Overdue) else str(fault).partition("\n")[0]
+            found["left_out"].append({"kind": kind, "size": size, "why": why})
+            progress.print(f"left out: {kind}: {size:,}: {why}", markup=False, highlight=False)
         else:
-            progress.print(f"{kind} of {size:,}: {found[kind][-1]}", highlight=False)
+            progress.print(f"{kind}: {size:,}: {found[kind][-1]}", highlight=False)
     return found
 
 
@@ -181,14 +192,25 @@ def _rfc3339(milliseconds: int) -> str:
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def add_options(options: argparse.ArgumentParser) -> None:
+    """The sizes of each kind."""
+    for kind in KINDS:
+        options.add_argument(f"--{kind}", type=int, nargs="*", default=SIZES, metavar="N")
+
+
+def sizes_of(given: argparse.Namespace) -> dict[str, Sequence[int]]:
+    """What was said there."""
+    return {kind: getattr(given, kind) for kind in KINDS}
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--populations", type=int, nargs="*", default=POPULATIONS, metavar="N")
-    options.add_argument("--histories", type=int, nargs="*", default=HISTORIES, metavar="N")
+    add_options(options)
+    options.add_argument("--minutes", type=float, default=MINUTES, help="all of it takes no longer (default 20)")
     options.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = options.parse_args()
-    found = measure(given.populations, given.histories, Console(stderr=True))
+    found = measure(sizes_of(given), given.minutes * 60, Console(stderr=True))
     if given.json:
         sys.stdout.write(json.dumps(found) + "\n")
 

@@ -231,7 +231,7 @@ class Ingest:
 
 def _message(device: int, time_ms: int) -> Arrived:
     body = {"time": time_ms, "temperature": 21.5, "humidity": 40.1, "power": 1250, "energy": 12345.678}
-    return Arrived(f"glomska/{CONTROLLER}/device-{device}/readings", json.dumps(body).encode())
+    return Arrived(f"glomska/{CONTROLLER}/device-{device:04}/readings", json.dumps(body).encode())
 
 
 def _queued() -> float:
