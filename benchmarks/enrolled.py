@@ -7,6 +7,7 @@ without acts, ledger lines and fsyncs, and with the indices made in the end. For
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -166,3 +167,5 @@ def _unguarded(path: Path) -> Iterator[sqlite3.Connection]:
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # or the first act to be measured waits for all of it to be written

@@ -53,7 +53,7 @@ def draw_scale(found: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -
             axes.set_xscale("log")
             axes.grid(visible=True, axis="y", color="#e6e6e6", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.tick_params(labelsize=8, labelcolor=INK)
+            axes.tick_params(which="both", labelsize=8, labelcolor=INK)
             if name == "memory_mb":
                 axes.set_yscale("log")
                 axes.yaxis.set_major_formatter("{x:,.0f}")

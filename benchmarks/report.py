@@ -88,7 +88,7 @@ def _beside(found: Any, only: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
     """What is kept, with these parts as they were found now."""
     kept = json.loads(KEPT.read_text())
     for name in only:
-        kept[name] = found[name]
+        kept[name] = scale.beside(kept[name], found[name]) if name == "scale" else found[name]
         kept.setdefault("apart", {})[name] = {
             "day": found["machine"]["day"],
             "load_before": found["machine"]["load_before"],

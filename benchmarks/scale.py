@@ -43,7 +43,7 @@ STEADY = 60_000
 ACTIVE = 1_000
 READY_SECONDS = 300.0
 MINUTES = 20.0
-SERVERS = 10_000  # a size takes this many readings' time beside its own: for servers, and for what is measured
+SERVERS = 200_000  # a size takes the time of so many beside its own: for servers, and for what is measured
 MONTH = dt.timedelta(days=31)
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
 _POLICY = Path(__file__).parent.parent / "config" / "policy.toml"
@@ -186,6 +186,13 @@ def measure(sizes: Mapping[str, Sequence[int]], seconds: float, progress: Consol
         else:
             progress.print(f"{kind}: {size:,}: {found[kind][-1]}", highlight=False)
     return found
+
+
+def beside(kept: Found, found: Found) -> Found:
+    """Both: of a kind of which no size was wanted now, what is kept."""
+    asked = {kind for kind in KINDS if found[kind] or any(left["kind"] == kind for left in found["left_out"])}
+    left_out = [left for left in kept.get("left_out", []) if left["kind"] not in asked] + found["left_out"]
+    return {"left_out": left_out, **{kind: (found if kind in asked else kept).get(kind, []) for kind in KINDS}}
 
 
 def _rfc3339(milliseconds: int) -> str:
