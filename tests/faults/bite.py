@@ -85,7 +85,8 @@ def tried_test(node: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", node]
     done = subprocess.run(command, env=_environment(TESTS[node]), cwd=ROOT, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
-    bites = done.returncode == 1 and "AssertionError" in said and "Error in sitecustomize" not in said
+    asserted = "AssertionError" in said or "\nE   assert" in said
+    bites = done.returncode == 1 and asserted and "Error in sitecustomize" not in said
     fault = {} if bites else {"fault": said[-4_000:]}
     return {"act": node, "without": TESTS[node], "shows": "fails", "bites": bites, "lacking": fault}
 

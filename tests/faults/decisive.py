@@ -109,19 +109,19 @@ def fsync_fails(site: Site, _chance: random.Random) -> None:
 
 def forgotten_with_a_batch_under_way(site: Site, chance: random.Random) -> None:
     """The broker gives out the same packet ids again, the store answers for the old ones, and the gateway is killed."""
-    site.gateway.environment |= {"GLOMSKA_STORE__TIMEOUT_S": "20", "GLOMSKA_SPOOL__PATIENCE_S": "20"}
+    site.gateway.environment |= {"GLOMSKA_STORE__TIMEOUT_S": "40", "GLOMSKA_SPOOL__PATIENCE_S": "40"}
     ACTS["gateway killed"](site, chance)  # so that it comes back with patience for a store that is slow
     ACTS["broker forgets"](site, chance)  # from here on ids count from 1
     at_work(site, 20)
-    site.front.delay_s = 6
-    time.sleep(0.3)
+    site.front.delay_s = 16
+    time.sleep(0.5)
     ACTS["broker forgets"](site, chance)
     given, settled = sum(site.tap.given), sum(site.tap.acknowledged)
     until(lambda: sum(site.tap.given) > given + 20)
-    until(lambda: sum(site.tap.acknowledged) > settled, 8)
+    until(lambda: sum(site.tap.acknowledged) > settled, 24)
     site.front.answer = 503
     ACTS["gateway killed"](site, chance)
-    time.sleep(6.5)
+    time.sleep(16.5)
     site.front.delay_s, site.front.answer = 0.0, None
 
 
@@ -134,7 +134,7 @@ BITES: dict[str, Bite] = {
     "broker killed": Bite(ACTS["broker killed"], "a_lost_connection_ends_it", "crashed", forgives=True),
     "broker restarted": Bite(cut("broker", 3, ACTS["broker restarted"]), "a_new_session_each_time", "lost_by_broker"),
     "broker forgets": Bite(
-        forgotten_with_a_batch_under_way, "acknowledged_over_any_connection", "lost", seconds=60, forgives=True
+        forgotten_with_a_batch_under_way, "acknowledged_over_any_connection", "lost", seconds=90, forgives=True
     ),
     "store killed": Bite(store_away, "whatever_the_store_says", "lost"),
     "store refuses": Bite(ACTS["store refuses"], "whatever_the_store_says", "lost"),
