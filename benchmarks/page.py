@@ -226,7 +226,7 @@ def _apart(found: Any, part: str) -> list[str]:  # noqa: ANN401 - JSON
         return []
     minutes = round(told["seconds"] / 60)
     return [
-        f"Measured apart, on {told['day']}, in {minutes} minutes; the load average before was {told['load_before']}."
+        f"Measured apart, on {told['day']}, in {minutes} minutes; the load average before was {told['load_before']}, of several runs the highest."
     ]
 
 

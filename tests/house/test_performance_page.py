@@ -46,7 +46,7 @@ def test_sizes_that_were_left_out_and_parts_measured_apart_are_said() -> None:
     found["apart"] = {"scale": {"day": "2026-01-31", "load_before": 0.5, "seconds": 600}}
     told = page(found, _rows(found))
     assert "Left out: 1,000,000 customers enrolled: it had its 300 s." in told
-    assert "Measured apart, on 2026-01-31, in 10 minutes; the load average before was 0.5." in told
+    assert "Measured apart, on 2026-01-31, in 10 minutes; the load average before was 0.5" in told
 
 
 def test_memory_of_a_further_device_is_of_the_two_largest_sizes() -> None:
