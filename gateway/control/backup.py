@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,8 @@ KEEP_DAYS = 30
 DUE_DAYS = 7
 _KEPT = 3  # in the directory: what is older is of before a turnover
 _LOOK_BACK = 400  # days
+_ABANDONED_S = 3_600.0  # nothing here takes so long
+_PARTS = ("-wal", "-shm", "-journal")
 
 
 class Backups:
@@ -64,7 +67,7 @@ class Backups:
                 self._open_again(fresh, copy)
                 if file.exists():
                     raise UsageFault("there is such a file already", hint="give another name")
-                fresh.replace(file)
+                _put(fresh, file)
             finally:
                 fresh.unlink(missing_ok=True)
         self._prune()
@@ -88,6 +91,7 @@ class Backups:
         try:
             with _faults():
                 self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._tidy()
             self._control.keystore.copy_to(copy)
             yield copy
         finally:
@@ -100,6 +104,14 @@ class Backups:
             for piece in sealed.read(self._custodian, file):
                 if source.read(len(piece)) != piece:
                     raise IntegrityStop("the backup does not hold what was written", hint="look at the medium")
+
+    def _tidy(self) -> None:
+        """What a process that was killed left here goes: whole key stores, without the lock of a date."""
+        for name in ("*.copy*", "*.new"):
+            for left in self._directory.glob(name):
+                with contextlib.suppress(FileNotFoundError):  # another process tidies up, or has just used it
+                    if left.stat().st_mtime < time.time() - _ABANDONED_S:
+                        left.unlink()
 
     def _prune(self) -> None:
         for file in sorted(self._directory.glob("*.backup"))[:-_KEPT]:
@@ -119,10 +131,11 @@ def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path
         CustodianFault: its date has come, or a turnover has ended it; nothing was put back.
         VerificationFailed: it was cut or changed.
     """
-    if path.exists():
-        raise UsageFault(f"there is a key store at {path}", hint="move it and its -wal away first, if it is dead")
-    with _unsealed(custodian, file, path.parent, opened) as fresh:
-        fresh.replace(path)
+    for there in (path, *(path.with_name(path.name + part) for part in _PARTS)):
+        if there.exists():  # SQLite would bring an old log into what is put beside it
+            raise UsageFault(f"there is a key store at {there}", hint="move it and its -wal away first, if it is dead")
+    with _unsealed(custodian, file, path.parent, opened) as fresh, _faults():
+        _put(fresh, path)
     return sealed.read_header(file)
 
 
@@ -162,6 +175,16 @@ def _require_keys(custodian: Custodian, keystore: KeyStore) -> None:
                 Lineage.load(tx, custodian, controller)
     finally:
         keystore.close()
+
+
+def _put(fresh: Path, place: Path) -> None:
+    """Under its name, durably. Raises OSError."""
+    fresh.replace(place)
+    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,9 @@ class Sqlite:
         """What a fault of the database means."""
         cause = getattr(fault, "orig", None) or fault
         if isinstance(fault, sa.exc.OperationalError):  # locked, full, read-only
-            message = f"the key store does not answer: {type(cause).__name__}: {cause}"
+            # Only SQLite's own words: those of the driver may quote what stands in a column.
+            said = f": {cause}" if hasattr(cause, "sqlite_errorcode") else ""
+            message = f"the key store does not answer: {type(cause).__name__}{said}"
             return Unreachable(message, hint="check free space and that no other program holds the key store")
         message = f"the key store is damaged or not a key store: {type(cause).__name__}"
         return IntegrityStop(message, hint="restore it from a backup, then look for the cause")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,29 @@ def test_it_is_put_back_over_nothing_that_is_there(world: World) -> None:
     file = backups(world).take()
     with pytest.raises(UsageFault, match="there is a key store at"):
         put_back(world, file, world.directory)
+
+
+@pytest.mark.parametrize("part", ["-wal", "-shm", "-journal"])
+def test_it_is_not_put_beside_what_another_key_store_left(world: World, tmp_path: Path, part: str) -> None:
+    """SQLite would bring an old log into the restored file."""
+    file = backups(world).take()
+    left = tmp_path / f"keys.db{part}"
+    left.write_bytes(b"old")
+    with pytest.raises(UsageFault, match="there is a key store at"):
+        put_back(world, file, tmp_path)
+    assert list(tmp_path.glob("keys.db*")) == [left]
+
+
+def test_copies_that_a_killed_process_left_go_with_the_next_backup(world: World) -> None:
+    directory = world.directory / "backups"
+    directory.mkdir(mode=0o700)
+    old, others = [directory / name for name in ("1.copy", "1.copy-wal", "x.backup.1.new")], directory / "2.copy"
+    for left in (*old, others):
+        left.write_bytes(b"a whole key store")
+    for left in old:
+        os.utime(left, (0, 0))
+    file = backups(world).take()
+    assert sorted(directory.iterdir()) == sorted([others, file])
 
 
 def test_one_of_postgresql_comes_back_as_either(postgres: Postgres, tmp_path: Path) -> None:

@@ -309,6 +309,14 @@ def test_threads_may_share_it(keystore: KeyStore) -> None:
     assert generation(keystore) == 61
 
 
+def test_no_fault_quotes_what_stands_in_a_column(tmp_path: Path) -> None:
+    opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
+    with pytest.raises((Unreachable, IntegrityStop)) as caught, opened.act() as tx:
+        tx.execute(sa.text("SELECT CAST(x'63616e617279ff' AS TEXT)")).fetchall()  # "canary", and no UTF-8
+    assert "canary" not in str(caught.value)
+    opened.close()
+
+
 def test_a_key_store_that_another_program_holds_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_BUSY_MS", 50)
     opened = KeyStore.open("sqlite:///keys.db", state=tmp_path)
