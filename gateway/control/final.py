@@ -6,7 +6,8 @@ Final needs
 - rows deleted twice,
 - every worker, every machine's queues and the broker accounted for.
 
-A turnover destroys old W's and asks here what has become final; so does an operator who declares somebody lost.
+A turnover destroys old W's, and the exit of a controller all of its: not when it begins, but at its step 4. A turnover
+asks here what has become final; so does an operator who declares somebody lost.
 
     finality.finalise(controller)       # erasures that are final now
 """
@@ -51,7 +52,8 @@ class Finality:
         if owing:
             missing.append(f"accounted for: {accounting.said(owing)}")
         if found.final is None and not self._unwrapped(tx, found):
-            missing.append("the next turnover, which destroys the wrapping key")
+            ends = "its controller's exit" if lineages.has_left(tx, found.controller) else "the next turnover"
+            missing.append(f"{ends}, which destroys the wrapping key")
         return missing
 
     def certify(self, erasure: bytes) -> None:
@@ -83,7 +85,7 @@ class Finality:
     @staticmethod
     def _unwrapped(tx: Transaction, found: rows.Erasure) -> bool:
         """Whether no W exists any more that ever wrapped a key of this erasure, or its purge key."""
-        return lineages.has_left(tx, found.controller) or lineages.oldest_e(tx, found.controller) > _newest_e(found)
+        return lineages.oldest_e(tx, found.controller) > _newest_e(found)
 
 
 def date_fences(control: Control, policy: Policy) -> int:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.clock import FixedClock
 from gateway.control import accounting
+from gateway.control.certificate import FINAL
 from gateway.control.controllers import Controllers, Gone, Leaving
 from gateway.control.customer import open_lineage
 from gateway.control.enrolment import Enrolment, enrol
@@ -35,7 +36,7 @@ from gateway.errors import (
 from gateway.keys import process
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
-from gateway.keystore import departures, lineages, rows, subjects
+from gateway.keystore import acts, departures, lineages, rows, subjects
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
@@ -308,6 +309,26 @@ def test_a_worker_that_holds_on_delays_the_certificate_and_no_key(two: World) ->
     said = exited(two, exits.exit(HEAT_CO))["parties"]
     assert {"party": account.party, "accounted": "lost"} in said
     mine.keystore.close()
+
+
+@pytest.mark.both_key_stores
+def test_what_was_erased_is_not_final_before_the_exit_has_destroyed_the_wrapping_key(two: World) -> None:
+    two.ring.leave()
+    two._registered = False
+    erasure = two.erase("anna").erasure
+    exits = controllers(two)
+    exits._mark(HEAT_CO)
+    assert two.custodian.exists(HEAT_CO, 1)
+    assert two.finality.finalise(HEAT_CO) == []
+    assert not two.certificates.path(erasure, FINAL).exists()
+    with two.keystore.snapshot() as tx:
+        row = acts.find_erasure(tx, erasure)
+        assert row is not None
+        assert two.finality.missing(tx, row) == ["its controller's exit, which destroys the wrapping key"]
+    exits.exit(HEAT_CO)
+    assert two.finality.finalise(HEAT_CO) == [erasure]
+    claims = verify(two.certificates.path(erasure, FINAL), str(two.ledger.key)).claims
+    assert [report["e"] for report in claims["custodian"]["reported"]] == [1]
 
 
 def departure(world: World) -> rows.Departure:
