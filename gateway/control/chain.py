@@ -6,7 +6,8 @@
     signature = base64url of Ed25519 over "glomska/1|ledger" ‖ SHA-256 of the form without "hash" and "signature"
 
 A line that carries `key` in a done outcome names the public key of what follows. The line itself is signed by the key
-before it, which so vouches for the next; the first by its own, and one that is `lost`, since nobody else can.
+before it, which so vouches for the next; the first by its own, and so is a rotation that says that the key before was
+`lost`, since nobody else can. No other line gets by without the key before it, whatever it carries.
 
     chain = Chain(public)               # None: whatever key the ledger names
     for raw in file: chain.follow(raw)
@@ -27,6 +28,7 @@ from gateway.keys import signing
 
 Value = str | int | None | list[str]
 ZERO = "0" * 64
+ROTATE = "ledger-key"
 _CONTEXT = b"glomska/1|ledger"
 
 
@@ -52,6 +54,11 @@ class Line:
         if self.phase != "outcome" or self.body.get("result", "done") != "done" or "key" not in self.body:
             return None
         return str(self.body["key"])
+
+    @property
+    def is_unvouched(self) -> bool:
+        """Whether it changes the key without the one before, which is lost: the one line that its own key signs."""
+        return self.act == ROTATE and self.next_key is not None and "lost" in self.body
 
 
 def chained(body: dict[str, Value], sign: Callable[[bytes], str] | None = None) -> Line:
@@ -111,15 +118,14 @@ class Chain:
             )
 
     def _judge(self, line: Line) -> None:
-        lost = "lost" in line.body
-        key = line.next_key if self._key is None or lost else self._key
+        key = line.next_key if self._key is None or line.is_unvouched else self._key
         if line.phase == "outcome" and key is not None:
             self._verify(line, key)
             self.signed = self.lines + 1
         elif "signature" in line.body:
             raise VerificationFailed(f"line {self.lines + 1} of the ledger is signed and may not be")
         if line.next_key is not None:
-            if lost and self._wanted is not None and self._vouched:
+            if line.is_unvouched and self._wanted is not None and self._vouched:
                 self._unvouched()
             self._key = line.next_key
             self._vouched = self._vouched or self._key == self._wanted

@@ -25,7 +25,7 @@ from typing import Protocol
 import rfc8785
 
 from gateway.clock import Clock
-from gateway.control.chain import ZERO, Chain, Line, Value, chained, parse
+from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse
 from gateway.control.guard import is_leap, ns_of
 from gateway.errors import IntegrityStop, Unreachable
 from gateway.model.ids import new_id
@@ -117,7 +117,7 @@ class Ledger:
             Unreachable: it cannot be written.
         """
         if self.key is None and self._last is not None and (first := self._first_key()):
-            self._append("ledger-key", "outcome", first)
+            self._append(ROTATE, "outcome", first)
         return self._append(act, phase, body).seq
 
     def _append(self, act: str, phase: str, body: dict[str, Value]) -> Line:
@@ -237,8 +237,8 @@ class Ledger:
     def _chained(self, act: str, phase: str, body: dict[str, Value]) -> Line:
         seq, prev = (0, ZERO) if self._last is None else (self._last.seq + 1, self._last.hash)
         full: dict[str, Value] = {**body, "seq": seq, "time": self._now(), "act": act, "phase": phase, "prev": prev}
-        signer = self._signer
-        key = self.key if self.key is not None and "lost" not in body else body.get("key")
+        signer, lost = self._signer, act == ROTATE and "lost" in body
+        key = body.get("key") if self.key is None or lost else self.key
         if signer is None or key is None:
             return chained(full)
         if phase == "intent":

@@ -128,7 +128,7 @@ class Pages:
             subjects.lose_keys(act.tx, [KeyId(item) for item, kind in lost.items() if kind == "csk"], now=now)
             turnovers.drop(act.tx, lost)
             turnovers.release(act.tx, controller)
-            act.outcome["lost"] = len(lost)
+            act.outcome["rows"] = len(lost)
             if lost:
                 workers.raise_generation(act.tx)
         return len(lost)

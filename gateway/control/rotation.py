@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.control.chain import Chain
+from gateway.control.chain import ROTATE, Chain
 from gateway.control.ledger import Ledger
 from gateway.control.role import Control
-
-ROTATE = "ledger-key"
 
 
 class Rotates(Protocol):

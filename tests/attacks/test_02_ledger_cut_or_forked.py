@@ -1,7 +1,7 @@
 """Attack 2: the ledger is cut, or forked, so that an act is forgotten or another story is told.
 
 The key store knows the sequences of its acts, and the custodian the hash of the newest: neither is within the ledger's
-reach.
+reach. And who reads it with the public key alone believes no outcome that is not signed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.errors import IntegrityStop
+from gateway.control.verification import verify
+from gateway.crypto.signing import decode
+from gateway.errors import IntegrityStop, VerificationFailed
+from tests.conformance import verifier
+from tests.unit.control.test_erasure import ledger_lines
+from tests.unit.control.test_signed_ledger import rechained
 from tests.world import World
 
 pytestmark = pytest.mark.both_key_stores
@@ -55,3 +61,20 @@ def test_a_fork_of_the_same_length_is_refused(world: World) -> None:
     fresh.close()
     other.close()
     path(world).write_bytes(whole)
+
+
+@pytest.mark.one_key_store
+@pytest.mark.parametrize("act", ["final", "ledger-key"])
+def test_an_outcome_that_calls_the_key_lost_is_not_believed_unsigned(world: World, act: str) -> None:
+    """Appended by who can write the file and count hashes, and cannot sign: an erasure that never became final."""
+    world.enrol("anna", "meter-1")
+    lines, public = ledger_lines(world.directory), str(world.ledger.key)
+    told = {"act": act, "phase": "outcome", "intent": 1, "result": "done", "lost": "yes", "seq": len(lines)}
+    forged = world.directory.parent / "forged.jsonl"
+    forged.write_bytes(rechained([*lines, {**told, "time": lines[-1]["time"]}]))
+    with pytest.raises(VerificationFailed, match="signature of line 4 of the ledger does not hold"):
+        verify(forged, public)
+    with pytest.raises(KeyError, match="signature"):
+        verifier.ledger(
+            forged.read_bytes().splitlines(keepends=True), Ed25519PublicKey.from_public_bytes(decode(public))
+        )

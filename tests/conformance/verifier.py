@@ -47,8 +47,9 @@ def ledger(lines: list[bytes], public: Ed25519PublicKey) -> dict[str, Any]:
         assert hashlib.sha256(canonical(line)).hexdigest() == claimed, f"line {number + 1} was changed"
         assert (line["seq"], line["prev"]) == (number, prev), f"line {number + 1} does not follow"
         following = line.get("key") if line["phase"] == "outcome" and line.get("result", "done") == "done" else None
-        signer = following if not key or "lost" in line else key
-        assert not ("lost" in line and following and vouched), "the owner lost the key that you have"
+        lost = line["act"] == "ledger-key" and following and "lost" in line
+        signer = following if not key or lost else key
+        assert not (lost and vouched), "the owner lost the key that you have"
         if line["phase"] == "outcome" and signer:
             body = {name: value for name, value in line.items() if name != "signature"}
             signed = b"glomska/1|ledger" + hashlib.sha256(canonical(body)).digest()

@@ -67,8 +67,10 @@ def test_another_key_verifies_nothing(world: World, tmp_path: Path) -> None:
         lambda lines: lines.pop(1),
         lambda lines: lines.append(lines[2] | {"seq": 5}),
         lambda lines: lines[1].update(signature=lines[2]["signature"]),
+        lambda lines: (lines[-1].pop("signature"), lines[-1].update(lost="yes")),
+        lambda lines: (lines[-1].pop("signature"), lines[-1].update(act="ledger-key", lost="yes")),
     ],
-    ids=["changed", "stripped", "first stripped", "removed", "copied", "moved"],
+    ids=["changed", "stripped", "first stripped", "removed", "copied", "moved", "said lost", "said key lost"],
 )
 def test_a_forger_who_counts_hashes_anew_is_found_out(world: World, forge: Callable[[Any], object]) -> None:
     do_nothing(world)

@@ -11,6 +11,7 @@ import pytest
 from gateway.clock import FixedClock
 from gateway.control.pages import Step
 from gateway.control.status import status
+from gateway.control.verification import verify
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed
 from gateway.keys import process
 from gateway.keys.lineage import Kind, Lineage
@@ -19,7 +20,7 @@ from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import keys as key_table
 from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller, parse_device
 from gateway.model.sealed import Reason
-from tests.unit.control.test_erasure import row_of_worker
+from tests.unit.control.test_erasure import ledger_lines, row_of_worker
 from tests.world import CANARY, CONTROLLER, DAY, SECOND, ShiftedClock, World, ns
 
 pytestmark = pytest.mark.both_key_stores
@@ -291,6 +292,9 @@ def test_a_row_that_does_not_open_stops_the_pass_until_it_is_given_up(world: Wor
     with pytest.raises(IntegrityStop):
         world.turn_over()
     assert world.turnovers.release_lost(HEAT_CO) == 1
+    *_before, given_up = lines = ledger_lines(world.directory)
+    assert (given_up["act"], given_up["rows"]) == ("release", 1)
+    assert verify(world.ledger.path, str(world.ledger.key)).claims["signed_lines"] == len(lines)
     assert world.turn_over().e == 2
     assert not world.custodian.exists(HEAT_CO, 1)
     assert world.read("bo").value.tolist() == [22.5]
