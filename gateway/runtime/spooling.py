@@ -97,6 +97,7 @@ class Spooling:
         self._asked, self._living = -1, set[KeyId]()  # keys that are not gone, as of a generation
         self._told: dict[str, float] = {}
         self._said = ""  # why it is not drained now
+        self._lag_said = False  # the spool's cursor is not on disk as it is
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
         self._open_spool = open_spool
         self._spool: Spool
@@ -167,6 +168,7 @@ class Spooling:
                 took += time.monotonic() - begun
         self._spool.settled(self._chunk)
         self._chunk = None
+        self._lags(self._spool.behind)
         if asked and took <= self._in_time:
             self._return()
         return took
@@ -251,6 +253,14 @@ class Spooling:
             self._log.error("waiting: draining", fault, level="warning")
         elif fault is None and said:
             self._log.event("recovered: draining")
+
+    def _lags(self, fault: SpoolUnable | None) -> None:
+        """Said once, not at every chunk."""
+        said, self._lag_said = self._lag_said, fault is not None
+        if fault is not None and not said:
+            self._log.error("spool not marked", fault)
+        elif fault is None and said:
+            self._log.event("recovered: spool not marked")
 
     def _damaged(self, size: int) -> None:
         """A place in the spool holds no record."""

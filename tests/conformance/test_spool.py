@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import Unreachable
 from gateway.model.sealed import SealedPoint
 from gateway.transport.spool import Chunk, Spool, SpoolHeld, Spools, SpoolUnable
+from gateway.transport.spool.segment import Cursor
 from tests.conformance.points import Make, Traits, new_series
 
 MANY = 1 << 30
@@ -266,6 +268,94 @@ def test_a_cursor_that_is_lost_or_damaged_stores_again_and_loses_nothing(tmp_pat
     place.unlink() if cursor is None else place.write_bytes(cursor)
     with closing(opened(tmp_path)) as spool:
         assert drained(spool) == points
+
+
+def test_a_cursor_that_cannot_be_read_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
+    for _ in range(3):
+        with closing(opened(tmp_path)) as spool:
+            spool.append(points_of(5))
+            drained(spool)
+    points, kept = points_of(50), tmp_path / "kept"
+    place = tmp_path / "spool" / "cursor"
+    place.rename(kept)
+    place.mkdir()
+    with (
+        pytest.raises(
+            SpoolUnable, match="the spool cannot be opened: its cursor cannot be read: is a directory"
+        ) as found,
+        closing(opened(tmp_path)) as spool,
+    ):
+        spool.append(points)  # under numbers that lie before the cursor
+    assert "remove that" in found.value.hint
+    with pytest.raises(Unreachable, match="a spool cannot be read"):
+        Spools(tmp_path, max_bytes=MANY).report()
+    place.rmdir()
+    kept.rename(place)
+    with closing(opened(tmp_path)) as spool:
+        spool.append(points)
+    with closing(opened(tmp_path)) as spool:
+        assert drained(spool) == points
+
+
+@pytest.mark.parametrize("cursor", [b"", b"\xff" * 400])
+def test_a_cursor_that_nobody_can_believe_is_written_anew_before_anything_is_appended(
+    tmp_path: Path, cursor: bytes
+) -> None:
+    opened(tmp_path).close()
+    place = tmp_path / "spool" / "cursor"
+    place.write_bytes(cursor)
+    opened(tmp_path).close()
+    assert place.read_bytes() == Cursor().encode()
+
+
+def test_a_cursor_that_cannot_be_written_is_said_and_what_is_drained_gives_its_room_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = points_of(30)
+
+    def refuse(_file: int, _data: bytes, _at: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with closing(opened(tmp_path)) as spool:
+        spool.append(points[:20])
+        with monkeypatch.context() as full:
+            full.setattr(os, "pwrite", refuse)
+            assert drained(spool) == points[:20]
+        assert "the spool cannot be marked as drained: no space left on device" in str(spool.behind)
+        assert spool.size == 0
+        spool.append(points[20:])
+    with closing(opened(tmp_path)) as spool:
+        assert drained(spool) == points[20:]
+        assert spool.behind is None
+
+
+def test_a_disk_that_became_read_only_acknowledges_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    points = points_of(10)
+    with closing(opened(tmp_path)) as spool:
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fdatasync", refuse)
+            disk.setattr(os, "ftruncate", refuse)
+            disk.setattr(Path, "unlink", refuse)
+            for _ in range(2):
+                with pytest.raises(SpoolUnable, match="the spool cannot be written: read-only file system"):
+                    spool.append(points_of(10))
+        spool.append(points)
+        assert drained(spool) == points
+
+
+def test_what_is_no_spool_of_ours_stops_neither_erasure_nor_report(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as spool:
+        spool.append(points := points_of(10, keys=1))
+    (tmp_path / "lost+found").mkdir(mode=0)
+    (tmp_path / "notes").mkdir()
+    spools = Spools(tmp_path, max_bytes=MANY)
+    assert spools.workers() == ["spool"]
+    assert [waiting.points for waiting in spools.report()] == [10]
+    (tmp_path / "spool" / "lock").unlink()
+    assert spools.purge([points[0].series.key_id]) == 10, "with its lock gone it is one all the same"
 
 
 @pytest.mark.parametrize("broken", ["pwrite", "fdatasync"])

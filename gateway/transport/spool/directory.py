@@ -20,6 +20,7 @@ from gateway.errors import Unreachable, UsageFault
 from gateway.model.ids import KeyId
 from gateway.transport.spool import segment
 from gateway.transport.spool.record import VOID, Damage, scan
+from gateway.transport.spool.segment import Cursor
 from gateway.transport.spool.spool import Spool
 
 
@@ -58,9 +59,12 @@ class Spools:
         return worker
 
     def workers(self) -> list[str]:
-        """Names of all that there are. Raises Unreachable."""
+        """Names of all that there are; other directories, as `lost+found`, are none. Raises Unreachable."""
         try:
-            return sorted(urllib.parse.unquote(entry.name) for entry in os.scandir(self._root) if entry.is_dir())
+            found = [
+                (entry.name, urllib.parse.unquote(entry.name)) for entry in os.scandir(self._root) if entry.is_dir()
+            ]
+            return sorted(name for own, name in found if self._place(name).name == own and _is_spool(self._root / own))
         except FileNotFoundError:
             return []
         except OSError as fault:
@@ -98,7 +102,7 @@ class Spools:
 
     def _waiting(self, worker: str, on_bytes: Callable[[int], None]) -> Waiting:
         place = self._place(worker)
-        cursor, sizes = segment.read_cursor(place), segment.sizes(place)
+        cursor, sizes = segment.read_cursor(place) or Cursor(), segment.sizes(place)
         points, damaged, since = 0, 0, None
         for number, size in sizes.items():
             on_bytes(size)
@@ -119,6 +123,15 @@ class Spools:
             segments=len(sizes),
             since=since,
         )
+
+
+def _is_spool(place: Path) -> bool:
+    """Whether there is a lock, or something to purge. One that cannot be looked into may be: that raises OSError."""
+    try:
+        (place / "lock").stat()
+    except FileNotFoundError:
+        return bool(segment.sizes(place))
+    return True
 
 
 def _is_held(place: Path) -> bool:

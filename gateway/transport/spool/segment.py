@@ -5,7 +5,8 @@
     lock                 held (flock) by the one process that appends and drains
 
 A cursor that is damaged or older than it was makes points be stored again, which changes nothing. It is never newer:
-it is written after the store has accepted what lies before it.
+it is written after the store has accepted what lies before it. One that may be whole and cannot be read is no reason to
+begin anew: numbers would begin anew with it, and lie before it when it can be read again.
 """
 
 from __future__ import annotations
@@ -60,17 +61,31 @@ def sizes(directory: Path) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
-def read_cursor(directory: Path) -> Cursor:
-    """How far the spool is drained; from its beginning when nobody knows."""
+def read_cursor(directory: Path) -> Cursor | None:
+    """How far the spool is drained; None when it is not there, or damaged: then from the beginning. Raises OSError."""
     try:
         data = (directory / "cursor").read_bytes()
-    except OSError:
-        return Cursor()
+    except FileNotFoundError:
+        return None
     body, crc = data[: _CURSOR.size], data[_CURSOR.size :]
     if len(body) != _CURSOR.size or crc != _CRC.pack(zlib.crc32(body)):
-        return Cursor()
+        return None
     version, segment, offset = _CURSOR.unpack_from(body)
-    return Cursor(segment, offset) if version == VERSION else Cursor()
+    return Cursor(segment, offset) if version == VERSION else None
+
+
+def write_cursor(directory: Path, cursor: Cursor, *, anew: bool = False) -> None:
+    """Say how far it is drained; `anew` durably, whatever stood there. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if anew else 0)
+    file = os.open(directory / "cursor", flags, 0o600)
+    try:
+        os.pwrite(file, cursor.encode(), 0)
+        if anew:
+            os.fsync(file)
+    finally:
+        os.close(file)
+    if anew:
+        sync_directory(directory)
 
 
 def read(directory: Path, number: int, start: int, end: int | None = None) -> bytes:

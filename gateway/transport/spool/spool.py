@@ -31,6 +31,10 @@ from gateway.transport.spool.segment import Cursor
 SEGMENT_BYTES = 4 << 20  # what a reader has in memory, and what compaction gives back at once
 _SEGMENTS = 8  # a small spool is made of so many
 _HOLD_TRIES, _HOLD_PAUSE = 5, 0.05  # seconds
+_CURSOR_HINT = (
+    "see that its directory under `state` belongs to this user; where the disk lost the file `cursor` in it, remove "
+    "that: what waits is stored once more, which changes nothing"
+)
 
 
 class SpoolUnable(Unreachable):
@@ -64,12 +68,14 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = max(1, min(SEGMENT_BYTES, max_bytes // _SEGMENTS))
         self._lock = threading.Lock()
-        self._cursor = segment.read_cursor(directory)
+        self._cursor = Cursor()
         self._sizes = segment.sizes(directory)
         self._active: tuple[int, int] | None = None  # number and file of the segment that is appended to
         self._ahead: tuple[Cursor, int, Iterator[Record | Damage]] | None = None
         self.damaged = 0
         """Places that were skipped or cut."""
+        self.behind: SpoolUnable | None = None
+        """Why the cursor on disk is older than it is: after a restart, what lies between is stored once more."""
 
     @classmethod
     def open(cls, directory: Path, *, max_bytes: int, on_damage: Callable[[int], None] = lambda _bytes: None) -> Self:
@@ -144,8 +150,12 @@ class Spool:
         """The store has these, or nobody wants them any more."""
         with self._lock:
             self._cursor = chunk.after
-            with contextlib.suppress(OSError):  # then they are stored once more, after a crash
-                self._write_cursor()
+            try:
+                segment.write_cursor(self._directory, self._cursor)
+            except OSError as fault:  # a full disk has room again when drained files go: they do all the same
+                self.behind = _unable("marked as drained", fault)
+            else:
+                self.behind = None
             self._compact()
 
     def purge(self, gone: Callable[[Collection[KeyId]], Collection[KeyId]]) -> int:
@@ -165,7 +175,7 @@ class Spool:
             last = max(self._sizes, default=self._cursor.segment)
             self._cursor = Cursor(last, self._sizes.get(last, 0))
             try:
-                self._write_cursor()
+                segment.write_cursor(self._directory, self._cursor)
                 self._compact()
                 segment.sync_directory(self._directory)
             except OSError as fault:
@@ -232,7 +242,11 @@ class Spool:
             path = segment.path_of(self._directory, number)
             with contextlib.suppress(FileExistsError):  # of an attempt that failed
                 file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                segment.sync_directory(self._directory)
+                try:
+                    segment.sync_directory(self._directory)
+                except OSError:
+                    os.close(file)
+                    raise
                 self._sizes[number] = 0
                 return number, file
         raise AssertionError
@@ -248,7 +262,8 @@ class Spool:
             os.close(file)
         if not self._sizes[number]:
             del self._sizes[number]
-            segment.path_of(self._directory, number).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # then it stays, and its number is passed over
+                segment.path_of(self._directory, number).unlink(missing_ok=True)
 
     def _compact(self) -> None:
         """Drained files go."""
@@ -262,8 +277,22 @@ class Spool:
             with contextlib.suppress(OSError):  # then it goes when the spool is opened again
                 segment.path_of(self._directory, number).unlink(missing_ok=True)
 
+    def _known(self) -> Cursor:
+        try:
+            cursor = segment.read_cursor(self._directory)
+        except OSError as fault:
+            raise _unable("opened: its cursor cannot be read", fault, hint=_CURSOR_HINT) from None
+        if cursor is None:
+            cursor = Cursor()
+            segment.write_cursor(self._directory, cursor, anew=True)
+        return cursor
+
     def _tidy_up(self) -> None:
-        """At the start: what a former life drained goes, and what it left torn at the end is cut. Raises OSError."""
+        """At the start: what a former life drained goes, and what it left torn at the end is cut.
+
+        A cursor that nobody can believe is written anew before anything is appended. Raises OSError, SpoolUnable.
+        """
+        self._cursor = self._known()
         self._compact()
         last = max(self._sizes, default=None)
         if last is None:
@@ -276,13 +305,6 @@ class Spool:
                 file.truncate(self._sizes[last])
                 os.fsync(file.fileno())
             self._skip(Damage(0, torn))
-
-    def _write_cursor(self) -> None:
-        file = os.open(self._directory / "cursor", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(file, self._cursor.encode(), 0)
-        finally:
-            os.close(file)
 
 
 def _hold(file: int) -> None:
@@ -298,5 +320,5 @@ def _hold(file: int) -> None:
             return
 
 
-def _unable(done: str, fault: OSError) -> SpoolUnable:
-    return SpoolUnable(f"the spool cannot be {done}: {(fault.strerror or 'unknown reason').lower()}")
+def _unable(done: str, fault: OSError, *, hint: str | None = None) -> SpoolUnable:
+    return SpoolUnable(f"the spool cannot be {done}: {(fault.strerror or 'unknown reason').lower()}", hint=hint)

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -18,7 +19,7 @@ from gateway.runtime.log import Log
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
-from gateway.transport.spool import Spools
+from gateway.transport.spool import Spools, segment
 from gateway.transport.store import StoreUnreachable
 from tests.unit.runtime.line import Line, delivery
 from tests.unit.runtime.test_worker import PATIENCE, Gate, reading, until
@@ -223,6 +224,32 @@ def test_points_of_the_erased_are_dropped_and_others_are_drained(world: World) -
     assert (counted.drained, counted.erased) == (10, 10)
     assert len(world.points()) == 10
     assert len(world.read("bert")) == 10
+
+
+def test_a_cursor_that_cannot_be_written_is_said_once_and_draining_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    honest = segment.write_cursor
+
+    def refuse(_directory: Path, _cursor: segment.Cursor) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with spooled(world) as run:
+        run.store.open.clear()
+        for first in range(0, 3_000, 500):
+            run.put(1 + first, 500)
+        run.line.wait(3_000)
+        monkeypatch.setattr(segment, "write_cursor", refuse)
+        run.store.open.set()
+        until(lambda: run.spooling.counted.drained == 3_000)
+        monkeypatch.setattr(segment, "write_cursor", honest)
+        run.store.open.clear()
+        run.put(3_001, 5)
+        run.line.wait(3_005)
+        run.store.open.set()
+        until(lambda: "recovered: spool not marked" in run.events())
+    assert run.events().count("spool not marked") == 1
 
 
 def test_a_defect_in_draining_ends_the_process(world: World) -> None:
