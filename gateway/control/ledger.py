@@ -63,7 +63,8 @@ class Ledger:
         self.leapt: int | None = None  # time (ns) of the newest line that lies far ahead of the one before it
         self.key: str | None = None
         self.newest_intent: Line | None = None
-        self.newest_outcome: Line | None = None
+        self.newest_outcome: Line | None = None  # by its intent: one of a long act comes after those of later ones
+        self.late: set[int] = set()  # intents of outcomes that came after another intent; whoever looked empties it
         self.open_intents: dict[int, Line] = {}
         self.torn = 0
         try:
@@ -227,9 +228,15 @@ class Ledger:
         else:
             self.open_intents.pop(line.intent, None)
             if line.body.get("result") != "abandoned" and line.intent >= 0:  # the key store has never heard of those
-                self.newest_outcome = line
+                self._note_outcome(line)
         self.key = line.next_key or self.key
         self._last = line
+
+    def _note_outcome(self, line: Line) -> None:
+        if self.newest_outcome is None or line.intent > self.newest_outcome.intent:
+            self.newest_outcome = line
+        if self.newest_intent is not None and line.intent < self.newest_intent.seq:
+            self.late.add(line.intent)
 
     def _first_key(self) -> dict[str, Value]:
         return {} if self._signer is None else {"key": self._signer.begin()}

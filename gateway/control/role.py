@@ -9,7 +9,7 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 
 - the key store's acts are in another ledger: refuse the role.
 - the key store knows a sequence that the ledger lacks: the ledger was cut; stop.
-- the ledger's newest outcome is of an intent that the key store does not know: the key store was restored; stop.
+- an outcome in the ledger is of an intent that the key store does not know: the key store was restored; stop.
 - the custodian's mark is ahead of the key store: it was restored, and its ledger with it; stop.
 - the line that the custodian's mark names is another one here: the ledger was forked; stop.
 
@@ -130,8 +130,7 @@ class Control:
     def _agree(self) -> None:
         with self.keystore.snapshot() as tx:
             owner, newest = acts.known_ledger(tx), acts.newest_known(tx)
-            outcome = self.ledger.newest_outcome
-            restored = outcome is not None and acts.find_act(tx, outcome.intent) is None
+            restored = bool(acts.unknown(tx, self._told_last()))
             mark = self._marks.mark(self.ledger.id) if self._marks else None
             restored = restored or (mark is not None and mark.seq > newest)
             left_open = [(line, acts.find_act(tx, line.seq)) for line in self.ledger.open_intents.values()]
@@ -148,11 +147,21 @@ class Control:
         if mark is not None and self.ledger.hash_at(mark.seq) != mark.hash:
             message = "the ledger was forked: the custodian has seen it go another way"
             raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
+        self.ledger.late.clear()
         self.ledger.cut_torn()
         for line, known in left_open:
             result = "abandoned" if known is None else "failed" if known.endswith(FAILED) else "done"
             if line.act not in CARRIED_ON or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
+
+    def _told_last(self) -> set[int]:
+        """Intents that a key store knows only if it knows all that have an outcome.
+
+        They reach it in their order, but for those of long acts, which are carried on with also when it has never heard
+        of them: it may know later ones before. Their outcomes come late, and each is asked for, once.
+        """
+        newest = self.ledger.newest_outcome
+        return set() if newest is None else {newest.intent, *self.ledger.late}
 
     def _mark(self, mark: Mark) -> None:
         """Where the custodian is away, the mark stays behind: it refuses nothing, and moves with the next act."""

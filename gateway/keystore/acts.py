@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
@@ -11,6 +12,8 @@ from gateway.keystore import rows
 from gateway.keystore.database import Transaction
 from gateway.keystore.schema import accesses, acts, erasures, state
 from gateway.model.ids import Controller, Incarnation
+
+_GROUP = 500  # bound parameters a statement
 
 
 def take_role(tx: Transaction, ledger: bytes) -> int:
@@ -42,6 +45,15 @@ def find_act(tx: Transaction, seq: int) -> str | None:
     """Name of the act with this ledger sequence, or None when it did not reach the key store."""
     found: str | None = tx.scalars(sa.select(acts.c.act).where(acts.c.seq == seq)).one_or_none()
     return found
+
+
+def unknown(tx: Transaction, sequences: Collection[int]) -> set[int]:
+    """Those of these acts that did not reach the key store."""
+    found: set[int] = set()
+    ordered = sorted(sequences)
+    for at in range(0, len(ordered), _GROUP):
+        found.update(tx.scalars(sa.select(acts.c.seq).where(acts.c.seq.in_(ordered[at : at + _GROUP]))))
+    return {*sequences} - found
 
 
 def newest_known(tx: Transaction) -> int:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.control.purge import find
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, Unreachable
 from gateway.keys.keyfile import FileCustodian
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 from tests.copies import emptied, imaged, put_back
 from tests.unit.control.processes import open_erasures
-from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases
+from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation, phases, subject
 from tests.world import World
 
 pytestmark = pytest.mark.both_key_stores
@@ -131,6 +133,69 @@ def test_a_restored_key_store_is_refused_in_everything(world: World, tmp_path: P
             act()
         assert stop.value.exit_code == 9
     restored.close()
+
+
+@pytest.mark.parametrize("first", ["anna", "bo"])
+def test_what_was_done_within_a_long_act_shows_that_a_key_store_was_set_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Its custodian's mark with it. Two erasures overlap; the one that the copy knows ends last, or first."""
+    for name, meter in (("anna", "meter-1"), ("bo", "meter-2")):
+        world.enrol(name, meter)
+    begun = {"anna": world.erasures.begin(*subject("anna"))}
+    copy = imaged(world, tmp_path / "copy")
+    world.enrol("cia", "meter-3")
+    monkeypatch.setattr(world.store, "delete", away)  # so that no further act follows
+    begun["bo"] = world.erasures.begin(*subject("bo"))
+    for name in (first, *begun.keys() - {first}):
+        world.erasures.finish(begun[name], started=0)
+    refused_with_its_mark(world, copy)
+
+
+def test_a_long_act_that_the_key_store_heard_of_late_shows_it_too(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between intent and transaction; the copy knows what came after, and not what was carried on with later."""
+    for name, meter in (("anna", "meter-1"), ("bo", "meter-2")):
+        world.enrol(name, meter)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "append", cut_off_after(world.ledger.append, patch))
+        with pytest.raises(Defect):
+            world.erasures.begin(*subject("anna"))
+    later = world.erasures.begin(*subject("bo"))
+    copy = imaged(world, tmp_path / "copy")
+    monkeypatch.setattr(world.store, "delete", away)  # so that no further act follows
+    world.erasures.resume()
+    told = [line.get("intent") for line in ledger_lines(world.directory) if line["phase"] == "outcome"]
+    assert told[-2:] == [5, find(world.control, later).seq], "the copy knows the newest of them"
+    refused_with_its_mark(world, copy)
+
+
+def cut_off_after(append: Callable[..., int], patch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The process ends as the next line is durable."""
+
+    def cut_off(act: str, phase: str, **body: object) -> int:
+        append(act, phase, **body)
+        patch.undo()
+        raise Defect
+
+    return cut_off
+
+
+def away(*_args: object) -> int:
+    raise Unreachable("the store is away")
+
+
+def refused_with_its_mark(world: World, copy: Path) -> None:
+    """The copy's key store and its custodian's mark beside the ledger as it is: nothing is served."""
+    world.keystore.close()
+    put_back(copy, world.directory)
+    for file in (copy / "kek").glob("mark-*"):
+        shutil.copy(file, world.directory / "kek")
+    with closing(World(world.directory)) as restored:
+        for act in (restored.control.check, lambda: restored.enrol("dag", "meter-4"), restored.erasures.resume):
+            with pytest.raises(IntegrityStop, match="older than its ledger"):
+                act()
 
 
 def test_a_new_key_store_beside_an_old_ledger_is_refused(world: World) -> None:
