@@ -287,7 +287,8 @@ class Looks:
 def _turnovers(state: Path, clock: Clock) -> Turnovers:
     keystore = KeyStore.open("sqlite:///keys.db", state=state)
     control = Control(keystore, Ledger(state / "ledger", clock), clock)
-    return Turnovers(control, FileCustodian(state / "kek"), load_policy(shipped("policy.toml")), {})
+    policy = load_policy(shipped("policy.toml"))
+    return Turnovers(control, FileCustodian(state / "kek"), lambda: policy, {})
 
 
 def _fill(state: Path, keys: int) -> None:

@@ -130,9 +130,7 @@ class World:
         self.ring = Ring(self.keystore, self.custodian, self.policy, self.lease, self.clock, parse=PATTERN.parse)
         self.letters = DeadLetters(directory / "letters.db", max_bytes=64 << 20)
         self.sealer = LetterSealer(self.ring, parse=PATTERN.parse)
-        self.operations = Operations(
-            self.control, self.custodian, self.policy, self.letters, keep_days=30, operations_days=7
-        )
+        self.operations = Operations(self.control, self.custodian, self.letters, keep_days=30, operations_days=7)
         self._registered = False
 
     @property
@@ -143,9 +141,8 @@ class World:
             self.custodian,
             {"sqlite:readings": self.store},
             queues,
-            future_window_s=300,
+            policy=lambda: self.policy,
             certificates=self.certificates,
-            holds=self.policy.holds,
         )
 
     @property
@@ -162,7 +159,7 @@ class World:
 
     @property
     def turnovers(self) -> Turnovers:
-        return Turnovers(self.control, self.custodian, self.policy, {"readings": self.store})
+        return Turnovers(self.control, self.custodian, lambda: self.policy, {"readings": self.store})
 
     @property
     def access(self) -> Access:

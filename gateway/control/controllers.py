@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -75,7 +75,7 @@ class Controllers:
         self,
         control: Control,
         custodian: Custodian,
-        policy: Policy,
+        policy: Callable[[], Policy],
         certificates: Certificates,
         queues: Mapping[str, Queue] = MappingProxyType({}),
     ) -> None:
@@ -95,7 +95,8 @@ class Controllers:
                 raise Refused(message, hint="`glomska keys status` shows it")
         with self._control.act("controller", controller=controller) as act:
             now = self._control.clock.wall()
-            classes = {name: horizon_epoch(self._policy, name, now) for name in self._policy.key_classes}
+            policy = self._policy()
+            classes = {name: horizon_epoch(policy, name, now) for name in policy.key_classes}
             Lineage.create(act.tx, self._custodian, controller, classes=classes, now=now)
 
     def exit(self, controller: Controller) -> Gone:

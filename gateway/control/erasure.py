@@ -46,12 +46,11 @@ from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, CustomerId, Incarnation, KeyId, new_id
-from gateway.policy.rules import Hold, Policy
+from gateway.policy.rules import Policy
 
 __all__ = ["Erased", "Eraser", "Erasures", "Queue", "Retained", "Step", "open_count"]
 
 _PAUSE = 0.01  # seconds between looks at the workers
-_SEALED_UNTIL = 86_400 * lease.SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +76,16 @@ class Erasures:
         inventory: Mapping[str, Eraser],
         queues: Mapping[str, Queue] = MappingProxyType({}),
         *,
-        future_window_s: int,
+        policy: Callable[[], Policy],
         retained: Retained | None = None,
         certificates: Certificates | None = None,
-        holds: Mapping[str, Hold] = MappingProxyType({}),
     ) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
         self.purging = Purging(control, custodian, inventory, queues, retained)
         self._certificates = certificates
-        self._withdrawal = Withdrawal(control, custodian, holds, newest=future_window_s * lease.SECOND + _SEALED_UNTIL)
+        self._withdrawal = Withdrawal(control, custodian, policy)
         self._asked: dict[bytes, int] = {}  # boot time from which this process waits for workers, by erasure
 
     def erase(
@@ -308,12 +306,6 @@ class Erasures:
                 return True
             self._withdrawal.of_customer(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
             return True
-
-
-def withdrawal_of(control: Control, custodian: Custodian, policy: Policy) -> Withdrawal:
-    """Step 2 alone, for who replays it."""
-    newest = policy.future_window_s * lease.SECOND + _SEALED_UNTIL
-    return Withdrawal(control, custodian, policy.holds, newest=newest)
 
 
 def open_count(tx: Transaction) -> int:

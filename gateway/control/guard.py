@@ -80,21 +80,25 @@ class Verdict:
 
 
 def judge(policy: Policy, now: int, *, ledger_time: int, store_time: int | None, leapt: int | None = None) -> Verdict:
-    """Whether times agree: wall time, the last ledger line's, and the store's where it tells one. All in ns.
+    """What the times that `doubts` compares say of horizons under this policy."""
+    return Verdict(policy=policy, now=now, why=doubts(now, ledger_time=ledger_time, store_time=store_time, leapt=leapt))
+
+
+def doubts(now: int, *, ledger_time: int, store_time: int | None = None, leapt: int | None = None) -> str:
+    """Why times do not agree: wall time, the last ledger line's, the store's where it tells one; all in ns. Or nothing.
 
     `leapt` is the time of the newest line that `is_leap` tells of.
     """
-    why = ""
     if now < ledger_time - _BEHIND_LEDGER:
-        why = "the clock lies before the last line of the ledger"
-    elif now > ledger_time + _AHEAD_OF_LEDGER:
-        why = f"the last line of the ledger is {(now - ledger_time) // DAY} days old"
-    elif leapt is not None and now < leapt + BETWEEN_MOVES:
+        return "the clock lies before the last line of the ledger"
+    if now > ledger_time + _AHEAD_OF_LEDGER:
+        return f"the last line of the ledger is {(now - ledger_time) // DAY} days old"
+    if leapt is not None and now < leapt + BETWEEN_MOVES:
         day = dt.datetime.fromtimestamp(leapt // _SECOND, dt.UTC).date()
-        why = f"the ledger's times leapt ahead to {day}, and what goes by its date waits 28 days from there"
-    elif store_time is not None and abs(now - store_time) > _OFF_STORE:
-        why = f"the clock and the store's differ by {abs(now - store_time) // DAY} days"
-    return Verdict(policy=policy, now=now, why=why)
+        return f"the ledger's times leapt ahead to {day}, and what goes by its date waits 28 days from there"
+    if store_time is not None and abs(now - store_time) > _OFF_STORE:
+        return f"the clock and the store's differ by {abs(now - store_time) // DAY} days"
+    return ""
 
 
 def is_leap(before: int, after: int) -> bool:

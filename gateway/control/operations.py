@@ -1,6 +1,6 @@
 """Operations keys and the age of dead letters: made before they are needed, destroyed when they have had their days.
 
-    keys = Operations(control, custodian, policy, letters, keep_days=30, operations_days=7)
+    keys = Operations(control, custodian, letters, keep_days=30, operations_days=7)
     keys.tend()         # at the start of `run`, and then once a second: nearly always there is nothing to do
 
 Every controller has a key for today and one for tomorrow, so that midnight finds it made even while the ledger cannot
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.control.guard import judge
+from gateway.control.guard import doubts
 from gateway.control.role import Control
 from gateway.errors import Unreachable
 from gateway.keys.capture import trace
@@ -26,7 +26,6 @@ from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
 from gateway.model.dead import DAY, LetterKind, day_of
 from gateway.model.ids import Controller
-from gateway.policy.rules import Policy
 
 ACT = "expire-dead-letters"
 OPERATIONS = "operations"
@@ -43,11 +42,10 @@ class Ages(Protocol):
 class Operations:
     """The operations keys of one key store, and the age of dead letters."""
 
-    def __init__(  # noqa: PLR0913 - what wiring hands to it
+    def __init__(
         self,
         control: Control,
         custodian: Custodian,
-        policy: Policy,
         letters: Ages,
         *,
         keep_days: int,
@@ -56,7 +54,6 @@ class Operations:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self._policy = policy
         self._letters = letters
         self._keep_days = keep_days
         self._operations_days = operations_days
@@ -95,7 +92,7 @@ class Operations:
     def _trust_clock(self, now: int) -> None:
         """Raises Unreachable while it is not to be trusted."""
         if self._doubt is None:
-            self._doubt = judge(self._policy, now, ledger_time=self._control.ledger.time, store_time=None).why
+            self._doubt = doubts(now, ledger_time=self._control.ledger.time)
         strayed = abs(now - self._clock.boottime() - self._strayed) > _STRAYED
         why = self._doubt or ("the clock was set while this process ran" if strayed else "")
         if why:

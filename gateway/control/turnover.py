@@ -76,7 +76,7 @@ class Turnovers:
         self,
         control: Control,
         custodian: Custodian,
-        policy: Policy,
+        policy: Callable[[], Policy],
         inventory: Mapping[str, Eraser],
         *,
         store_time: Callable[[], int | None] = lambda: None,
@@ -205,7 +205,7 @@ class Turnovers:
             store_time = self._store_time()
         except Unreachable:
             store_time = None
-        return judge(self._policy, self._clock.wall(), ledger_time=written, store_time=store_time, leapt=leapt)
+        return judge(self._policy(), self._clock.wall(), ledger_time=written, store_time=store_time, leapt=leapt)
 
     def begin(
         self, controller: Controller, *, verdict: Verdict | None = None, until: KeyEpoch | None = None

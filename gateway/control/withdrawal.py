@@ -11,7 +11,7 @@ something, and the generation rises.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from gateway.control import accounting
 from gateway.control import customer as customers
@@ -27,18 +27,20 @@ from gateway.keys.subject import open_subject
 from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Incarnation, KeyEpoch, KeyId, epoch_of, epoch_start
-from gateway.policy.rules import Hold
+from gateway.policy.rules import Hold, Policy
+
+_SECOND = 1_000_000_000
+_SEALED_UNTIL = 86_400 * _SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
 
 
 class Withdrawal:
-    """Over one key store and its ledger. `newest`: how far after now an event time may be that is sealed, ns."""
+    """Over one key store and its ledger, under the policy that is in use when it is asked for."""
 
-    def __init__(self, control: Control, custodian: Custodian, holds: Mapping[str, Hold], *, newest: int) -> None:
+    def __init__(self, control: Control, custodian: Custodian, policy: Callable[[], Policy]) -> None:
         self._control = control
         self._clock = control.clock
         self._custodian = custodian
-        self._holds = holds
-        self._newest = newest
+        self._policy = policy
 
     def of_customer(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
         """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed."""
@@ -46,12 +48,13 @@ class Withdrawal:
         lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
         subject = open_subject(lineage, incarnation, key_rows, to_end=True)
-        held = sorted(self._holds.keys() & subject.keys.keys() - {IDENTITY})
+        laws = self._policy().holds
+        held = sorted(laws.keys() & subject.keys.keys() - {IDENTITY})
         capture = collect(
             tx,
             subject,
             key_rows,
-            newest=now + self._newest,
+            newest=self._newest(now),
             operations=letter_keys(tx, self._custodian, lineage),
             held=held,
         )
@@ -60,30 +63,11 @@ class Withdrawal:
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
         kept = [row for row in key_rows if row.key_class in held]
-        self._keep(tx, kept, erasure, now)
+        _keep(tx, kept, erasure, laws, now=now)
         going = [row for row in key_rows if row.key_class not in held]
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
         if kept:
             act.outcome["held"] = [row.key_id.hex() for row in kept]
-
-    def _keep(self, tx: Transaction, kept: list[rows.Key], erasure: bytes, now: int) -> None:
-        """Keys that a law keeps: they seal nothing any more, and have a date."""
-        for key in kept:
-            subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DEACTIVATED), now=now)
-        laws = self._holds
-        new = [
-            rows.Hold(
-                key_id=key.key_id,
-                erasure=erasure,
-                controller=key.controller,
-                key_class=key.key_class,
-                until=epoch_start(KeyEpoch(epoch_of(now) + laws[key.key_class].months + 1)),
-                law=laws[key.key_class].law,
-                released=None,
-            )
-            for key in kept
-        ]
-        accounts.add_holds(tx, new)
 
     def _begin(  # noqa: PLR0913, PLR0917 - what step 2 has gathered
         self,
@@ -132,10 +116,33 @@ class Withdrawal:
         key_rows = [row for row in subjects.find_keys(tx, [incarnation]) if row.key_id in keys]
         subject = open_subject(lineage, incarnation, key_rows, to_end=True)
         devices = held_devices(tx, subject)
-        capture = collect(tx, subject, key_rows, newest=now + self._newest, operations=(), devices=devices)
+        capture = collect(tx, subject, key_rows, newest=self._newest(now), operations=(), devices=devices)
         self._begin(act, lineage, subject.incarnation, erasure, key_rows, capture, fences=0)
         for key in key_rows:
             accounts.release(tx, key.key_id, erasure=erasure)
+
+    def _newest(self, now: int) -> int:
+        """The last event time (ns) that may be sealed yet."""
+        return now + self._policy().future_window_s * _SECOND + _SEALED_UNTIL
+
+
+def _keep(tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, Hold], *, now: int) -> None:
+    """Keys that a law keeps: they seal nothing any more, and have a date."""
+    for key in kept:
+        subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DEACTIVATED), now=now)
+    new = [
+        rows.Hold(
+            key_id=key.key_id,
+            erasure=erasure,
+            controller=key.controller,
+            key_class=key.key_class,
+            until=epoch_start(KeyEpoch(epoch_of(now) + laws[key.key_class].months + 1)),
+            law=laws[key.key_class].law,
+            released=None,
+        )
+        for key in kept
+    ]
+    accounts.add_holds(tx, new)
 
 
 def _named(key: rows.Key) -> dict[str, object]:

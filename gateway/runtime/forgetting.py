@@ -12,14 +12,16 @@ from gateway.control.backup import Backups
 from gateway.control.certificate import Certificates
 from gateway.control.controllers import Controllers
 from gateway.control.emptying import Emptying
-from gateway.control.erasure import Erasures, Queue, withdrawal_of
+from gateway.control.erasure import Erasures, Queue
 from gateway.control.final import Finality, date_fences
 from gateway.control.ledger import Ledger
 from gateway.control.recovery import Recovery
 from gateway.control.role import Control, require_ledger
 from gateway.control.turnover import Turnovers
+from gateway.control.withdrawal import Withdrawal
 from gateway.keystore import lineages
 from gateway.model.ids import Controller
+from gateway.policy.rules import Policy
 
 if TYPE_CHECKING:
     from gateway.runtime.wiring import House
@@ -31,6 +33,10 @@ class Forgetting:
     def __init__(self, house: House) -> None:
         self._house = house
 
+    def _policy(self) -> Policy:
+        """The one that is in use, which a reload replaces: what is built here stays."""
+        return self._house.policy
+
     @cached_property
     def erasures(self) -> Erasures:
         """The inventory is every store that this gateway writes to."""
@@ -40,10 +46,9 @@ class Forgetting:
             self._house.custodian,
             inventory,
             self._queues(),
-            future_window_s=self._house.policy.future_window_s,
+            policy=self._policy,
             retained=self._house.settings.mqtt.retained(self._house.topics.topics_of),
             certificates=self.certificates,
-            holds=self._house.policy.holds,
         )
 
     @cached_property
@@ -52,7 +57,7 @@ class Forgetting:
         return Turnovers(
             self._house.control,
             self._house.custodian,
-            self._house.policy,
+            self._policy,
             {self._house.settings.store.url: self._house.store},
             store_time=lambda: self._house.store.health().time,
             before=self._before_turnover,
@@ -66,7 +71,7 @@ class Forgetting:
     def controllers(self) -> Controllers:
         """Who is added, and who leaves. Raises what `control` raises."""
         house = self._house
-        return Controllers(house.control, house.custodian, house.policy, self.certificates, self._queues())
+        return Controllers(house.control, house.custodian, self._policy, self.certificates, self._queues())
 
     def _queues(self) -> dict[str, Queue]:
         """What waits on this machine."""
@@ -95,8 +100,7 @@ class Forgetting:
         require_ledger(house.keystore, directory)
         ledger = Ledger(directory, house.clock, house.signing_key)
         control = Control(house.keystore, ledger, house.clock, house.custodian)
-        withdrawal = withdrawal_of(control, house.custodian, house.policy)
-        return Recovery(control, house.custodian, withdrawal)
+        return Recovery(control, house.custodian, Withdrawal(control, house.custodian, self._policy))
 
     @cached_property
     def certificates(self) -> Certificates:

@@ -199,7 +199,6 @@ class House:
         return Operations(
             self.control,
             self.custodian,
-            self.policy,
             self.letters,
             keep_days=kept.keep_days,
             operations_days=kept.operations_days,

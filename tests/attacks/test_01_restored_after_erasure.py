@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.control.choices import choose
-from gateway.control.erasure import withdrawal_of
 from gateway.control.recovery import Recovered, Recovery, adopt
+from gateway.control.withdrawal import Withdrawal
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys.lifecycle import KeyState
 from gateway.model.ids import parse_controller, parse_customer
@@ -63,7 +63,7 @@ def restored(world: World, *, with_ledger: bool) -> World:
 
 
 def recovered(world: World) -> Recovered:
-    withdrawal = withdrawal_of(world.control, world.custodian, world.policy)
+    withdrawal = Withdrawal(world.control, world.custodian, lambda: world.policy)
     return Recovery(world.control, world.custodian, withdrawal).run()
 
 

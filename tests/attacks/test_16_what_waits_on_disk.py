@@ -60,7 +60,7 @@ def erased(world: World) -> list[SealedPoint]:
     theirs = [point for point in waiting(world.directory / "spool" / "gateway-1") if point.series.key_id in key_ids]
     queues = {"spool": Spools(world.directory / "spool", max_bytes=1 << 20)}
     inventory = {"readings": world.store}
-    erasures = Erasures(world.control, world.custodian, inventory, queues, future_window_s=300)
+    erasures = Erasures(world.control, world.custodian, inventory, queues, policy=lambda: world.policy)
     with world.polling():
         erasures.erase(*subject("anna"))
     assert len(theirs) == 20

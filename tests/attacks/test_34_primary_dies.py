@@ -63,7 +63,7 @@ def await_streaming(primary: Postgres) -> None:
 
 
 def passes(world: World, *standbys: str) -> Turnovers:
-    return Turnovers(world.control, world.custodian, world.policy, {"readings": world.store}, standbys=standbys)
+    return Turnovers(world.control, world.custodian, lambda: world.policy, {"readings": world.store}, standbys=standbys)
 
 
 def advanced(world: World, turning: Turnovers) -> Step:

@@ -1,4 +1,7 @@
-"""Another policy while readings flow: it holds from the next batch on, and no message is lost or stored twice."""
+"""Another policy while readings flow: it holds from the next batch on, and no message is lost or stored twice.
+
+It holds for what forgets as well: turnovers and erasures of the process that was told.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import PolicyFault
+from gateway.keystore import accounts
 from gateway.model.sealed import Reason
 from gateway.runtime.config import resource
 from gateway.runtime.reloading import reload
 from tests.integration.test_worker import MS, PATIENCE, Served, Servers, embedded, publish, working
+from tests.unit.control.test_erasure import subject
 from tests.world import Message, World, message
 
 SHIPPED = resource("policy.toml").read_text(encoding="utf-8")
@@ -95,3 +100,20 @@ def test_many_changes_under_load_lose_and_double_nothing(world: World, policy: P
     assert found.total() == total
     assert set(found) <= {"s_9", "s_1"}
     assert found["s_1"] == metrics.refused_readings.get(Reason.NO_PURPOSE, 0)
+
+
+def test_turnovers_and_erasures_that_were_built_before_obey_the_new_policy(world: World, policy: Path) -> None:
+    """A mended typo in a retention must not end months at the next turnover, nor a new hold be passed over."""
+    world.enrol("anna", "meter-1")
+    policy.write_text(re.sub(r"^retention_months = \d+", "retention_months = 1", SHIPPED, flags=re.MULTILINE))
+    with embedded() as servers, working(Under(servers.broker, servers.store_url, policy=policy), world.directory) as at:
+        turnovers, erasures = at.house.turnovers, at.house.erasures  # as housekeeping has them
+        assert {kept.retention_months for kept in turnovers.verdict().policy.key_classes.values() if kept.ratchets} == {
+            1
+        }
+        change(at, policy, SHIPPED + '\n[hold.telemetry]\nmonths = 2\nlaw = "Book-keeping Act"\n')
+        assert turnovers.verdict().policy is at.house.policy
+        erased = erasures.erase(*subject("anna"))
+        with at.house.keystore.snapshot() as tx:
+            assert [hold.key_class for hold in accounts.holds_of(tx, erased.erasure)] == ["telemetry"]
+        assert (at.house.turnovers, at.house.erasures) == (turnovers, erasures), "what they have noted is kept"

@@ -65,7 +65,9 @@ def exit_until(directory: Path, boundary: int) -> None:
     """The world's controller leaves, until this process is killed at a boundary."""
     world = World(directory)
     kill_at(boundary)
-    Controllers(world.control, world.custodian, world.policy, world.certificates).exit(parse_controller(CONTROLLER))
+    Controllers(world.control, world.custodian, lambda: world.policy, world.certificates).exit(
+        parse_controller(CONTROLLER)
+    )
     world.close()
 
 

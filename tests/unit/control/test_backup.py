@@ -10,8 +10,8 @@ import pytest
 
 from gateway.clock import FixedClock
 from gateway.control.backup import DAY, Backups, restore, restore_rows
-from gateway.control.erasure import withdrawal_of
 from gateway.control.recovery import Recovery
+from gateway.control.withdrawal import Withdrawal
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import metadata
@@ -185,7 +185,9 @@ def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
     there = World(new)
     with pytest.raises(IntegrityStop, match="restored from a copy"):
         there.control.check()
-    found = Recovery(there.control, there.custodian, withdrawal_of(there.control, there.custodian, there.policy)).run()
+    found = Recovery(
+        there.control, there.custodian, Withdrawal(there.control, there.custodian, lambda: there.policy)
+    ).run()
     assert (found.erased, found.missing) == (1, [])
     there.erasures.resume()
     assert there.read("bo").value.tolist() == [21.5]

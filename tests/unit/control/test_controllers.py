@@ -18,10 +18,10 @@ from gateway.control.certificate import FINAL
 from gateway.control.controllers import Controllers, Gone, Leaving
 from gateway.control.customer import open_lineage
 from gateway.control.enrolment import Enrolment, enrol
-from gateway.control.erasure import withdrawal_of
 from gateway.control.purge import Queue
 from gateway.control.recovery import Recovery
 from gateway.control.verification import verify
+from gateway.control.withdrawal import Withdrawal
 from gateway.crypto.derive import Kind
 from gateway.crypto.signing import decode
 from gateway.errors import (
@@ -57,7 +57,7 @@ def spools(world: World) -> Spools:
 
 def controllers(world: World) -> Controllers:
     queues: dict[str, Queue] = {"spool": spools(world), "dead letters": world.letters}
-    return Controllers(world.control, world.custodian, world.policy, world.certificates, queues)
+    return Controllers(world.control, world.custodian, lambda: world.policy, world.certificates, queues)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     back = World(two.directory)
     with pytest.raises(IntegrityStop):
         controllers(back).resume()
-    withdrawal = withdrawal_of(back.control, back.custodian, back.policy)
+    withdrawal = Withdrawal(back.control, back.custodian, lambda: back.policy)
     found = Recovery(back.control, back.custodian, withdrawal).run()
     assert (found.replayed["exit"], found.erased) == (1, 0)
     assert (len(found.missing), found.routes) == (1, 2), "of who stays, and was not erased; not of who has left"

@@ -43,7 +43,7 @@ class Away:
 
 
 def erasures_over(world: World, store: Away) -> Erasures:
-    return Erasures(world.control, world.custodian, {"readings": store}, future_window_s=300)
+    return Erasures(world.control, world.custodian, {"readings": store}, policy=lambda: world.policy)
 
 
 def subject(customer: str) -> tuple[Controller, CustomerId]:
