@@ -14,7 +14,6 @@ loaded for that. The supervisor starts this command again as each of its workers
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -40,7 +39,6 @@ _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 _HEARD = _ENDING | {signal.SIGHUP}
 _BEAT_S = 2.0  # how often the books go to a supervisor, at least
 _HUNG_S = 60.0  # a thread that should move all the time and has not for so long will not again
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def run(
@@ -61,8 +59,6 @@ def run(
         raise UsageFault("--worker is what the supervisor gives to those it starts")
     if workers and not worker:
         _become_supervisor(settings, workers)
-    if worker:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # no supervisor, no worker
     return _serve(settings, Seat(worker, workers or 0))
 
 

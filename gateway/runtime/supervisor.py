@@ -4,11 +4,13 @@ It reads no configuration, opens no key and imports none of the rooms below: `ru
 program takes its place, with the same process id. To its workers it is what systemd is to a service (see `notify`):
 
     READY=1                 subscribed; when all are, one line `ready` is written
-    WATCHDOG=1              alive; who is silent for longer than WATCHDOG_S is killed
+    WATCHDOG=1              alive; who is silent for longer than WATCHDOG_S, before that START_S, is killed
     X_GLOMSKA_BOOKS=…       their books so far; the sum of all, of those that were killed too, is the line `stopped`
 
-A worker that ends is started again after a random part of 0.5 s, 1 s, 2 s … 30 s. What a person has to mend (exit codes
-2, 3, 5, 8, 9) ends them all with that code; so does any failure before the first `ready`, as with a process alone.
+A worker that ends is started again after a random part of 0.5 s, 1 s, 2 s … 30 s. Before the first `ready` any failure
+ends them all with its exit code, as with a process alone. Later only broken integrity does (8, 9), and a command line
+that is wrong (2). What else a person has to mend (3, 5) is said as an error at each try, and the others go on: it may
+be a policy that a reload has refused, or a spool that somebody drains.
 
 SIGTERM and SIGINT go to all workers as SIGTERM: each drains, then this ends with 0 or 130. The second one ends
 everything at once. SIGHUP goes to all as it is. When this process is killed, the kernel tells its workers to drain.
@@ -29,13 +31,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.runtime.log import Log
+from gateway.runtime.bond import SUPERVISOR
+from gateway.runtime.log import Level, Log
 from gateway.runtime.notify import BOOKS, SOCKET, WATCHDOG, WATCHDOG_PID, Listener, Notifier
 
 WATCHDOG_S = 60.0
 FIRST_BACK_OFF_S, BACK_OFF_S = 0.5, 30.0
 STEADY_S = 60.0  # a worker that lived for so long is started again as if it had never failed
-FINAL = frozenset({2, 3, 5, 8, 9})  # exit codes that another start does not mend
+START_S = 600.0  # from its start to READY=1: keys of many devices may come from a slow key store or token
+FINAL = frozenset({2, 8, 9})  # exit codes that end all, whenever they come
+MENDED = frozenset({3, 5})  # exit codes that a person mends while the others go on
+_DOUBLED = 16  # times at most: tries go on for months
 _TICK_S = 0.2
 _INTERRUPTED = 130
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -96,13 +102,18 @@ class Supervisor:
 
     def _start(self, worker: _Worker) -> None:
         environment = os.environ | {SOCKET: self._listener.address, WATCHDOG: str(int(WATCHDOG_S * 1e6))}
+        environment[SUPERVISOR] = str(os.getpid())
         environment.pop(WATCHDOG_PID, None)
-        # A group of its own: Ctrl-C at a terminal is for us, and a worker that got it twice would not drain.
-        worker.process = subprocess.Popen(  # noqa: S603 - our own command
-            [*self._command, "--worker", str(worker.number)], env=environment, stdin=subprocess.DEVNULL, process_group=0
-        )
+        command = [*self._command, "--worker", str(worker.number)]
         worker.ready, worker.books = False, {}
         worker.begun = worker.heard = time.monotonic()
+        try:
+            # A group of its own: Ctrl-C at a terminal is for us, and a worker that got it twice would not drain.
+            worker.process = subprocess.Popen(  # noqa: S603 - our own command
+                command, env=environment, stdin=subprocess.DEVNULL, process_group=0
+            )
+        except OSError as fault:  # no memory, or no more processes: perhaps later
+            self._again_later(worker, "worker not started", "error", why=fault.strerror)
 
     def _hear(self, wait_s: float) -> None:
         """What workers have said, and say within `wait_s` s."""
@@ -160,30 +171,32 @@ class Supervisor:
                 self._start(worker)
         elif (code := worker.process.poll()) is not None:
             self._ended(worker, code)
-        elif worker.ready and now - worker.heard > WATCHDOG_S:
+        elif now - worker.heard > (WATCHDOG_S if worker.ready else START_S):
             self._log.event("worker silent", level="error", worker=worker.number)
             worker.process.kill()
 
     def _ended(self, worker: _Worker, code: int) -> None:
         self._hear(0.0)  # what it said last
         worker.process = None
-        self._past.append(worker.books)
-        worker.books = {}
+        if worker.books:
+            self._past.append(worker.books)
+            worker.books = {}
         if self._ending is not None:
             return
         if code in FINAL or (code > 0 and not self._announced):
             self._log.event("worker ended", level="error", worker=worker.number, code=code, again=False)
             self._end(code)
             return
+        self._again_later(worker, "worker ended", "error" if code in MENDED else "warning", code=code)
+
+    def _again_later(self, worker: _Worker, event: str, level: Level, **why: str | int | None) -> None:
         now = time.monotonic()
-        worker.failures = 1 if now - worker.begun > STEADY_S else worker.failures + 1
+        worker.failures = 1 if now - worker.begun > STEADY_S else min(worker.failures + 1, _DOUBLED)
         longest = min(BACK_OFF_S, FIRST_BACK_OFF_S * 2 ** (worker.failures - 1))
         wait = random.uniform(0, longest)  # noqa: S311 - no secret
         worker.again = now + wait
         self._restarts += 1
-        self._log.event(
-            "worker ended", level="warning", worker=worker.number, code=code, again=True, wait_s=round(wait, 1)
-        )
+        self._log.event(event, level=level, worker=worker.number, **why, again=True, wait_s=round(wait, 1))
 
     def _beat(self) -> None:
         if self._above.within_s and time.monotonic() - self._beaten > self._above.within_s / 3:

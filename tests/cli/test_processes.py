@@ -10,6 +10,7 @@ import select
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,55 @@ def test_workers_share_the_work_under_one_supervisor(home: Home) -> None:
         pass
     code, books = running.end(signal.SIGTERM)
     assert (code, books["restarts"], books["stored"]) == (0, 1, 0)
+
+
+def started_by(process: int) -> list[int]:
+    """Its children that are not only waited for; none when it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return [int(pid) for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return []
+
+
+def alive(process: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())  # empty for one that only waits to be waited for
+    return False
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_supervisor_that_is_killed_while_a_worker_starts_leaves_nobody(home: Home) -> None:
+    supervisor = home.popen("run", "--workers", "1")
+    command = Path(f"/proc/{supervisor.pid}/cmdline")
+    until(lambda: b"supervisor" in command.read_bytes() and started_by(supervisor.pid))
+    (worker,) = started_by(supervisor.pid)
+    supervisor.kill()
+    supervisor.wait(PATIENCE_S)
+    until(lambda: not alive(worker))
+    again = Running(home.popen("run", "--workers", "1"))
+    again.await_event("ready")
+    assert again.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_worker_that_starts_again_under_a_refused_policy_takes_no_other_with_it(home: Home) -> None:
+    running = Running(home.popen("run", "--workers", "2"))
+    running.await_event("ready")
+    first, second = started_by(running.process.pid)
+    policy = home.directory / "policy.toml"
+    good = policy.read_text()
+    policy.write_text(good.replace('unit = "W"', 'unit = "horse power"'))
+    os.kill(second, signal.SIGKILL)
+    while running.await_event("worker ended")["code"] != 3:
+        pass
+    assert alive(first)
+    policy.write_text(good)
+    assert running.end(signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.parametrize(("first", "second"), [((), ("--workers", "2")), (("--workers", "2"), ())])

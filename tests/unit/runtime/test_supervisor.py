@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from gateway.runtime.bond import SUPERVISOR
+
 PATIENCE_S = 60.0
 HARNESS = """
 import sys
 from gateway.runtime import supervisor
 from gateway.runtime.log import Log
 from gateway.runtime.notify import Notifier
-supervisor.WATCHDOG_S = 2.0
+supervisor.WATCHDOG_S, supervisor.START_S = 2.0, float(sys.argv[3])
 supervisor.FIRST_BACK_OFF_S = 0.01
 command = [sys.executable, sys.argv[1]]
 sys.exit(supervisor.Supervisor(command, int(sys.argv[2]), Log(), Notifier(), {"client_id": "g"}).run())
@@ -47,11 +49,13 @@ above.say(BOOKS + '={"stored": 10, "refused": {"topic": 2, "erased": 1}, "untime
 class Supervised:
     """The program, and what it writes."""
 
-    def __init__(self, directory: Path, count: int, body: str) -> None:
+    def __init__(
+        self, directory: Path, count: int, body: str, *, start_s: float = 600.0, harness: str = HARNESS
+    ) -> None:
         (directory / "worker.py").write_text(WORKER.replace("HERE", body))
         self.directory = directory
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HARNESS, str(directory / "worker.py"), str(count)],
+            [sys.executable, "-c", harness, str(directory / "worker.py"), str(count), str(start_s)],
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -137,6 +141,65 @@ def test_a_worker_that_falls_silent_is_killed(tmp_path: Path) -> None:
     assert supervised.end() == 0
 
 
+def test_a_worker_that_hangs_before_it_is_ready_is_killed(tmp_path: Path) -> None:
+    hangs = "if number == 1 and times == 0: over.wait()\n"
+    supervised = Supervised(tmp_path, 2, hangs + GOOD, start_s=5.0)
+    supervised.wait("worker silent", worker=1)
+    assert supervised.wait("worker ended", worker=1)["again"] is True
+    supervised.wait("ready")
+    supervised.process.terminate()
+    supervised.wait("stopped")
+    assert supervised.end() == 0
+
+
+@pytest.mark.parametrize("code", [3, 5])
+def test_what_a_person_has_to_mend_of_one_that_was_ready_leaves_the_others_alone(tmp_path: Path, code: int) -> None:
+    """A policy that a reload refused, or a spool that is being drained: twice in its way, then no longer."""
+    first, rest = GOOD[1:].split("\n", 1)
+    killed = "if number == 2 and times == 0:\n    over.wait(0.5)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    mended = f"if number == 2 and times in (1, 2): sys.exit({code})\n"
+    third = "if times == 3: starts.with_name('third').touch()\n"
+    supervised = Supervised(tmp_path, 2, f"{mended}{first}\n{killed}{third}{rest}")
+    supervised.wait("ready")
+    for _ in range(2):
+        assert supervised.wait("worker ended", code=code).items() >= {"again": True, "level": "error"}.items()
+    supervised.await_file("third")
+    assert (supervised.starts(1), supervised.starts(2)) == (1, 4)
+    supervised.process.terminate()
+    supervised.wait("stopped")
+    assert supervised.end() == 0
+
+
+@pytest.mark.parametrize("code", [2, 8, 9])
+def test_broken_integrity_ends_all_also_later(tmp_path: Path, code: int) -> None:
+    first, rest = GOOD[1:].split("\n", 1)
+    killed = "if number == 2:\n    over.wait(0.5)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    supervised = Supervised(tmp_path, 2, f"if times: sys.exit({code})\n{first}\n{killed}{rest}")
+    supervised.wait("ready")
+    assert supervised.wait("worker ended", code=code)["again"] is False
+    supervised.wait("stopped")
+    assert supervised.end() == code
+
+
+def test_what_cannot_be_started_is_tried_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    """No memory for a process, say. After a thousand tries 2 to the power of tries fits no float any more."""
+    hasty = "supervisor.BACK_OFF_S = supervisor._TICK_S = 0.0\nsys.executable = '/nonexistent/python'\ncommand"
+    supervised = Supervised(tmp_path, 1, GOOD, harness=HARNESS.replace("command", hasty, 1))
+    for _ in range(1100):
+        assert supervised.wait("worker not started")["again"] is True
+    supervised.process.terminate()
+    supervised.wait("stopped")
+    assert supervised.end() == 0
+
+
+def test_a_worker_whose_supervisor_is_gone_ends_before_it_begins(tmp_path: Path) -> None:
+    """It was killed before the kernel could be asked to tell the worker."""
+    command = [sys.executable, "-P", "-m", "gateway.cli.start", "run", "--workers", "2", "--worker", "1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), SUPERVISOR: str(os.getppid())}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
+
+
 def test_sighup_reaches_every_worker(tmp_path: Path) -> None:
     supervised = Supervised(tmp_path, 2, GOOD)
     supervised.wait("ready")
@@ -161,6 +224,6 @@ def test_it_imports_nothing_of_the_rooms_below() -> None:
     code = "import sys, gateway.runtime.supervisor; print(*sorted(m for m in sys.modules if m.startswith('gateway')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
-        "gateway", "gateway.errors", "gateway.runtime", "gateway.runtime.log", "gateway.runtime.notify",
-        "gateway.runtime.supervisor",
+        "gateway", "gateway.errors", "gateway.runtime", "gateway.runtime.bond", "gateway.runtime.log",
+        "gateway.runtime.notify", "gateway.runtime.supervisor",
     ]  # fmt: skip
