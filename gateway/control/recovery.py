@@ -104,8 +104,8 @@ class Recovery:
             )
 
     def _replay(self, tx: Transaction, lines: list[Line], found: Recovered) -> None:
-        outcomes = [line for line in lines if line.phase == "outcome" and line.body.get("result") in _SETTLED]
-        settled = {line.intent: line for line in outcomes}
+        outcomes = {line.intent: line for line in lines if line.phase == "outcome" and "result" in line.body}
+        settled = {seq: outcome for seq, outcome in outcomes.items() if outcome.body["result"] in _SETTLED}
         unknown = [line for line in lines if line.phase == "intent" and acts.find_act(tx, line.seq) is None]
         done = [line for line in unknown if line.seq in settled]
         if any(line.act == TURNOVER and settled[line.seq].body["result"] == "done" for line in done):
@@ -115,7 +115,7 @@ class Recovery:
             )
         found.fences = self._fences(tx)
         left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
-        found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line)}
+        found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line, outcomes)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
             if controller in lineages.all_controllers(tx):
                 mark(tx, controller, seq=seq, now=self._clock.wall())
@@ -270,9 +270,11 @@ def _is_exit(line: Line, settled: dict[int, Line]) -> bool:
     )
 
 
-def _is_erasure(line: Line) -> bool:
-    """Of a customer: what a law kept may end later, by an erasure of its own."""
-    return line.act == ERASE and line.phase == "intent" and "released" not in line.body
+def _is_erasure(line: Line, outcomes: dict[int, Line]) -> bool:
+    """Of a customer, one that has happened or is under way: what a law kept may end later, by an erasure of its own."""
+    if line.act != ERASE or line.phase != "intent" or "released" in line.body:
+        return False
+    return line.seq not in outcomes or outcomes[line.seq].body["result"] == "done"
 
 
 def _whose(outcome: Line, count: int) -> list[str]:

@@ -23,12 +23,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.control import enrolment, withdrawal
+from gateway.control import enrolment, recovery, withdrawal
 from gateway.control.chain import Line
 from gateway.control.enrolment import Group
 from gateway.control.purge import Purging
 from gateway.control.recovery import Recovery
-from gateway.control.role import Control
+from gateway.control.role import ERASE, Control
 from gateway.crypto import aead, derive, envelope
 from gateway.errors import Unreachable
 from gateway.keys import handle, lease, ring
@@ -107,6 +107,12 @@ def recovered_from_anything(patch: Patch, _part: str) -> None:
 def erasures_not_replayed(patch: Patch, _part: str) -> None:
     """A recovery that knows of everything but erasures."""
     patch.setattr(Recovery, "_erased", lambda _recovery, _tx, _line: True)
+
+
+@kills("01", "test_who_was_to_be_erased_and_was_not_is_missed")
+def whoever_was_to_be_erased_was(patch: Patch, _part: str) -> None:
+    """A recovery that takes the word for the deed."""
+    patch.setattr(recovery, "_is_erasure", lambda line, _outcomes: line.act == ERASE and line.phase == "intent")
 
 
 @kills("02", "test_a_cut_ledger_is_refused[*]", "test_a_fork_of_the_same_length_is_refused")

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from gateway.control.choices import choose
+from gateway.control.customer import find_incarnation, open_lineage
 from gateway.control.recovery import Recovered, Recovery, adopt
+from gateway.control.role import ERASE
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys.lifecycle import KeyState
-from gateway.model.ids import parse_controller, parse_customer
+from gateway.model.ids import new_id, parse_controller, parse_customer
 from gateway.model.sealed import Reason
 from tests.copies import imaged, put_back
 from tests.unit.control.test_erasure import states
@@ -115,4 +117,23 @@ def test_without_a_ledger_that_reaches_the_mark_it_stays_shut(world: World) -> N
     assert (stop.value.exit_code, "--ledger" in stop.value.hint) == (9, True)
     with pytest.raises(IntegrityStop):
         back.control.check()
+    back.close()
+
+
+@pytest.mark.parametrize(
+    ("result", "missing"), [("failed", 1), ("abandoned", 1), ("", 0)], ids=["failed", "abandoned", "under way"]
+)
+def test_who_was_to_be_erased_and_was_not_is_missed(world: World, result: str, missing: int) -> None:
+    """Enrolled since, so the keys are lost; and only an erasure that happened, or is under way, accounts for that."""
+    lived(world)
+    with world.keystore.snapshot() as tx:
+        lineage = open_lineage(tx, world.custodian, parse_controller(CONTROLLER))
+        cia = find_incarnation(tx, lineage, parse_customer(f"{CANARY}cia"))
+    with world.ledger.locked():
+        told = {"erasure": new_id().hex(), "incarnation": cia.hex(), "access": "0" * 64}
+        intent = world.ledger.append(ERASE, "intent", **told)
+        if result:
+            world.ledger.append(ERASE, "outcome", intent=intent, result=result)
+    back = restored(world, with_ledger=False)
+    assert recovered(back).missing == [cia.hex()] * missing
     back.close()
