@@ -9,7 +9,8 @@ once their keys are active again.
 It may be ended anywhere and repeated: sealing is deterministic, and a letter goes only when the store has what came of
 it. Readings without a time of their own keep the time at which the letter came. What is refused again stays, with its
 first reason, and what turns out to be an erased customer's goes. A look-up holds the ring as the worker does, so an
-erasure waits for a page that is under way, and what was sealed before it is not sent after it.
+erasure waits for a look-up that is under way, and what was sealed before it is not sent after it: keys and lease are
+asked before each request. A store that wants a page in parts, for the sake of one point say, gets it in parts.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import arrival_of
 from gateway.transport.letters import DeadLetters, Wanted
+from gateway.transport.store import StoreUnreachable, Unsettled
 
 PAGE = 200  # letters opened together
 UNREADABLE = "unreadable"  # changed, moved, or without the key that should be there
 _LOOK_S = 5.0  # seconds between looks for letters of customers who were resumed
-_TRIES, _PAUSE_S = 600, 0.05  # of a page while keys move or a store takes only parts
+_TRIES, _PAUSE_S = 600, 0.05  # in a row that settle nothing, while keys move or a store takes ever less at once
 
 
 class Writes(Protocol):
@@ -63,12 +65,19 @@ class Replayed:
 
 @dataclass(slots=True)
 class _Page:
-    """Letters of a page: those that go, and points of those that may, by letter."""
+    """Letters of a page under one generation of keys: those that go, and points of those that may, by letter."""
 
+    generation: int
     points: list[SealedPoint] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
+    left: Unsettled = field(init=False)  # of the points, which a store may want in parts
+
+    @property
+    def unsettled(self) -> set[int]:
+        """Letters that are not whole in the store, and those that keys of another generation may let through."""
+        return {self.owners[place] for place in self.left.places} | self.refused.keys()
 
 
 class Replay:
@@ -98,7 +107,10 @@ class Replay:
         return replayed
 
     def of_resumed(self) -> int:
-        """Letters of suspended customers who were resumed; how many were stored. For housekeeping. Raises as `run`."""
+        """Letters of suspended customers who were resumed; how many were stored. For housekeeping.
+
+        One customer whose letters do not settle holds up no other. Raises as `run`, once nothing else can be stored.
+        """
         if time.monotonic() < self._next_look:
             return 0
         self._next_look = time.monotonic() + _LOOK_S
@@ -109,42 +121,56 @@ class Replay:
         if self._ring.generation != self._generation:
             self._generation = self._ring.generation
             self._futile.clear()
-        stored = 0
+        stored, fault = 0, None
         for key_id in ready - self._futile:
-            replayed = self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)))
+            try:
+                replayed = self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)))
+            except StoreUnreachable:
+                raise  # nor does it take the others'
+            except GlomskaError as own:
+                fault = fault or own
+                continue
             stored += replayed.stored
             if not replayed.stored:
                 self._futile.add(key_id)
+        if fault is not None and not stored:
+            raise fault
         return stored
 
     def _replay(self, letters: list[DeadLetter], replayed: Replayed) -> None:
-        for _ in range(_TRIES):
+        """A page: in parts, where the store wants that; what has not settled is sealed anew, where keys have moved."""
+        page, vain = None, 0
+        while letters:
             try:
-                with self._ring.using() as generation:
-                    page = self._processed(letters)
-                if self._ring.fit_to_send(generation) and (rejected := self._written(page.points)) is not None:
-                    self._settle(letters, page, rejected, replayed)
-                    return
+                page = page or self._processed(letters)
+                fit = self._ring.fit_to_send(page.generation)
+                vain = 0 if fit and self._written(page.left) else vain + 1
+                if not fit or not page.left.points:
+                    letters, page = self._settled(letters, page, replayed, again=set() if fit else page.unsettled), None
             except LeaseOver:  # keys have moved, or the lease has to be renewed
-                pass
-            self._ring.poll()
-            time.sleep(_PAUSE_S)
-        message = "keys or store did not settle"
-        raise Unreachable(message, hint="the letters that remain are kept; repeat the replay")
+                vain += 1
+            if vain == _TRIES:
+                message = "keys or store did not settle"
+                raise Unreachable(message, hint="the letters that remain are kept; repeat the replay")
+            if letters:
+                self._ring.poll()
+                time.sleep(_PAUSE_S if vain else 0)
 
     def _processed(self, letters: list[DeadLetter]) -> _Page:
-        """Every letter through the stages, within `using`."""
-        page = _Page()
+        """Every letter through the stages."""
         points = [i for i, letter in enumerate(letters) if letter.kind is LetterKind.POINT]
-        gone = self._ring.gone({letters[i].key_id for i in points}) if points else set[KeyId]()
-        page.gone.update(i for i in points if letters[i].key_id in gone)
-        for i in points:
-            if i not in page.gone:
-                page.points.append(SealedPoint.from_bytes(letters[i].sealed))
-                page.owners.append(i)
         messages = [i for i, letter in enumerate(letters) if letter.kind is not LetterKind.POINT]
-        for i, plain in zip(messages, open_letters(self._ring, [letters[i] for i in messages]), strict=True):
-            self._put(page, i, letters[i], plain)
+        with self._ring.using() as generation:
+            page = _Page(generation)
+            gone = self._ring.gone({letters[i].key_id for i in points}) if points else set[KeyId]()
+            page.gone.update(i for i in points if letters[i].key_id in gone)
+            for i in points:
+                if i not in page.gone:
+                    page.points.append(SealedPoint.from_bytes(letters[i].sealed))
+                    page.owners.append(i)
+            for i, plain in zip(messages, open_letters(self._ring, [letters[i] for i in messages]), strict=True):
+                self._put(page, i, letters[i], plain)
+        page.left = Unsettled(page.points)
         return page
 
     def _put(self, page: _Page, index: int, letter: DeadLetter, plain: bytes | GlomskaError) -> None:
@@ -169,17 +195,23 @@ class Replay:
             else:
                 page.refused[index] = str(reason)
 
-    def _written(self, points: list[SealedPoint]) -> dict[int, Reason] | None:
-        """What the store will never take, by index; None while it keeps some back."""
-        if not points:
-            return {}
-        outcome = self._store.write(points)
-        return None if outcome.kept else dict(outcome.rejected)
+    def _written(self, left: Unsettled) -> bool:
+        """One request, if any is needed; whether something has settled."""
+        before = len(left.points)
+        if before:
+            left.settle(self._store.write(left.points))
+        return not before or len(left.points) < before
 
-    def _settle(self, letters: list[DeadLetter], page: _Page, rejected: dict[int, Reason], replayed: Replayed) -> None:
-        """Letters of which something was stored go; points of theirs that were not take their place."""
+    def _settled(
+        self, letters: list[DeadLetter], page: _Page, replayed: Replayed, *, again: set[int]
+    ) -> list[DeadLetter]:
+        """Letters of which something was stored go; points of theirs that were not take their place.
+
+        Those of `again` stay as they are, and come back to be tried anew.
+        """
         now = self._clock.wall()
-        stored = {owner for i, owner in enumerate(page.owners) if i not in rejected}
+        rejected = {i: reason for i, reason in page.left.rejected.items() if page.owners[i] not in again}
+        stored = {owner for i, owner in enumerate(page.owners) if i not in rejected} - again
         orphans = [
             DeadLetter.of_point(page.points[i], reason, arrived=now)
             for i, reason in rejected.items()
@@ -189,7 +221,8 @@ class Replay:
         self._letters.remove([letters[i].letter_id for i in stored | page.gone])
         replayed.stored += len(stored)
         replayed.gone += len(page.gone)
-        replayed.remaining.update(page.refused.values())
+        replayed.remaining.update(reason for i, reason in page.refused.items() if i not in again)
         replayed.remaining.update(
             str(rejected[i]) for i, owner in enumerate(page.owners) if i in rejected and owner not in stored
         )
+        return [letter for i, letter in enumerate(letters) if i in again]

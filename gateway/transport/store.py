@@ -166,16 +166,32 @@ def without(points: Sequence[SealedPoint], refused: Mapping[int, Reason]) -> Out
     return Outcome(rejected=refused, kept=[index for index in range(len(points)) if index not in refused])
 
 
+class Unsettled:
+    """Points that a store takes in parts: `points` are left, at `places` among all; `rejected` is by such a place."""
+
+    __slots__ = ("places", "points", "rejected")
+
+    def __init__(self, points: Sequence[SealedPoint]) -> None:
+        self.points = points
+        self.places: Sequence[int] = range(len(points))
+        self.rejected: dict[int, Reason] = {}
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take out what the store accepted or rejected of `points`; what it kept stays."""
+        self.rejected |= {self.places[i]: reason for i, reason in outcome.rejected.items()}
+        kept = sorted(outcome.kept)
+        self.points = [self.points[i] for i in kept]
+        self.places = [self.places[i] for i in kept]
+
+
 def write_all(store: Store, points: Sequence[SealedPoint]) -> Outcome:
     """Write until nothing is kept: for whoever needs no lease between requests. Raises as `Store.write`."""
-    rejected: dict[int, Reason] = {}
-    left, why = list(range(len(points))), ""
-    while left:
-        outcome = store.write([points[index] for index in left])
+    left, why = Unsettled(points), ""
+    while left.points:
+        outcome = store.write(left.points)
         why = why or outcome.why
-        rejected |= {left[index]: reason for index, reason in outcome.rejected.items()}
-        left = [left[index] for index in outcome.kept]
-    return Outcome(rejected=rejected, why=why)
+        left.settle(outcome)
+    return Outcome(rejected=left.rejected, why=why)
 
 
 def numbers_only(url: str) -> bool:

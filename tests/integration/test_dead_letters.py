@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.servers import InfluxDB1, http
 from firmware_sim.fleet import Message
+from gateway.model.sealed import Reason
+from gateway.runtime.replay import Replay
+from gateway.transport.letters import EVERY
+from gateway.transport.store import open_store
 from tests.commands import STACKS, Gateway, Stack, await_, deliver, flat, stack
+from tests.world import SECOND, World, message
 
 ENROLMENT = """\
 controller,customer,device,postal_code,valid_from
@@ -95,3 +101,21 @@ def test_killed_with_letters_on_its_disk_an_erasure_takes_hers_and_leaves_the_ot
     assert books["refused"] == {"malformed": 30}
     assert books["dead_letters"] == 20, "hers are counted, and not kept"
     assert json.loads(gateway.call("dead-letters", "drop", "--all", "--yes", "--json")) == {"dropped": 40}
+
+
+def test_one_letter_that_influxdb_will_not_have_stays_and_those_around_it_are_replayed(world: World) -> None:
+    now = world.clock.wall()
+    world.enrol("bo", "meter-9")
+    bad = message("meter-1", now - 5 * SECOND, humidity=40.0)
+    good = [message("meter-1", now - n * SECOND, temperature=20.0) for n in range(11)]
+    world.refuse(*good[:5], bad, *good[5:])
+    world.enrol("anna", "meter-1")
+    (point,) = world.process(bad).points
+    with InfluxDB1(database="d") as server, contextlib.closing(open_store(server.url, state=world.directory)) as store:
+        there = f"{point.series.measurement},series=other {point.field}=1 {point.time}"  # a number, where ours is text
+        http(f"{server.http_url}/write?db=d", data=there.encode())
+        replayed = Replay(world.letters, world.ring, world.chain, store, world.clock).run(EVERY)
+        stored = list(store.query("telemetry", [point.series.pseudonym], 0, 2**63 - 1))
+    assert (replayed.stored, replayed.remaining) == (11, {"store": 1})
+    assert len(stored) == 11
+    assert [letter.reason for letter in world.letters.find(EVERY)] == [Reason.UNKNOWN_DEVICE]

@@ -8,14 +8,21 @@ import pytest
 
 from gateway.errors import Unreachable
 from gateway.model.dead import DeadLetter
-from gateway.model.sealed import Outcome, Reason, SealedPoint
+from gateway.model.ids import KeyId
+from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
+from gateway.runtime import replay as module
 from gateway.runtime.replay import Replay
 from gateway.transport.letters import EVERY, Wanted
-from gateway.transport.store import StoreUnreachable
+from gateway.transport.store import Portion, StoreRefused, StoreUnreachable, without
 from tests.suspension import resume, suspend
 from tests.world import Message, World, message, topic
 
 UNTIMED = b'[{"bn":"x/","n":"temperature","u":"Cel","v":20.5}]'
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE_S", 0.0)
 
 
 def kept(world: World) -> list[Reason]:
@@ -122,3 +129,110 @@ def test_it_goes_on_where_keys_moved_meanwhile(world: World) -> None:
     suspend(world)
     resume(world)  # the generation is another one now, and this ring has not looked
     assert world.replay.run(EVERY).stored == 1
+
+
+class Server:
+    """The world's store as a server is: one request a write, of as much as it takes at once, and not at all of some."""
+
+    def __init__(self, world: World, *, never: int = 0, too_old: int = 0, most: int = 2**62) -> None:
+        self._store, self._portion = world.store, Portion()
+        self._never, self._too_old, self._most = never, too_old, most
+        self.requests: list[Sequence[SealedPoint]] = []
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        sent, kept = self._portion.of(points)
+        self.requests.append(sent)
+        if old := {i: Reason.TOO_OLD for i, point in enumerate(points) if point.time == self._too_old}:
+            return without(points, old)
+        if len(sent) > self._most:
+            return self._portion.too_large(points, len(sent))
+        if any(point.time == self._never for point in sent):
+            return self._portion.refused(points, len(sent), StoreRefused("not this one"))
+        self._store.write(sent)
+        self._portion.taken()
+        return Outcome(kept=kept) if kept else ACCEPTED
+
+
+def many(world: World, number: int) -> list[int]:
+    """So many letters of a device that is enrolled since; the times of their readings, ns."""
+    world.enrol("bo", "meter-9")
+    now = world.clock.wall() // 10**9 * 10**9
+    times = [now - n * 10**9 for n in range(number)]
+    world.refuse(*(message("meter-1", time, temperature=20.0) for time in times))
+    world.enrol("anna", "meter-1")
+    return times
+
+
+def replayed_into(world: World, server: Server) -> module.Replayed:
+    return Replay(world.letters, world.ring, world.chain, server, world.clock).run(EVERY)
+
+
+def test_a_point_that_the_store_will_never_take_stays_and_the_others_are_stored(world: World) -> None:
+    times = many(world, 50)
+    server = Server(world, never=times[7])
+    replayed = replayed_into(world, server)
+    assert (replayed.stored, replayed.remaining) == (49, {"store": 1})
+    assert sorted(world.read("anna").time.tolist()) == sorted(set(times) - {times[7]})
+    assert kept(world) == [Reason.UNKNOWN_DEVICE], "with its first reason"
+    assert len(server.requests) < 25
+    assert replayed_into(world, Server(world)).stored == 1, "a store that would take it now, does"
+
+
+def test_a_page_that_is_too_large_for_the_store_goes_in_parts(world: World) -> None:
+    many(world, 50)
+    server = Server(world, most=3)
+    assert replayed_into(world, server).stored == 50
+    assert kept(world) == []
+    assert sum(len(sent) for sent in server.requests if len(sent) <= 3) == 50, "nothing is sent twice"
+
+
+def test_what_is_too_old_for_the_store_holds_up_nothing_else(world: World) -> None:
+    times = many(world, 5)
+    replayed = replayed_into(world, Server(world, too_old=times[3]))
+    assert (replayed.stored, replayed.remaining) == (4, {"too_old": 1})
+    assert len(world.points()) == 4
+
+
+def test_between_two_parts_of_a_page_keys_are_looked_at_and_what_was_stored_has_gone(world: World) -> None:
+    many(world, 6)
+
+    class Suspending(Server):
+        def write(self, points: Sequence[SealedPoint]) -> Outcome:
+            outcome = super().write(points)
+            if len(world.points()) == 2:
+                suspend(world)
+            return outcome
+
+    server = Suspending(world, most=2)
+    replayed = replayed_into(world, server)
+    assert (replayed.stored, replayed.remaining) == (2, {"suspended": 4})
+    assert len(world.points()) == len(kept(world)) - 2 == 2, "nothing was sent under keys that rest"
+    resume(world)
+    assert replayed_into(world, Server(world)).stored == 4
+
+
+def test_letters_of_one_customer_that_do_not_settle_hold_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TRIES", 3)
+    homes = [f"meter-{n}" for n in range(6)]
+    for home in homes:
+        world.enrol(home, home)
+    suspend(world)
+    letters = world.refuse(*readings(world, *homes))
+    resume(world)
+    world.ring.poll()
+    bad: KeyId = letters[0].key_id
+
+    class Stubborn:
+        def write(self, points: Sequence[SealedPoint]) -> Outcome:
+            if any(point.series.key_id == bad for point in points):
+                return Outcome(kept=range(len(points)))
+            return world.store.write(points)
+
+    replay = Replay(world.letters, world.ring, world.chain, Stubborn(), world.clock)
+    assert replay.of_resumed() == 5
+    assert [letter.key_id for letter in world.letters.find(EVERY)] == [bad]
+    replay._next_look = 0.0
+    with pytest.raises(Unreachable, match="did not settle"):
+        replay.of_resumed()
