@@ -460,6 +460,57 @@ def test_damaged_anywhere_everything_before_and_behind_is_recovered(tmp_path: Pa
             assert drained(spool) == points[:3]
 
 
+def test_damaged_anywhere_in_one_of_many_segments_with_a_cursor(tmp_path: Path) -> None:
+    """`GLOMSKA_TEST_DAMAGES=10000 pytest tests/conformance/test_spool.py -k damaged_anywhere` is the long form."""
+    points, most = points_of(60), 12_000
+    places: list[tuple[int, int, int]] = []  # of each point: segment, start, end
+    with closing(opened(tmp_path, max_bytes=most)) as spool:
+        for point in points:
+            spool.append([point])
+            last = files(tmp_path)[-1]
+            end = last.stat().st_size
+            begun = places[-1][2] if places and places[-1][0] == int(last.stem) else 0
+            places.append((int(last.stem), begun, end))
+        chunk = spool.oldest(11)
+        while chunk is not None and chunk.after.segment == 1:  # into the midst of the second
+            spool.settled(chunk)
+            chunk = spool.oldest(3)
+        assert chunk is not None
+        spool.settled(chunk)
+        cursor = chunk.after
+    whole = {file.name: file.read_bytes() for file in [*files(tmp_path), tmp_path / "spool" / "cursor"]}
+    assert len(whole) > 5
+    assert cursor.segment == 2
+    assert 0 < cursor.offset < len(whole["000000000002.seg"])
+    for case in range(CASES):
+        dice = random.Random(case)
+        for old in files(tmp_path):
+            old.unlink()
+        name = dice.choice(sorted(set(whole) - {"cursor"}))
+        content, first, behind = damage(dice, whole[name])
+        known = dice.random() < 0.8
+        changed = {name: content} | ({} if known else {"cursor": dice.randbytes(dice.choice([0, 5, 21, 60]))})
+        for each, data in (whole | changed).items():
+            (tmp_path / "spool" / each).write_bytes(data)
+        begins = cursor if known else Cursor()
+        pulled = max(0, len(whole[name]) - len(content)) if Cursor(int(Path(name).stem), first) < begins else 0
+        expected = [
+            point
+            for point, (number, start, end) in zip(points, places, strict=True)
+            if number >= 2  # the first was drained, and is gone
+            and Cursor(number, start) >= begins
+            and (f"{number:012}.seg" != name or end <= first or start >= behind)
+            # bytes that are lost before the cursor pull as many to where it was drained
+            and (number != begins.segment or start >= begins.offset + pulled or not pulled)
+        ]
+        with closing(opened(tmp_path, max_bytes=most)) as spool:
+            got = drained(spool, most=dice.choice([1, 9, 100]))
+            assert all(point in points for point in got), f"case {case}: a wrong reading"
+            assert [p for p in got if p in expected] == expected or case_repeats(got, expected), f"case {case}"
+            spool.append(points[:3])
+            assert drained(spool) == points[:3]
+
+
 def case_repeats(got: list[SealedPoint], expected: list[SealedPoint]) -> bool:
     """A piece of the file that stands there twice gives its readings twice, which changes nothing in a store."""
     return all(point in got for point in expected)
