@@ -82,16 +82,18 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 class StoreFront:
     """An HTTP port in front of InfluxDB.
 
-    `answer`: a status that every request gets instead of being passed on; None passes on. `silent`: requests are passed
-    on, and their answers withheld. `delay_s`: how long each waits before it is passed on. `most_bytes`: a longer write
-    is answered 413. `asked` counts requests to write that were not answered by the store. `on_taken` is called with
-    each body that the store has acknowledged, whether or not its answer is passed on.
+    `answer`: a status that every request gets instead of being passed on, with `retry_after`; None passes on.
+    `silent`: requests are passed on, and their answers withheld. `delay_s`: how long each waits before it is passed
+    on. `most_bytes`: a longer write is answered 413. `asked` counts requests to write that were not answered by the
+    store. `on_taken` is called with each body that the store has acknowledged, whether or not its answer is passed
+    on.
     """
 
     def __init__(
         self, upstream: int, *, host: str = "127.0.0.1", on_taken: Callable[[bytes], None] = lambda _body: None
     ) -> None:
         self.answer: int | None = None
+        self.retry_after = "0"
         self.silent = threading.Event()
         self.delay_s = 0.0
         self.most_bytes = 0
@@ -137,7 +139,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         if front.answer is not None:
             front.asked += self.path.startswith("/write")
-            self._reply(front.answer, [("Retry-After", "0")], b'{"error":"not now: series=secret"}')
+            self._reply(front.answer, [("Retry-After", front.retry_after)], b'{"error":"not now: series=secret"}')
             return
         try:
             status, headers, said = self._passed_on(body)

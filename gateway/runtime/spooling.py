@@ -4,14 +4,17 @@
     spooling   the store is down, refuses all, or took longer than `patience_s`: batches go to the spool and are
                accepted when they are fsynced there
     draining   beside either: oldest first, in chunks, a bounded share of the time; each under a lease, with a look at
-               which keys are gone. When the store takes a chunk in time, or nothing is left, the direct path is back
+               which keys are gone. When the store takes a chunk in time, the direct path is back; one that was slow
+               has to be a good deal quicker, or to have taken all that waited, the last of it in time
 
 A write that fails keeps the whole batch, once: the worker asks again for its lease and for living keys before the same
-batch goes to the spool. When the spool takes nothing either, its fault is raised, and nothing is acknowledged.
+batch goes to the spool. When the spool takes nothing either, its fault is raised, and nothing is acknowledged. A store
+that asks to be left alone (`Retry-After`) is, whichever path it said so to.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -36,6 +39,11 @@ _MOST_PATIENT = 600.0  # seconds that a store may ask to be left alone
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between tries of a store that is down: what comes meanwhile waits
 _SLOW = Unreachable("the store is slow", hint="see what keeps it busy; batches wait in the spool meanwhile")
 _WAITED_OUT = (Unreachable, LeaseOver)
+
+
+def asked_for(fault: GlomskaError) -> float:
+    """Seconds for which the store asks to be left alone, as far as that is sensible."""
+    return min(getattr(fault, "retry_after", None) or 0.0, _MOST_PATIENT)
 
 
 class Writes(Protocol):
@@ -92,6 +100,8 @@ class Spooling:
         self._patience = patience_s
         self._direct = True
         self._in_time = patience_s  # for a chunk, that the direct path may come back
+        self._took = math.inf  # the last chunk since the direct path was left
+        self._alone_until = 0.0  # monotonic, s: the store asked for it
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
         self._asked, self._living = -1, set[KeyId]()  # keys that are not gone, as of a generation
@@ -137,6 +147,9 @@ class Spooling:
         """Until told to stop: what waits goes to the store. What waiting does not mend is raised."""
         pause = _FIRST_PAUSE
         while not stopping.is_set():
+            if (alone := self._alone_until - time.monotonic()) > 0:
+                stopping.wait(alone)
+                continue
             wait = _LOOK
             try:
                 took = self.step()
@@ -146,8 +159,8 @@ class Spooling:
                 self._drains()
             except _WAITED_OUT as fault:
                 self._drains(fault)
-                asked = min(getattr(fault, "retry_after", None) or 0.0, _MOST_PATIENT)
-                wait = max(pause * random.uniform(0.5, 1.0), asked)  # noqa: S311 - no secret
+                self._leave_alone(fault)
+                wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
             stopping.wait(wait)
 
@@ -157,6 +170,8 @@ class Spooling:
         if self._chunk is None:
             self._chunk = self._spool.oldest(CHUNK_POINTS)
             if self._chunk is None:
+                if self._took <= self._patience:
+                    self._return()
                 return None
             self._left = self._chunk.points
         took, asked = 0.0, False
@@ -169,8 +184,10 @@ class Spooling:
         self._spool.settled(self._chunk)
         self._chunk = None
         self._lags(self._spool.behind)
-        if asked and took <= self._in_time:
-            self._return()
+        if asked:
+            self._took = took
+            if took <= self._in_time:
+                self._return()
         return took
 
     def _drop_gone(self) -> int:
@@ -238,8 +255,12 @@ class Spooling:
             self._swept = generation
 
     def _turn_away(self, fault: Unreachable, *, in_time: float) -> None:
-        self._direct, self._in_time = False, in_time
+        self._direct, self._in_time, self._took = False, in_time, math.inf
+        self._leave_alone(fault)
         self._log.error("spooling", fault, level="warning")
+
+    def _leave_alone(self, fault: GlomskaError) -> None:
+        self._alone_until = max(self._alone_until, time.monotonic() + asked_for(fault))
 
     def _return(self) -> None:
         if not self._direct:

@@ -45,7 +45,7 @@ from gateway.runtime.keeping import Keeping, Keeps
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.ports import Receives
-from gateway.runtime.spooling import Spooled, Spooling, Writes
+from gateway.runtime.spooling import Spooled, Spooling, Writes, asked_for
 from gateway.transport.ingest import Delivery
 
 _QUEUED = 4  # deliveries between reader and writer; what is beyond waits in the broker
@@ -286,7 +286,7 @@ class Worker:
                 wait = self._poll_s
             except Unreachable as fault:
                 self._trouble("storing", fault)
-                wait = max(wait, getattr(fault, "retry_after", None) or 0.0)
+                wait = max(wait, asked_for(fault))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             if batch.points and self._paused(wait):
                 self._given_up = True

@@ -10,17 +10,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
+from gateway.runtime import spooling as spooling_module
 from gateway.runtime.log import Log
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
 from gateway.transport.spool import Spools, segment
-from gateway.transport.store import StoreUnreachable
+from gateway.transport.store import StoreUnreachable, open_store
+from tests.fronts import StoreFront
 from tests.unit.runtime.line import Line, delivery
 from tests.unit.runtime.test_worker import PATIENCE, Gate, reading, until
 from tests.world import World
@@ -150,6 +153,107 @@ def test_a_slow_store_is_spared_until_it_is_quick(world: World) -> None:
             run.line.wait(sent)
         until(lambda: run.spooling.counted.drained == run.spooling.counted.taken)
     assert len(world.points()) == sent
+
+
+class Timed:
+    """A store under a clock of its own: each request takes `takes` seconds of it. Waiting, too, lets it go on."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world, self.takes, self.now = world, 0.0, 1_000.0
+        self.asked: list[float] = []
+        self.fault: StoreUnreachable | None = None
+        self.stopping = threading.Event()
+        monkeypatch.setattr(spooling_module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(self.stopping, "wait", self._wait)
+        spools = Spools(world.directory / "spool", max_bytes=1 << 20)
+        self.said = io.StringIO()
+        self.spooling = Spooling(
+            self,
+            lambda on_damage: spools.open("gateway-1", on_damage),
+            Log(stream=self.said),
+            gone=lambda _key_ids: set(),
+            generation=lambda: 1,
+            patience_s=2.0,
+        )
+        self.spooling.open()
+
+    def write(self, points: Sequence[SealedPoint]) -> Outcome:
+        self.asked.append(self.now)
+        self.now += self.takes
+        if self.fault is not None:
+            raise self.fault
+        self.stopping.set()
+        return self.world.store.write(points)
+
+    def put(self, step: int) -> Outcome:
+        now = self.world.clock.wall()
+        return self.spooling.write(self.world.process_one("meter-1", now - step * 10**9, power=step).points)
+
+    def direct(self) -> bool:
+        return not self.spooling.given_up
+
+    def _wait(self, seconds: float) -> bool:
+        assert len(self.asked) < 10, "it asks and asks"
+        self.now += seconds
+        if self.now > 5_000:
+            self.stopping.set()
+        return self.stopping.is_set()
+
+
+@pytest.fixture
+def timed(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Timed]:
+    world.enrol("anna", "meter-1")
+    world.register()
+    made = Timed(world, monkeypatch)
+    yield made
+    made.spooling.close()
+
+
+def test_a_store_that_was_slow_once_and_has_taken_all_that_waited_in_time_is_written_to_again(timed: Timed) -> None:
+    timed.takes = 2.1
+    timed.put(0)
+    assert not timed.direct()
+    assert timed.spooling.step() is None
+    assert not timed.direct(), "nothing was asked since"
+    timed.takes = 1.0  # not so quick that it could have more at once, and well within the patience
+    timed.put(1)
+    assert timed.spooling.step() == 1.0
+    assert not timed.direct()
+    assert timed.spooling.step() is None
+    assert timed.direct()
+    timed.put(2)
+    assert timed.spooling.counted.taken == 1
+
+
+@pytest.mark.parametrize(("asks", "waits"), [(120.0, 120.0), (86_400.0, 600.0)])
+def test_a_store_that_asks_the_direct_path_to_be_left_alone_is_not_drained_into_meanwhile(
+    timed: Timed, asks: float, waits: float
+) -> None:
+    timed.fault = StoreUnreachable("the store answers 429", retry_after=asks)
+    assert timed.put(0).kept
+    assert timed.put(0) == ACCEPTED
+    timed.fault = None
+    timed.spooling.drain(timed.stopping)
+    assert timed.asked == [1_000.0, pytest.approx(1_000.0 + waits)]
+
+
+def test_a_real_answer_of_429_is_the_last_request_until_its_time_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spooling_module, "_LOOK", 0.001)
+    world.enrol("anna", "meter-1")
+    with (
+        StoreFront(0) as front,
+        closing(open_store(front.url, state=world.directory)) as store,
+        spooled(world) as run,
+    ):
+        front.answer, front.retry_after = 429, "3600"
+        run.store.act = store.write
+        for batch in range(20):
+            run.put(1 + batch, 1)
+            run.line.wait(1 + batch)
+        assert front.asked == 1
+        assert run.spooling.counted.taken == 20
 
 
 def test_when_neither_takes_it_nothing_is_acknowledged_and_it_recovers(

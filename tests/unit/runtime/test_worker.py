@@ -201,6 +201,28 @@ def test_refusals_wait_for_what_came_before_them(world: World) -> None:
         assert run.line.wait(2) == [1, 2]
 
 
+def test_a_store_that_asks_to_be_left_alone_for_a_day_is_asked_again_after_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    waits: list[float] = []
+
+    def paused(worker: Worker, seconds: float) -> bool:
+        waits.append(seconds)
+        run.store.act = None
+        return worker._stopping.is_set()
+
+    def refuse(_points: Sequence[SealedPoint]) -> Outcome:
+        raise StoreUnreachable("the store answers 429", retry_after=86_400.0)
+
+    monkeypatch.setattr(Worker, "_paused", paused)
+    with running(world) as run:
+        run.store.act = refuse
+        run.put([1], reading(world))
+        assert run.line.wait(1) == [1]
+    assert waits == [600.0]
+
+
 def test_points_that_the_store_keeps_back_are_tried_again(world: World) -> None:
     world.enrol("anna", "meter-1")
     with running(world) as run:
