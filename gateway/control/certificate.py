@@ -61,8 +61,8 @@ class Certificates:
         return self._write(self.path(erasure, kind), {"kind": kind, "erasure": erasure.hex(), **claims})
 
     def exit_path(self, seq: int) -> Path:
-        """Where the one of an exit is, or will be; `seq` is its intent's in the ledger."""
-        return self._directory / f"{seq}-{EXIT}.jws"
+        """Where the one of an exit is, or will be; `seq` is its intent's, which another ledger has too."""
+        return self._directory / f"{self._ledger.id.hex()}-{seq}-{EXIT}.jws"
 
     def issue_exit(self, seq: int, claims: dict[str, Any]) -> Path:
         """Sign and write the one of an exit, unless it is there; where. Raises as `issue`."""

@@ -139,6 +139,30 @@ def test_its_certificate_is_verified_by_anyone(two: World) -> None:
         verify(forged, public)
 
 
+@pytest.mark.both_key_stores
+def test_the_certificate_of_another_ledger_is_not_taken_for_its_own(two: World) -> None:
+    """Key store and ledger begun anew in a state directory that still has the certificates of the ones before."""
+    before = exit_at_once(two)
+    anew = World(two.directory.parent / "anew")
+    anew.enrol("anna", "meter-1")
+    anew.publish("meter-1", temperature=21.5)
+    controllers(anew).add(OTHER)
+    shutil.copytree(before.parent, anew.directory / "certificates")
+    its_own = exit_at_once(anew)
+    assert departure(anew).seq == departure(two).seq, "the same line of another ledger"
+    claims = verify(its_own, str(anew.ledger.key), ledger=anew.ledger.path).claims
+    assert claims["ledger"]["id"] == anew.ledger.id.hex()
+    assert verify(before, str(two.ledger.key), ledger=two.ledger.path).kind == "exit"
+    anew.close()
+
+
+def exit_at_once(world: World) -> Path:
+    with world.polling():
+        certificate = controllers(world).exit(HEAT_CO).certificate
+    assert certificate is not None
+    return certificate
+
+
 @pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
 def test_killed_at_a_boundary_what_run_does_once_a_second_ends_it(tmp_path: Path, boundary: int) -> None:
     directory = tmp_path / "state"
