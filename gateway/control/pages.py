@@ -116,9 +116,11 @@ class Pages:
 
     def _rewrite_fences(self, tx: Transaction, found: rows.Turnover) -> None:
         ledger = self._control.ledger
-        kept = [line for line in ledger.read_fences() if line["controller"] != found.controller]
+        lines = ledger.read_fences()
+        kept = [line for line in lines if line["controller"] != found.controller]
+        under = {str(line["fence"]): str(line["secret_id"]) for line in lines}
         lineage = customers.open_lineage(tx, self._custodian, found.controller)
-        ledger.rewrite_fences(kept + fence_lines(tx, lineage, turnovers.find_fences(tx, found.controller)))
+        ledger.rewrite_fences(kept + fence_lines(tx, lineage, turnovers.find_fences(tx, found.controller), under))
 
     def release_lost(self, controller: Controller) -> int:
         """Give up, for ever, what is in quarantine; how many rows. An operator's word, in the ledger."""

@@ -113,7 +113,7 @@ class Recovery:
                 "this key store is of before a turnover: no key that exists opens it",
                 hint="restore a backup since the last turnover: `glomska keys restore`",
             )
-        found.fences = self._fences(tx)
+        found.fences = self._fences(tx, _void(lines, outcomes))
         left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
         found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line, outcomes)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
@@ -212,13 +212,15 @@ class Recovery:
             return False
         return True
 
-    def _fences(self, tx: Transaction) -> int:
-        """Those of the fence file that are not there, with the secrets that they were made under."""
+    def _fences(self, tx: Transaction, void: AbstractSet[str]) -> int:
+        """Those of the fence file that are not there, with the secrets that they were made under; none of `void`."""
         added = 0
         for line in self._ledger.read_fences():
             controller = Controller(str(line["controller"]))
             secret, fence = secret_of(line, now=self._clock.wall()), fence_of(line)
             if lineages.current_e(tx, controller) is None or subjects.has_fence(tx, fence.fence_id):
+                continue
+            if line["erasure"] in void:  # which left its lines there when it was rolled back
                 continue
             if lineages.find_secret(tx, secret.key_id) is None:
                 lineages.add_secret(tx, secret)
@@ -275,6 +277,12 @@ def _is_erasure(line: Line, outcomes: dict[int, Line]) -> bool:
     if line.act != ERASE or line.phase != "intent" or "released" in line.body:
         return False
     return line.seq not in outcomes or outcomes[line.seq].body["result"] == "done"
+
+
+def _void(lines: list[Line], outcomes: dict[int, Line]) -> set[str]:
+    """Erasures that never were: they failed, or were abandoned."""
+    ended = [line for line in lines if line.act == ERASE and line.phase == "intent" and line.seq in outcomes]
+    return {str(line.body["erasure"]) for line in ended if outcomes[line.seq].body["result"] != "done"}
 
 
 def _whose(outcome: Line, count: int) -> list[str]:

@@ -19,7 +19,7 @@ from gateway.control.purge import Step
 from gateway.control.role import Act, Control
 from gateway.keys.capture import Capture, collect, letter_keys
 from gateway.keys.custodian import Custodian
-from gateway.keys.fencing import fence_lines, fences_of
+from gateway.keys.fencing import fence_lines, fences_of, secret_of
 from gateway.keys.holding import held_devices, reseal_devices
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.lineage import IDENTITY, Lineage
@@ -58,7 +58,7 @@ class Withdrawal:
             operations=letter_keys(tx, self._custodian, lineage),
             held=held,
         )
-        fences = fences_of(tx, lineage, subject, erasure=erasure, now=now)
+        fences = fences_of(tx, lineage, subject, erasure=erasure, now=now, noted=self._noted)
         subjects.add_fences(tx, fences)
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
@@ -68,6 +68,10 @@ class Withdrawal:
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
         if kept:
             act.outcome["held"] = [row.key_id.hex() for row in kept]
+
+    def _noted(self) -> list[rows.Secret]:
+        """Fence secrets in the fence file. Raises IntegrityStop, Unreachable."""
+        return [secret_of(line, now=self._clock.wall()) for line in self._control.ledger.read_fences()]
 
     def _begin(  # noqa: PLR0913, PLR0917 - what step 2 has gathered
         self,

@@ -7,7 +7,8 @@ whoever holds the fence secret can confirm a guessed id (docs/threat-model.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -18,9 +19,20 @@ from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyId, new_id
 
 
-def fences_of(tx: Transaction, lineage: Lineage, subject: Subject, *, erasure: bytes, now: int) -> list[rows.Fence]:
-    """A fence for the customer and one for each interval in which a device was theirs. Raises VerificationFailed."""
-    month = lineage.fence_month(tx, now)
+def fences_of(  # noqa: PLR0913 - what a fence is made of
+    tx: Transaction,
+    lineage: Lineage,
+    subject: Subject,
+    *,
+    erasure: bytes,
+    now: int,
+    noted: Callable[[], Iterable[rows.Secret]] = tuple,
+) -> list[rows.Fence]:
+    """A fence for the customer and one for each interval in which a device was theirs. Raises VerificationFailed.
+
+    `noted`: the secrets of the fence file; see `Lineage.fence_month`.
+    """
+    month = lineage.fence_month(tx, now, noted)
     routes = {route.route_id: route for route in subjects.routes_of(tx, subject.incarnation)}
     names: list[tuple[Kind, str, int, int | None]]
     names = [(Kind.CUSTOMER, name, 0, None) for name in _customer(tx, subject)]
@@ -46,10 +58,15 @@ def fences_of(tx: Transaction, lineage: Lineage, subject: Subject, *, erasure: b
 
 
 def fence_lines(
-    tx: Transaction, lineage: Lineage, fences: list[rows.Fence]
+    tx: Transaction, lineage: Lineage, fences: list[rows.Fence], under: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict[str, str | int | list[str] | None]]:
-    """What the fence file beside the ledger gets: each fence, and the wrapped secret it is under. Times as decimals."""
-    wrapped = {secret.version: secret for secret in lineage.fence_rows(tx)}
+    """What the fence file beside the ledger gets: each fence, and the wrapped secret it is under. Times as decimals.
+
+    `under`: ids of secrets by fence, where the file says it already; other fences are under their month's newest.
+    """
+    found = lineage.fence_rows(tx)
+    known, newest = {secret.key_id.hex(): secret for secret in found}, {secret.version: secret for secret in found}
+    wrapped = {fence.fence_id: known.get(under.get(fence.fence_id.hex(), ""), newest[fence.month]) for fence in fences}
     return [
         {
             "fence": fence.fence_id.hex(),
@@ -60,9 +77,9 @@ def fence_lines(
             "starts": str(fence.starts),
             "ends": None if fence.ends is None else str(fence.ends),
             "month": fence.month,
-            "secret_id": wrapped[fence.month].key_id.hex(),
-            "secret_e": wrapped[fence.month].e,
-            "secret": wrapped[fence.month].wrapped.hex(),
+            "secret_id": wrapped[fence.fence_id].key_id.hex(),
+            "secret_e": wrapped[fence.fence_id].e,
+            "secret": wrapped[fence.fence_id].wrapped.hex(),
         }
         for fence in fences
     ]

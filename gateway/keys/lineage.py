@@ -10,9 +10,10 @@ first, so that the newest cannot change before it ends.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gateway.crypto import derive, envelope
 from gateway.crypto.derive import KEY_BYTES, Kind
@@ -44,7 +45,7 @@ class Lineage(Redacted):
         self._custodian = custodian
         self._keks: dict[int, bytes] = {}
         self._routes: list[bytes] = []
-        self._fences: dict[int, bytes] = {}
+        self._fences: list[tuple[int, bytes]] = []  # one a month, or several: see `fence_month`
 
     @classmethod
     def create(
@@ -97,7 +98,7 @@ class Lineage(Redacted):
             e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
         }
         self._routes = [self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
-        self._fences = {s.version: self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.FENCE)}
+        self._fences = [(s.version, self._unwrap(s)) for s in self.fence_rows(tx)]
         self.horizons = lineages.find_horizons(tx, self.controller)
         self.suspended = lineages.is_suspended(tx, self.controller)
 
@@ -128,23 +129,29 @@ class Lineage(Redacted):
         return [derive.route_hash(r, controller=self.controller, kind=kind, name=name) for r in self._routes]
 
     def fence_hashes(self, kind: Kind, name: str) -> list[bytes]:
-        """The hashes a fence may be found under, one for each month with fences."""
-        return [derive.fence_hash(f, controller=self.controller, kind=kind, name=name) for f in self._fences.values()]
+        """The hashes a fence may be found under, one for each fence secret."""
+        return [derive.fence_hash(f, controller=self.controller, kind=kind, name=name) for _month, f in self._fences]
 
-    def fence_month(self, tx: Transaction, now: int) -> int:
-        """This month's fence secret, made with the first fence of the month; its month."""
+    def fence_month(self, tx: Transaction, now: int, noted: Callable[[], Iterable[rows.Secret]] = tuple) -> int:
+        """This month's fence secret, made with the first fence of the month; its month.
+
+        `noted` gives those of the fence file. An erasure that was rolled back has left its own there, and that one goes
+        on being the month's. Of a fence file of earlier versions a recovery may bring back several for a month.
+        """
         month = epoch_of(now)
-        if month not in self._fences:
-            self._add_secret(tx, RowKind.FENCE, version=month, now=now)
+        if month not in dict(self._fences):
+            left = [s for s in noted() if (s.controller, s.version) == (self.controller, month) and s.e in self._keks]
+            if not any(self._keep_secret(tx, secret) for secret in reversed(left)):
+                self._add_secret(tx, RowKind.FENCE, version=month, now=now)
             self.refresh(tx)
         return month
 
     def fence_hash(self, kind: Kind, name: str, *, month: int) -> bytes:
-        """The hash of a fence under one month's secret. Raises KeyError for a month without one."""
-        return derive.fence_hash(self._fences[month], controller=self.controller, kind=kind, name=name)
+        """The hash of a fence under one month's newest secret. Raises KeyError for a month without one."""
+        return derive.fence_hash(dict(self._fences)[month], controller=self.controller, kind=kind, name=name)
 
     def fence_rows(self, tx: Transaction) -> list[rows.Secret]:
-        """The wrapped fence secrets, which the fence file beside the ledger carries too."""
+        """The wrapped fence secrets, oldest first, which the fence file beside the ledger carries too."""
         return lineages.find_secrets(tx, self.controller, RowKind.FENCE)
 
     def mint(self, incarnation: Incarnation, classes: Iterable[str]) -> tuple[list[rows.Key], dict[str, SubjectKey]]:
@@ -272,20 +279,29 @@ class Lineage(Redacted):
 
     def _add_secret(self, tx: Transaction, kind: RowKind, *, version: int, now: int) -> KeyId:
         self.hold(tx)
-        key_id = KeyId(new_id())
-        place = RowPlace(controller=self.controller, kind=kind, key_id=key_id, version=version)
-        wrapped = envelope.wrap(self._keks[self.e], secrets.token_bytes(KEY_BYTES), place)
+        key_id, fresh = KeyId(new_id()), secrets.token_bytes(KEY_BYTES)
         secret = rows.Secret(
             key_id=key_id,
             controller=self.controller,
             kind=kind,
             version=version,
             e=self.e,
-            wrapped=wrapped,
+            wrapped=envelope.wrap(self._keks[self.e], fresh, self._secret_place(kind, key_id, version)),
             created=now,
         )
         lineages.add_secret(tx, secret)
         return key_id
+
+    def _keep_secret(self, tx: Transaction, noted: rows.Secret) -> bool:
+        """Take in one that stands outside the key store, under this e; False where it does not open."""
+        self.hold(tx)
+        place = self._secret_place(RowKind(noted.kind), noted.key_id, noted.version)
+        try:
+            wrapped = envelope.wrap(self._keks[self.e], self._unwrap(noted), place)
+        except VerificationFailed:
+            return False
+        lineages.add_secret(tx, dataclasses.replace(noted, e=self.e, wrapped=wrapped))
+        return True
 
     def _secret(self, tx: Transaction, key_id: KeyId) -> bytes:
         found = lineages.find_secret(tx, key_id)
@@ -295,8 +311,11 @@ class Lineage(Redacted):
         return self._unwrap(found)
 
     def _unwrap(self, row: rows.Secret) -> bytes:
-        place = RowPlace(controller=self.controller, kind=RowKind(row.kind), key_id=row.key_id, version=row.version)
+        place = self._secret_place(RowKind(row.kind), row.key_id, row.version)
         return Secret(envelope.unwrap(self._kek_of(row.e), row.wrapped, place))
+
+    def _secret_place(self, kind: RowKind, key_id: KeyId, version: int) -> RowPlace:
+        return RowPlace(controller=self.controller, kind=kind, key_id=key_id, version=version)
 
     def _kek_of(self, e: int) -> bytes:
         try:

@@ -126,7 +126,7 @@ def add_secret(tx: Transaction, secret: rows.Secret) -> None:
 def find_secrets(tx: Transaction, controller: Controller, kind: str) -> list[rows.Secret]:
     """The wrapped keys of one kind, oldest version first."""
     query = secrets.select().where(secrets.c.controller == controller, secrets.c.kind == kind)
-    return rows.many(rows.Secret, tx.execute(query.order_by(secrets.c.version)))
+    return rows.many(rows.Secret, tx.execute(query.order_by(secrets.c.version, secrets.c.created, secrets.c.key_id)))
 
 
 def secrets_of(tx: Transaction, kind: str) -> list[rows.Secret]:

@@ -37,7 +37,7 @@ from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
 from gateway.keystore import subjects, workers
-from gateway.keystore.database import KeyStore
+from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
@@ -113,6 +113,25 @@ def erasures_not_replayed(patch: Patch, _part: str) -> None:
 def whoever_was_to_be_erased_was(patch: Patch, _part: str) -> None:
     """A recovery that takes the word for the deed."""
     patch.setattr(recovery, "_is_erasure", lambda line, _outcomes: line.act == ERASE and line.phase == "intent")
+
+
+@kills("01", "test_an_erasure_ended_half_way_takes_nobodys_fences", "test_two_secrets_of_a_month_both_count")
+def a_month_has_the_newest_secret_alone(patch: Patch, _part: str) -> None:
+    """Each erasure that finds no secret of its month makes one, and of several only the newest is asked."""
+    refresh = Lineage.refresh
+
+    def forgetful(opened: Lineage, tx: Transaction) -> None:
+        refresh(opened, tx)
+        opened._fences = list(dict(opened._fences).items())
+
+    patch.setattr(Lineage, "refresh", forgetful)
+    patch.setattr(withdrawal.Withdrawal, "_noted", lambda _withdrawal: [])
+
+
+@kills("01", "test_whose_erasure_failed_is_not_fenced")
+def what_failed_was_done(patch: Patch, _part: str) -> None:
+    """Whatever stands in the fence file is brought back."""
+    patch.setattr(recovery, "_void", lambda _lines, _outcomes: set())
 
 
 @kills("02", "test_a_cut_ledger_is_refused[*]", "test_a_fork_of_the_same_length_is_refused")

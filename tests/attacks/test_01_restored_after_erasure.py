@@ -1,26 +1,30 @@
 """Attack 1: the key store is set back to a copy from before an erasure, alone or together with its ledger.
 
 Until it has been told what was done since, it serves nobody: neither worker nor reader nor command. Recovered, the
-erased are erased again, consents that were withdrawn are withdrawn, and fences hold.
+erased are erased again, consents that were withdrawn are withdrawn, and fences hold: those of all who were erased,
+whatever an erasure that was ended half-way left in the fence file, and of nobody else.
 """
 
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from gateway.control import accounting
 from gateway.control.choices import choose
 from gateway.control.customer import find_incarnation, open_lineage
 from gateway.control.recovery import Recovered, Recovery, adopt
 from gateway.control.role import ERASE
 from gateway.control.withdrawal import Withdrawal
-from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject, Unreachable
 from gateway.keys.lifecycle import KeyState
 from gateway.model.ids import new_id, parse_controller, parse_customer
 from gateway.model.sealed import Reason
 from tests.copies import imaged, put_back
+from tests.unit.control.processes import ended, erase_until_noted, start
 from tests.unit.control.test_erasure import states
 from tests.world import CANARY, CONTROLLER, DAY, World
 
@@ -136,4 +140,84 @@ def test_who_was_to_be_erased_and_was_not_is_missed(world: World, result: str, m
             world.ledger.append(ERASE, "outcome", intent=intent, result=result)
     back = restored(world, with_ledger=False)
     assert recovered(back).missing == [cia.hex()] * missing
+    back.close()
+
+
+def erase_in_vain(world: World, customer: str) -> None:
+    """An erasure that fails when its fences are in the fence file: the key store goes away before its commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounting, "begin", unreachable)
+        with pytest.raises(Unreachable):
+            world.erase(customer)
+
+
+def unreachable(*_args: object, **_named: object) -> None:
+    raise Unreachable("the key store went away")
+
+
+def ended_half_way(world: World, how: str) -> None:
+    """Anna's erasure is ended when her fences are in the fence file alone, and done later; bo's comes after it."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    if how == "killed":
+        assert ended(start(erase_until_noted, world.directory, "anna")) == -signal.SIGKILL
+        world.erasures.resume()
+    else:
+        erase_in_vain(world, "anna")
+        world.erase("anna")
+    world.erase("bo")
+    imaged(world, copy_of(world))
+    world.enrol("cia", "meter-3")
+
+
+def assert_erased(world: World, customer: str, device: str) -> None:
+    with pytest.raises(KeyDestroyed):
+        world.read(customer)
+    assert world.publish(device, world.clock.wall() - DAY, temperature=20).refusals.readings == {Reason.ERASED: 1}
+    assert world.enrol(customer, device).refused == [(2, "erased")]
+
+
+@pytest.mark.parametrize("how", ["killed", "failed"])
+def test_an_erasure_ended_half_way_takes_nobodys_fences(world: World, how: str) -> None:
+    ended_half_way(world, how)
+    back = restored(world, with_ledger=False)
+    recovered(back)
+    assert len(back.sql("SELECT version FROM secrets WHERE kind = 'fence'")) == 1, "a month has one fence secret"
+    assert_erased(back, "anna", "meter-1")
+    assert_erased(back, "bo", "meter-2")
+    back.close()
+
+
+def test_two_secrets_of_a_month_both_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As earlier versions left them in the fence file."""
+    monkeypatch.setattr(Withdrawal, "_noted", lambda _withdrawal: [])
+    ended_half_way(world, "killed")
+    back = restored(world, with_ledger=False)
+    recovered(back)
+    assert len(back.sql("SELECT version FROM secrets WHERE kind = 'fence'")) == 2
+    assert_erased(back, "anna", "meter-1")
+    assert_erased(back, "bo", "meter-2")
+    noted = {line["fence"]: line["secret_id"] for line in back.ledger.read_fences()}
+    back.ring.leave()
+    back._registered = False
+    back.turn_over()
+    assert {line["fence"]: line["secret_id"] for line in back.ledger.read_fences()} == noted
+    assert_erased(back, "anna", "meter-1")
+    assert_erased(back, "bo", "meter-2")
+    back.close()
+
+
+def test_whose_erasure_failed_is_not_fenced(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    imaged(world, copy_of(world))
+    world.enrol("cia", "meter-3")
+    for customer in ("anna", "cia"):
+        erase_in_vain(world, customer)
+    back = restored(world, with_ledger=False)
+    found = recovered(back)
+    assert (found.fences, found.erased) == (0, 0)
+    assert (len(found.missing), found.routes) == (1, 1), "cia's keys are lost, and were not erased"
+    back.publish("meter-1", temperature=21.5)
+    assert back.read("anna").value.tolist() == [21.5]
+    assert back.enrol("cia", "meter-3").enrolled == 1
     back.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from gateway.control.certificate import Certificates
+from gateway.control.chain import Value
 from gateway.control.controllers import Controllers
 from gateway.control.erasure import open_count
 from gateway.control.ledger import Ledger
@@ -59,6 +60,18 @@ def erase_until(directory: Path, customer: str, boundary: int) -> None:
     kill_at(boundary)
     world.erase(customer)
     world.close()
+
+
+def erase_until_noted(directory: Path, customer: str) -> None:
+    """Erase, and be killed when the fences are in their file and nothing of them is committed."""
+    world, append = World(directory), Ledger.append_fences
+
+    def killed(self: Ledger, lines: list[dict[str, Value]]) -> None:
+        append(self, lines)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Ledger.append_fences = killed  # type: ignore[method-assign]
+    world.erase(customer)
 
 
 def exit_until(directory: Path, boundary: int) -> None:
