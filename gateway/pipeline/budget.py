@@ -33,11 +33,13 @@ from gateway.model.sealed import Reason
 WINDOW_S = 10
 REFUSED_WEIGHS, REFUSED_BYTES = 10, 256
 """A message that is refused weighs as much as so many, and one more for so many bytes: it is to be kept until somebody
-looks, and a device that sends nothing but what cannot be stored is a flood long before one that sends readings."""
+looks, and a device that sends nothing but what cannot be stored is a flood long before one that sends readings. Not so
+what comes of a suspended or erased customer: a device cannot know, and what is suspended is to be there on resume."""
 _WINDOW = WINDOW_S * 1_000_000_000
 _FAR = 2**62
 _NONE: frozenset[int] = frozenset()
 _STRANGERS = (Reason.UNKNOWN_DEVICE, Reason.TOPIC)
+_NO_FAULT = frozenset({Reason.RATE, Reason.SUSPENDED, Reason.ERASED})  # they weigh no more than what is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +146,9 @@ class Budget:
     def charge(
         self, arrivals: Sequence[Arrival], devices: Sequence[Device | Reason], refused: Mapping[int, Reason]
     ) -> None:
-        """These were refused: what was so for another reason than `rate` weighs more than what was counted."""
+        """These were refused: whatever a sender is to blame for weighs more than what was counted."""
         for index, reason in refused.items():
-            if reason is Reason.RATE:
+            if reason in _NO_FAULT:
                 continue
             device, weight = devices[index], len(arrivals[index].payload) // REFUSED_BYTES
             if isinstance(device, Device):

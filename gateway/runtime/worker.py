@@ -26,7 +26,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from itertools import chain, groupby
 
@@ -203,12 +203,14 @@ class Worker:
 
     def _processed(self, delivery: Delivery) -> Job | None:
         """The delivery through all stages; None when the process stops before keys could be used."""
+        over: Collection[int] | None = None  # counted once, however often it is tried
         while not self._stopping.is_set():
             try:
                 with self._ring.using() as generation:
                     devices = self._ring.resolve([arrival.topic for arrival in delivery.arrivals])
                     now = self._clock.wall()
-                    over = self._budget.over(devices, generation, self._clock.boottime())
+                    if over is None:
+                        over = self._budget.over(devices, generation, self._clock.boottime())
                     chain = partial(self._chain.without, over) if over else self._chain
                     done = chain(delivery.arrivals, devices, now)
                     refused, letters = done.refusals.message, list[DeadLetter]()

@@ -99,6 +99,13 @@ def test_what_is_refused_weighs_more_so_that_nothing_but_poison_is_a_flood_soon(
     assert not budget.over([bad], 1, 1000 * SECOND), "what was over weighs nothing"
 
 
+def test_a_device_is_not_to_blame_for_a_customer_who_is_suspended_or_erased() -> None:
+    budget, one = Budget(LIMITS), device("one")
+    for second, reason in enumerate([Reason.SUSPENDED, Reason.ERASED] * 1000):
+        assert not budget.over([one], 1, second * SECOND // 4)  # 4 a second of 5
+        budget.charge([Message("t", bytes(REFUSED_BYTES * 9))], [one], {0: reason})
+
+
 def test_large_messages_of_strangers_weigh_more() -> None:
     budget = Budget(LIMITS)
     assert not budget.over([Reason.UNKNOWN_DEVICE] * 5, 1, 0)

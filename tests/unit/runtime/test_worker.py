@@ -15,18 +15,23 @@ import pytest
 
 from gateway.clock import FixedClock
 from gateway.errors import CustodianFault, IntegrityStop, Unreachable
+from gateway.keys.handle import Device
+from gateway.keys.ring import GenerationMoved
 from gateway.keystore import workers
+from gateway.model.dead import DeadLetter
 from gateway.model.sealed import Outcome, Reason, SealedPoint
-from gateway.pipeline.budget import Budget
+from gateway.pipeline.budget import Budget, Limits
 from gateway.runtime.log import Log
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
+from gateway.transport.letters import EVERY
 from gateway.transport.store import StoreUnreachable
 from tests.unit.control.test_erasure import lineage_and_incarnation
 from tests.unit.runtime.line import Line, delivery
 from tests.world import CANARY, SECOND, Message, World, message, ns, topic
 
 PATIENCE = 120.0
+Letter = tuple[str, Device | Reason, Reason, int, bytes]  # as a sealer takes it
 
 
 class Gate:
@@ -490,6 +495,28 @@ def test_without_the_custodian_nothing_is_read_until_it_is_back(world: World, mo
             until(lambda: "waiting: reading" in run.events() and run.line.kept_alive)
             assert run.line.acknowledged == []
         assert run.line.wait(1) == [1]
+
+
+@pytest.mark.parametrize("fault", [Unreachable("no key of the day"), GenerationMoved("keys have changed")])
+@pytest.mark.parametrize("device", ["meter-1", "nobodys"])
+def test_a_delivery_that_is_tried_again_is_counted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: Exception, device: str
+) -> None:
+    world.enrol("anna", "meter-1")
+    seal, faults = world.sealer.seal, [fault] * 20
+
+    def failing(*letter: *Letter) -> DeadLetter | None:
+        if faults:
+            raise faults.pop()
+        return seal(*letter)
+
+    monkeypatch.setattr(world.sealer, "seal", failing)
+    limits = Limits(device_rate=1, device_burst=5, stranger_rate=1, stranger_burst=5)
+    with running(world, budget=Budget(limits)) as run:
+        run.put([1], Message(topic(device), b"{"))
+        assert run.line.wait(1) == [1]
+    assert not faults
+    assert [letter.reason for letter in world.letters.find(EVERY)] == [Reason.MALFORMED]
 
 
 def test_a_key_store_that_lost_a_key_ends_the_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
