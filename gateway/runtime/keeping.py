@@ -1,8 +1,10 @@
 """What a worker keeps of refused messages: they are sealed already, and on disk before they are acknowledged.
 
 Beyond both its rate and its share of the dead letters, what a flood brings is not kept but counted (`unkept`) and
-acknowledged: else one device could stop the acknowledging for everybody. The alarm about it names nobody. It is the
-one message of a living customer that is acknowledged and is nowhere.
+acknowledged: else one device could stop the acknowledging for everybody. The alarm about it names nobody.
+
+Besides, only what never gets so far is acknowledged and is nowhere: a packet that is too long (`too_large`), that the
+codec refuses, or whose topic is not of the connection's controller (`malformed`). See `transport.ingest`.
 """
 
 from __future__ import annotations

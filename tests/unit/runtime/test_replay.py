@@ -77,6 +77,20 @@ def test_readings_without_a_time_keep_that_of_their_arrival_however_often_they_a
     assert kept(world) == []
 
 
+@pytest.mark.parametrize(("timed", "readings_stored"), [(True, 1), (False, 2)])
+def test_letters_that_were_doubled_are_one_reading_where_it_has_a_time_of_its_own(
+    world: World, timed: bool, readings_stored: int
+) -> None:
+    world.enrol("bo", "meter-9")
+    (one,) = readings(world, "meter-1") if timed else [Message(topic("meter-1"), UNTIMED)]
+    world.refuse(one)
+    world.refuse(one)  # delivered again
+    world.enrol("anna", "meter-1")
+    assert world.replay.run(EVERY).stored == 2
+    assert len(world.read("anna").value) == readings_stored
+    assert kept(world) == []
+
+
 class Forgetful:
     """Dead letters that remove nothing."""
 
