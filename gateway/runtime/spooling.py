@@ -63,6 +63,15 @@ class Spooled:
     erased: int = 0  # dropped or overwritten, since their key is gone
     damaged: int = 0  # places that were skipped or cut
 
+    def __add__(self, other: Spooled) -> Spooled:
+        return Spooled(
+            self.taken + other.taken,
+            self.drained + other.drained,
+            self.refused + other.refused,
+            self.erased + other.erased,
+            self.damaged + other.damaged,
+        )
+
     def books(self) -> dict[str, int]:
         """As `run` prints them."""
         return {
@@ -120,8 +129,9 @@ class Spooling:
         return self._failing or not self._direct
 
     def open(self) -> None:
-        """To be called first. Raises SpoolHeld, SpoolUnable."""
+        """To be called first, and again after `close`. Raises SpoolHeld, SpoolUnable."""
         self._spool = self._open_spool(self._damaged)
+        self._chunk, self._left = None, []
 
     def close(self) -> None:
         """Let go of the spool; what waits stays."""

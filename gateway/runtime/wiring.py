@@ -237,7 +237,7 @@ class House:
         )
         own = seat.client_id(self.settings.mqtt.client_id)
         ring, chain = self.ring(), self.chain()
-        replay = self.replay(ring, chain)
+        replay, left = self.replay(ring, chain), self._leftovers(ring, log, seat)
         if not self.settings.ledger.elsewhere:
             with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
                 self.operations.tend()
@@ -252,30 +252,30 @@ class House:
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
             request_s=REQUEST_WAITS * store.timeout_s,
-            housekeeping=self._housekeeping(ring, replay, log, seat)
-            if seat.leads
-            else _nothing,  # once, not by each worker
+            housekeeping=self._housekeeping(replay, log, left) if seat.leads else _nothing,  # once, not by each worker
             budget=Budget(Limits(**self.settings.limits.model_dump())),
             on_adopted=replay.adopt,
             letters=self.letters,
             sealer=LetterSealer(ring, parse=self.topics.parse),
             spooling=self._spooling(ring, log, own) if self.settings.spool.max_bytes else None,
+            leftovers=lambda: left.counted,
         )
 
-    def _housekeeping(self, ring: Ring, replay: Replay, log: Log, seat: Seat) -> Callable[[], None]:
+    def _housekeeping(self, replay: Replay, log: Log, left: Leftovers) -> Callable[[], None]:
         def replayed() -> None:
             if stored := replay.of_resumed():
                 log.event("replayed", letters=stored)
 
+        leftovers = left.drain if self.settings.spool.max_bytes else _nothing
         if self.settings.ledger.elsewhere:
-            return each_of(replayed, self._leftovers(ring, log, seat), self.forgetting.emptying.run)
+            return each_of(replayed, leftovers, self.forgetting.emptying.run)
         return each_of(
             self.erasures.resume,
             self.forgetting.controllers.resume,
             self.forgetting.finalise,
             self.operations.tend,
             replayed,
-            self._leftovers(ring, log, seat),
+            leftovers,
             self._turning(log),
         )
 
@@ -290,13 +290,11 @@ class House:
         self.turnovers.on_trouble = told
         return self.turnovers.tick
 
-    def _leftovers(self, ring: Ring, log: Log, seat: Seat) -> Callable[[], None]:
-        if not self.settings.spool.max_bytes:
-            return _nothing
+    def _leftovers(self, ring: Ring, log: Log, seat: Seat) -> Leftovers:
         base = self.settings.mqtt.client_id
         return Leftovers(
             self.spools, base=base, seat=seat, spooling=lambda name: self._spooling(ring, log, name), log=log
-        ).drain
+        )
 
     def _spooling(self, ring: Ring, log: Log, name: str) -> Spooling:
         return Spooling(

@@ -76,6 +76,7 @@ class Worker:
         request_s: float = 0.0,
         housekeeping: Callable[[], object] = lambda: None,
         spooling: Spooling | None = None,
+        leftovers: Callable[[], Spooled] = Spooled,
         letters: Keeps | None = None,
         sealer: Seals | None = None,
         budget: Budget | None = None,
@@ -84,15 +85,15 @@ class Worker:
         """With `spooling`, which has the store behind it, batches go where it says. A request may take `request_s`.
 
         Without `letters` and `sealer`, what is refused is only counted: for a source that keeps what it gave.
+        `leftovers` tells what housekeeping did with spools of others.
         """
         self.metrics = Metrics()
         self._session, self._ring, self._chain = session, ring, chain
         self._store, self._spooling = spooling or store, spooling
         self._clock, self._log = clock, log
-        self._batch_points = batch_points
-        self._batch_s = batch_ms / 1000
+        self._batch_points, self._batch_s = batch_points, batch_ms / 1000
         self._poll_s, self._request_s = poll_ms / 1000, request_s
-        self._housekeeping = housekeeping
+        self._housekeeping, self._leftovers = housekeeping, leftovers
         self._keeping = Keeping(letters, sealer, self.metrics, log)
         self._sealer, self._on_adopted = sealer, on_adopted
         self._budget = budget or Budget(Limits())
@@ -107,8 +108,8 @@ class Worker:
 
     @property
     def spooled(self) -> Spooled | None:
-        """What went through the spool, where there is one."""
-        return None if self._spooling is None else self._spooling.counted
+        """What went through the spool, where there is one, and through those that others left."""
+        return None if self._spooling is None else self._spooling.counted + self._leftovers()
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault, SpoolHeld at start; later it keeps trying."""

@@ -91,7 +91,8 @@ def test_an_erasure_waits_for_them_and_they_are_emptied_from_there(two: Two) -> 
     with two.elsewhere() as house:
         ring, chain = house.ring(), house.chain()
         log = Log(stream=io.StringIO())
-        house._housekeeping(ring, house.replay(ring, chain), log, ALONE)()
+        left = house._leftovers(ring, log, ALONE)
+        house._housekeeping(house.replay(ring, chain), log, left)()
     assert two.waiting() == 1, "the other customer's"
     assert world.erasures.owing(erased.erasure) == []
     assert isinstance(world.clock, ShiftedClock)
