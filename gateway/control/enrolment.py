@@ -5,17 +5,19 @@ records written, or nothing is. A line that cannot be taken is refused by number
 
 Refusal reasons: `taken` (the device belongs to another customer at that time), `erased` (the customer was erased, or
 the device's readings of that time belonged to one; a returning customer needs `new_incarnation`), `purpose` (not
-declared, or not one that asks for consent), `suspended` (the customer's keys rest).
+declared, or not one that asks for consent), `suspended` (the customer's keys rest), `left` (the controller has left),
+`damaged` (the customer's key or choices do not open).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.control.role import Act, Control
-from gateway.errors import KeyDestroyed, Refused
+from gateway.errors import IntegrityStop, KeyDestroyed, Refused, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.subject import CHOICE, CUSTOMER, DEVICE, Subject, find_choices, minted_subject, open_subject
@@ -103,16 +105,19 @@ class Group:
     ) -> None:
         self._act, self._tx, self._now, self._policy, self._lines = act, act.tx, now, policy, lines
         self._returning = new_incarnation
-        self._lineages = {c: self._lineage(custodian, c) for c in dict.fromkeys(line.controller for line in lines)}
+        self._lineages: dict[Controller, Lineage] = {}
         self._routes: dict[bytes, list[rows.Route]] = {}
         self._fences: dict[bytes, list[rows.Fence]] = {}
         self._subjects: dict[Incarnation, Subject] = {}
-        self._resting: set[Incarnation] = set()
+        self._shut: dict[Incarnation, str] = {}  # who cannot be enrolled now, and the reason
         self._new_routes: list[rows.Route] = []
         self._ended: list[rows.Route] = []
         self._new_records: list[rows.Record] = []
         self._new_keys: list[rows.Key] = []
         self._new_incarnations: list[Incarnation] = []
+        for controller in dict.fromkeys(line.controller for line in lines):
+            with contextlib.suppress(KeyDestroyed):  # it has left: its lines are refused, and the others go on
+                self._lineages[controller] = self._lineage(custodian, controller)
         self._read()
 
     def take(self, result: Result) -> None:
@@ -151,7 +156,9 @@ class Group:
         wanted: set[bytes] = set()
         marks: set[bytes] = set()
         for line in self._lines:
-            lineage = self._lineages[line.controller]
+            lineage = self._lineages.get(line.controller)
+            if lineage is None:
+                continue
             for kind, name in ((Kind.CUSTOMER, line.customer), (Kind.DEVICE, line.device)):
                 wanted.update(lineage.route_hashes(kind, name))
                 marks.update(lineage.fence_hashes(kind, name))
@@ -159,7 +166,9 @@ class Group:
             self._routes.setdefault(route.hash, []).append(route)
         for fence in subjects.find_fences(self._tx, marks):
             self._fences.setdefault(fence.hash, []).append(fence)
-        owners = {r.incarnation: r.controller for found in self._routes.values() for r in found}
+        self._open({r.incarnation: r.controller for found in self._routes.values() for r in found})
+
+    def _open(self, owners: Mapping[Incarnation, Controller]) -> None:
         key_rows: dict[Incarnation, list[rows.Key]] = {}
         for key in subjects.find_keys(self._tx, owners):
             key_rows.setdefault(key.incarnation, []).append(key)
@@ -169,15 +178,19 @@ class Group:
             except KeyDestroyed:  # an erasure has begun, so its routes are about to go
                 continue
             except Refused:  # one who rests must not keep the others of the file from being enrolled
-                self._resting.add(incarnation)
+                self._shut[incarnation] = "suspended"
+            except (VerificationFailed, IntegrityStop):  # nor must one whose row is damaged
+                self._shut[incarnation] = "damaged"
 
     def _taken(self, line: Enrolment) -> bool:
         """True when enrolled, False when it was already. Raises LineRefused."""
-        lineage = self._lineages[line.controller]
+        lineage = self._lineages.get(line.controller)
+        if lineage is None:
+            raise LineRefused("left")
         owner = self._owner(lineage, line)
         found = self._found(lineage, Kind.DEVICE, line.device)
         routes = sorted((r for r in found if reaches(r.valid_to, line.valid_from)), key=lambda r: r.valid_from)
-        choices = self._choices(line)
+        choices = self._choices(owner, line)
         if routes and owner is not None and self._has(owner, line, routes[0]):
             self._consent(owner, choices)
             return False
@@ -196,12 +209,8 @@ class Group:
 
     def _consent(self, owner: Subject, choices: list[dict[str, object]]) -> None:
         """Record the consents that are new, also those of a line whose device is enrolled already."""
-        if not choices:
-            return
-        spoken = in_force(find_choices(self._tx, owner), self._now)
-        new = [choice for choice in choices if not spoken.get(str(choice["purpose"]))]
-        self._new_records += [owner.record(CHOICE, choice) for choice in new]
-        if new and owner.incarnation not in self._new_incarnations:
+        self._new_records += [owner.record(CHOICE, choice) for choice in choices]
+        if choices and owner.incarnation not in self._new_incarnations:
             workers.raise_generation(self._tx)  # workers hold what this customer allowed before
 
     def _has(self, owner: Subject, _line: Enrolment, route: rows.Route) -> bool:
@@ -223,7 +232,7 @@ class Group:
         """The customer's present life, or None when one is to begin."""
         for route in self._found(lineage, Kind.CUSTOMER, line.customer):
             if route.incarnation not in self._subjects:
-                raise LineRefused("suspended" if route.incarnation in self._resting else "erased")
+                raise LineRefused(self._shut.get(route.incarnation, "erased"))
             return self._subjects[route.incarnation]
         marks = lineage.fence_hashes(Kind.CUSTOMER, line.customer)
         if any(self._fences.get(mark) for mark in marks) and not self._returning:
@@ -245,12 +254,17 @@ class Group:
         found = [f for mark in marks for f in self._fences.get(mark, ()) if reaches(f.ends, f.starts)]
         return [f for f in found if reaches(f.ends, line.valid_from)]
 
-    def _choices(self, line: Enrolment) -> list[dict[str, object]]:
+    def _choices(self, owner: Subject | None, line: Enrolment) -> list[dict[str, object]]:
+        """The line's consents that are new. Raises LineRefused."""
         try:
             granted = consents(self._policy, line.purposes)
+            spoken = in_force(find_choices(self._tx, owner), self._now) if owner and granted else {}
         except Refused:
             raise LineRefused("purpose") from None
-        return [{"purpose": name, "granted": yes, "effective": self._now} for name, yes in granted.items()]
+        except VerificationFailed:
+            raise LineRefused("damaged") from None
+        new = {name: yes for name, yes in granted.items() if not spoken.get(name)}
+        return [{"purpose": name, "granted": yes, "effective": self._now} for name, yes in new.items()]
 
     def _begin_life(self, lineage: Lineage, line: Enrolment) -> Subject:
         incarnation = Incarnation(new_id())

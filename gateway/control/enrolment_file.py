@@ -42,9 +42,12 @@ REASONS = MappingProxyType(
         "erased": "the customer was erased: with --new-incarnation they begin anew; or the device was, at that time, "
         "one's who was erased: give a later valid_from",
         "suspended": "the customer is suspended: resume them, then enrol again",
+        "left": "the controller has left, and its keys were destroyed: that is for ever",
+        "damaged": "the customer's key, or what they chose, does not open: the key store was damaged or changed; bring "
+        "it back from a backup, or see what `glomska keys turnover` says",
     }
 )
-"""Why a line is refused: a closed list. The last three are found by `enrolment`."""
+"""Why a line is refused: a closed list. The last five are found by `enrolment`."""
 
 _BETWEEN = re.compile(r"[;\s]+")
 

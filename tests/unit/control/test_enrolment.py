@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from gateway.control import enrolment
+from gateway.control.controllers import Controllers
 from gateway.control.enrolment import Enrolment, enrol
+from gateway.control.enrolment_file import REASONS
+from gateway.control.handover import hand_over
 from gateway.errors import CustodianFault, KeyDestroyed, Refused
+from gateway.keys.lineage import IDENTITY
+from gateway.keys.subject import CHOICE
+from gateway.keystore import schema
 from gateway.model.ids import parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from gateway.policy.load import parse_policy
@@ -107,6 +114,64 @@ def test_a_device_of_an_erased_customer_may_go_to_another_from_then_on(world: Wo
     assert late.refusals.message == {0: Reason.ERASED}
     assert world.read("bo").value.tolist() == [24.0]
     assert world.enrol("cecilia", "meter-1", since=now).refused == [(2, "taken")]
+
+
+def line_of(world: World, number: int, customer: str, device: str, controller: str = CONTROLLER) -> Enrolment:
+    return Enrolment(
+        line=number,
+        controller=parse_controller(controller),
+        customer=parse_customer(CANARY + customer),
+        device=parse_device(CANARY + device),
+        area="SE3",
+        valid_from=world.clock.wall() - DAY,
+    )
+
+
+def test_a_controller_that_has_left_keeps_nobody_else_out(world: World) -> None:
+    other = parse_controller("other-co")
+    world.enrol("anna", "meter-1")
+    enrol(world.control, world.custodian, world.policy, [line_of(world, 2, "eva", "meter-9", other)])
+    Controllers(world.control, world.custodian, lambda: world.policy, world.certificates).exit(other)
+    lines = [
+        line_of(world, 2, "bo", "meter-2"),
+        line_of(world, 3, "eva", "meter-9", other),
+        line_of(world, 4, "dan", "meter-8", other),
+        line_of(world, 5, "cia", "meter-3"),
+    ]
+    result = enrol(world.control, world.custodian, world.policy, lines)
+    assert (result.enrolled, result.refused) == (2, [(3, "left"), (4, "left")])
+    for device in ("meter-2", "meter-3"):
+        assert len(world.publish(device, temperature=20.0).points) == 1
+    handed = hand_over(world.control, world.custodian, world.policy, [line_of(world, 2, "dan", "meter-9", other)])
+    assert handed.refused == [(2, "left")]
+    assert {"left", "damaged"} < set(REASONS)
+
+
+def test_a_customer_whose_key_is_damaged_keeps_nobody_else_out(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    with world.keystore.act() as tx:
+        found = tx.execute(schema.keys.select().where(schema.keys.c.key_class == IDENTITY)).one()
+        worse = found.wrapped[:-1] + bytes([found.wrapped[-1] ^ 1])
+        tx.execute(schema.keys.update().where(schema.keys.c.key_id == found.key_id).values(wrapped=worse))
+    lines = [line_of(world, 2, "anna", "meter-2"), line_of(world, 3, "bo", "meter-3")]
+    result = enrol(world.control, world.custodian, world.policy, lines)
+    assert (result.enrolled, result.refused) == (1, [(2, "damaged")])
+    assert len(world.publish("meter-3", temperature=20.0).points) == 1
+
+
+def test_a_customer_whose_choices_are_damaged_keeps_nobody_else_out(world: World) -> None:
+    world.enrol("anna", "meter-1", purposes=["development"])
+    with world.keystore.act() as tx:
+        found = tx.execute(schema.records.select().where(schema.records.c.kind == CHOICE)).one()
+        worse = found.sealed[:-1] + bytes([found.sealed[-1] ^ 1])
+        tx.execute(schema.records.update().where(schema.records.c.record_id == found.record_id).values(sealed=worse))
+    lines = [
+        replace(line_of(world, 2, "anna", "meter-2"), purposes=("marketing",)),
+        line_of(world, 3, "bo", "meter-3"),
+    ]
+    result = enrol(world.control, world.custodian, world.policy, lines)
+    assert (result.enrolled, result.refused) == (1, [(2, "damaged")])
+    assert table(world, "routes") == 4, "nothing of the refused line was taken"
 
 
 def test_purposes_that_are_not_for_consent_are_refused(world: World) -> None:
