@@ -17,10 +17,11 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.model.ids import Controller
 from gateway.pipeline.topics import Topics
+from gateway.runtime.log import Log
 from gateway.runtime.mqtt import MqttSettings
 from gateway.runtime.roll import ALONE, Entry, Roll, Seat
 from gateway.runtime.secret import read_secret
-from gateway.transport.ingest import Leaving, Session, Sessions
+from gateway.transport.ingest import CURTAILED, Leaving, Session, Sessions
 
 _HEADER_BYTES = 65_536 + 1024  # an MQTT topic may take 64 kB before the payload begins
 _ALL = "all"  # whose the one session is when there is not one for each controller
@@ -130,3 +131,12 @@ class Receiving:
             gather_s=mqtt.gather_ms / 1000,
             **more,
         )
+
+
+def told_in(log: Log) -> OnState:
+    """States of a session, in the log."""
+
+    def told(state: str) -> None:
+        log.event("broker", level="warning" if state.startswith(CURTAILED) else "info", state=state)
+
+    return told

@@ -46,7 +46,7 @@ from gateway.runtime.forgetting import Forgetting
 from gateway.runtime.leftovers import Leftovers
 from gateway.runtime.log import Log
 from gateway.runtime.mappings import load_mappings
-from gateway.runtime.receiving import Receiving
+from gateway.runtime.receiving import Receiving, told_in
 from gateway.runtime.replay import Replay
 from gateway.runtime.roll import ALONE, Roll, Seat
 from gateway.runtime.secret import read_secret
@@ -232,9 +232,7 @@ class House:
         memory.calm_collector()
         memory.one_arena()
         store, keys = self.settings.store, self.settings.keys
-        session = self.receiving.sessions(
-            lambda state: log.event("broker", state=state), known=self.connected, seat=seat
-        )
+        session = self.receiving.sessions(told_in(log), known=self.connected, seat=seat)
         own = seat.client_id(self.settings.mqtt.client_id)
         ring, chain = self.ring(), self.chain()
         replay, left = self.replay(ring, chain), self._leftovers(ring, log, seat)

@@ -1,6 +1,6 @@
 """What can go wrong at a site, by name: each act breaks something under load, waits, and mends it.
 
-Every fault that docs/operations.md promises to survive has an act here or a test of its own in test_single.py.
+Every fault that docs/operations.md promises to survive has an act here, or is in test_clock.py or test_kills.py.
 """
 
 from __future__ import annotations

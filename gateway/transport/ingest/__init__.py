@@ -16,7 +16,7 @@ This package acknowledges nothing by itself: whoever made a message durable does
 from gateway.transport.ingest.leaving import Leaving
 from gateway.transport.ingest.many import Sessions
 from gateway.transport.ingest.retained import Retained
-from gateway.transport.ingest.session import Counters, Delivery, Session
+from gateway.transport.ingest.session import CURTAILED, Counters, Delivery, Session
 from gateway.transport.ingest.tls import Tls
 
-__all__ = ["Counters", "Delivery", "Leaving", "Retained", "Session", "Sessions", "Tls"]
+__all__ = ["CURTAILED", "Counters", "Delivery", "Leaving", "Retained", "Session", "Sessions", "Tls"]

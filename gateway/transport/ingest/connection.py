@@ -98,6 +98,7 @@ class Connection:
 
     def __init__(self, sock: Wire, terms: Terms, wake: int, clock: Clock) -> None:
         self.session_present = False
+        self.session_expiry_s = terms.session_expiry_s  # as the broker grants it
         self._terms = terms
         self._sock = sock
         self._wake = wake
@@ -209,6 +210,8 @@ class Connection:
             raise Unreachable(f"{where} refuses the connection: {_name(connack.reason_code)}", hint=hint)
         if connack.session_expiry_interval == 0:
             raise Unreachable(f"{where} keeps no session: what it sends while nobody listens would be lost")
+        if connack.session_expiry_interval is not None:
+            self.session_expiry_s = connack.session_expiry_interval
         self._keep_alive = (connack.server_keep_alive or terms.keep_alive_s) * _SECOND
         self.session_present = connack.session_present
         if terms.former:

@@ -63,6 +63,7 @@ class LegacyConnection:
 
     def __init__(self, terms: Terms, wake: int, clock: Clock) -> None:
         self.session_present = False
+        self.session_expiry_s = terms.session_expiry_s  # nobody tells; see `mqtt.version`
         self._terms, self._wake, self._clock = terms, wake, clock
         self._chunk = Chunk()
         self._fault: Lost | None = None

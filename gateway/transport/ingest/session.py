@@ -11,7 +11,7 @@ Acknowledge in the order of arrival: MQTT 5 asks for it (4.6), and rumqttd hangs
 Certificates that were replaced on disk are used from the next connection on, which is made at once.
 
 `on_state` gets short phrases for people: `connected`, `session lost`, `lost: …`, `unreachable: …`, `certificates …`,
-`stopped`. None holds a topic, a payload, a client id or a credential.
+`stopped`, and `CURTAILED …`, which somebody ought to read. None holds a topic, a payload, a client id or a credential.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from gateway.transport.ingest.tls import Tls
 
 BACK_OFF_S = 30.0
 FIRST_BACK_OFF_S = 0.5
+CURTAILED = "the session is kept for less than was asked"  # how such a state begins
 FILES_S = 5.0  # seconds between looks at whether certificates were replaced
 _SECOND = 1_000_000_000
 Line = Connection | LegacyConnection
@@ -124,6 +125,7 @@ class Session:
         self._attempts = 0
         self._connected_at = self._retry_at = self._look_at = 0
         self._tls_version = 0
+        self._granted_s = session_expiry_s
 
     @property
     def stopped(self) -> bool:
@@ -224,6 +226,17 @@ class Session:
                 self.counters.session_lost += 1
                 self._on_state("session lost")
         self._on_state("connected")
+        self._look_at_expiry(connection.session_expiry_s)
+
+    def _look_at_expiry(self, granted_s: int) -> None:
+        """Said once, and again when it has become less."""
+        if granted_s < self._granted_s:
+            self._granted_s = granted_s
+            asked_s = self._terms.session_expiry_s
+            self._on_state(
+                f"{CURTAILED}: {granted_s} s, not {asked_s} s; what the broker holds for this gateway is lost when it "
+                "is away for longer: raise the broker's limit, or lower mqtt.session_expiry_s"
+            )
 
     def _deliver(self, generation: int, connection: Line, wait_s: float) -> Delivery | None:
         try:

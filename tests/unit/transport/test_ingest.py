@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import FixedClock, SystemClock
 from gateway.errors import ConfigurationFault, Unreachable
-from gateway.transport.ingest import Session
+from gateway.transport.ingest import CURTAILED, Session
 from gateway.transport.ingest.stream import READ_BYTES, Chunk, Malformed, Reader, pubacks
 
 LIMIT = 200
@@ -243,6 +244,22 @@ def test_an_odd_answer_to_connect_is_a_clear_error(answer: bytes, text: str) -> 
     with session(server.port) as (made, _), pytest.raises(Unreachable, match=text):
         made.connect()
     server.close()
+
+
+@pytest.mark.parametrize(("granted_s", "said"), [(30, 1), (60, 0), (90, 0), (None, 0)])
+def test_a_session_that_the_broker_keeps_for_less_than_was_asked_is_told_once(granted_s: int | None, said: int) -> None:
+    connack = mqtt5.ConnAckPacket(session_expiry_interval=granted_s).write()
+    before, after = Scripted(connack, SUBACK), Scripted(connack, SUBACK)
+    with session(before.port) as (made, states):
+        made.connect()
+        made._terms = dataclasses.replace(made._terms, port=after.port)  # as if it had come back
+        before.close()
+        while made.generation < 2:
+            made.receive(0.1)
+        told = [state for state in states if state.startswith(CURTAILED)]
+        assert len(told) == said
+        assert all("30 s, not 60 s" in state and "lost" in state for state in told)
+    after.close()
 
 
 def test_messages_that_overtake_the_suback_are_delivered() -> None:
