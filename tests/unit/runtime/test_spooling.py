@@ -7,6 +7,7 @@ import io
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.runtime import spooling as spooling_module
 from gateway.runtime.log import Log
+from gateway.runtime.spooling import Spooled as Counts
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
@@ -37,6 +39,7 @@ class Spooled:
         self.said = io.StringIO()
         self.fault: BaseException | None = None
         self.refused: list[tuple[SealedPoint, Reason]] = []
+        self.left = Counts()
         log = Log(stream=self.said, level="debug")
         self.spools = Spools(world.directory / "spool", max_bytes=max_bytes)
         self.spooling = Spooling(
@@ -59,6 +62,7 @@ class Spooled:
             batch_ms=20,
             poll_ms=10,
             spooling=self.spooling,
+            leftovers=lambda: self.left,
         )
         self.ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -309,6 +313,9 @@ def test_what_the_store_will_never_have_is_handed_on_and_the_rest_is_drained(wor
         until(lambda: run.spools.size() == 0)
     counted = run.spooling.counted
     assert (counted.drained, counted.refused) == (8, {Reason.STORE: 2})
+    run.left = Counts(drained=100, refused=Counter({Reason.STORE: 1}), erased=5, damaged=1)
+    assert run.worker.spooled is not None
+    assert run.worker.spooled.books() == {"taken": 10, "drained": 108, "refused": 3, "erased": 5, "damaged": 1}
     assert [reason for _point, reason in run.refused] == [Reason.STORE, Reason.STORE]
 
 
