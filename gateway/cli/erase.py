@@ -124,7 +124,9 @@ def _waited(house: House, erasure: bytes) -> bool:
             left = house.erasures.seconds_to_purge(erasure)
             progress.update(task, completed=whole - left)
             if left == 0:
-                house.erasures.resume()
+                _done, faults = house.erasures.carry_on()
+                if erasure in faults:  # another's is told by `run` and `glomska erasures resume`
+                    raise faults[erasure]
                 if house.erasures.owing(erasure):
                     return False
             time.sleep(min(_TICK, left or _TICK))

@@ -11,6 +11,7 @@ import typer
 from gateway.cli.options import AsJson, Config
 from gateway.control.recovery import Recovered, adopt
 from gateway.runtime.config import load_settings
+from gateway.runtime.duties import each_of
 from gateway.runtime.wiring import opened
 
 
@@ -28,8 +29,7 @@ def recover(
         if ledger is not None:
             adopt(settings.state / settings.ledger.path, ledger)
         found = house.forgetting.recovery.run()
-        house.erasures.resume()
-        house.forgetting.controllers.resume()
+        each_of(house.erasures.resume, house.forgetting.controllers.resume)()
     typer.echo(json.dumps(_outcome(found)) if as_json else _said(found))
 
 

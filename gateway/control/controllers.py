@@ -29,6 +29,7 @@ from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.certificate import Certificates, exit_claims
 from gateway.control.chain import Line
+from gateway.control.erasure import of_whom, unheard_of
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Queue, Step
 from gateway.control.role import EXIT, Control
@@ -36,7 +37,7 @@ from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys import process
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import Lineage, note_destroyed
-from gateway.keystore import accounts, acts, departures, lineages, rows, turnovers, workers
+from gateway.keystore import accounts, acts, departures, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller
 from gateway.policy.rules import Policy, horizon_epoch
@@ -149,7 +150,7 @@ class Controllers:
             return
         with self._control.step() as tx:
             if acts.find_act(tx, line.seq) is None and departures.find(tx, controller) is None:
-                _require_still(tx, controller)
+                self._require_still(tx, controller)
                 acts.record_intent(tx, seq=line.seq, act=EXIT, now=self._control.clock.wall())
                 mark(tx, controller, seq=line.seq, now=self._control.clock.wall())
 
@@ -174,10 +175,21 @@ class Controllers:
     def _mark(self, controller: Controller) -> None:
         with self._keystore.snapshot() as tx:
             customers.open_lineage(tx, self._custodian, controller)
-            _require_still(tx, controller)
+            self._require_still(tx, controller)
         with self._control.begin(EXIT, controller=controller) as act:
-            _require_still(act.tx, controller)
+            self._require_still(act.tx, controller)
             mark(act.tx, controller, seq=act.seq, now=self._control.clock.wall())
+
+    def _require_still(self, tx: Transaction, controller: Controller) -> None:
+        """What is under way needs the lineage to end. Raises Refused."""
+        if turnovers.unfinished(tx, controller) is not None:
+            message = "a turnover of this controller is under way"
+            raise Refused(message, hint="`glomska keys turnover --controller NAME` finishes it; then repeat")
+        asked_for = subjects.find_keys(tx, [of_whom(line) for line in unheard_of(tx, self._control)])
+        whose = [found.controller for found in acts.open_erasures(tx, done=Step.PURGED)]
+        if controller in (*whose, *(key.controller for key in asked_for)):
+            message = "erasures of this controller's customers are under way"
+            raise Refused(message, hint="`glomska erasures resume` finishes them; then repeat")
 
     def _purge_queues(self, controller: Controller) -> None:
         """Those of this machine: what waits in them could only be refused."""
@@ -244,13 +256,3 @@ def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None
     )
     departures.begin(tx, row)
     accounting.begin(tx, departures.account_of(seq), now=now, broker=False)
-
-
-def _require_still(tx: Transaction, controller: Controller) -> None:
-    """What is under way needs the lineage to end. Raises Refused."""
-    if turnovers.unfinished(tx, controller) is not None:
-        message = "a turnover of this controller is under way"
-        raise Refused(message, hint="`glomska keys turnover --controller NAME` finishes it; then repeat")
-    if any(found.controller == controller for found in acts.open_erasures(tx, done=Step.PURGED)):
-        message = "erasures of this controller's customers are under way"
-        raise Refused(message, hint="`glomska erasures resume` finishes them; then repeat")

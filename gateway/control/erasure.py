@@ -19,13 +19,15 @@ Before step 4 is done nothing is reported as erased. A worker that is stopped or
 
     erasure = erasures.erase(controller, customer)      # steps 1 to 4, and the first purge
     erasures.resume()                                   # whatever is open: called by `run` once a second
+
+One that cannot be carried on with, as where a row of its customer does not open, holds up no other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +40,7 @@ from gateway.control.letting_go import requests_over
 from gateway.control.purge import Eraser, Purging, Queue, Retained, Step, find, note
 from gateway.control.role import ERASE, Act, Control
 from gateway.control.withdrawal import Withdrawal
-from gateway.errors import KeyDestroyed, Unreachable
+from gateway.errors import GlomskaError, IntegrityStop, KeyDestroyed, Unreachable, VerificationFailed
 from gateway.keys import lease
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
@@ -51,6 +53,10 @@ from gateway.policy.rules import Policy
 __all__ = ["Erased", "Eraser", "Erasures", "Queue", "Retained", "Step", "open_count"]
 
 _PAUSE = 0.01  # seconds between looks at the workers
+_DAMAGED = (
+    "bring its row back from a backup made since the last turnover; or let `glomska keys turnover` set it aside and "
+    "`glomska keys turnover --release-lost` give it up for ever: then the erasure waits for it no longer"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,25 +143,33 @@ class Erasures:
         """Carry on with every erasure that is not done, without waiting; those that are done now.
 
         Raises:
-            CustodianFault, Refused, IntegrityStop, Unreachable: the key store's or the ledger's; one of a store leaves
-                the purges for the next call.
+            Refused, IntegrityStop, Unreachable: the key store's or the ledger's; one of a store leaves the purges for
+                the next call.
+            CustodianFault, VerificationFailed: the first that one could not be carried on for; the others were.
         """
+        done, faults = self.carry_on()
+        for fault in faults.values():
+            raise fault
+        return done
+
+    def carry_on(self) -> tuple[list[bytes], dict[bytes, GlomskaError]]:
+        """The same; and, by erasure, what stood in the way of one."""
         self._control.check()
-        self._resume_intents()
+        faults = self._resume_intents()
         with self._control.keystore.snapshot() as tx:
             waiting, bare = acts.open_erasures(tx, done=Step.PURGED), acts.uncertified(tx)
         for found in bare:  # whoever was to write it ended first
-            self._certify(found.erasure)
-        effective = [found.erasure for found in waiting if self._advance(found.erasure) is not None]
-        done = []
-        for erasure in effective:
-            try:
-                step = self.purging.run(erasure)
-            except Unreachable:  # neither does it answer for the others
-                break
-            if step is Step.PURGED:
-                done.append(erasure)
-        return done
+            with _alone(found.erasure, faults):
+                self._certify(found.erasure)
+        effective, done = list[bytes](), list[bytes]()
+        for found in waiting:
+            with _alone(found.erasure, faults):
+                effective += [found.erasure] if self._advance(found.erasure) is not None else []
+        with contextlib.suppress(Unreachable):  # a store, which answers for the others neither
+            for erasure in effective:
+                with _alone(erasure, faults):
+                    done += [erasure] if self.purging.run(erasure) is Step.PURGED else []
+        return done, faults
 
     def seconds_to_purge(self, erasure: bytes) -> float:
         """How long until the second purge of an erasure may be done; 0 when it may, or is."""
@@ -175,18 +189,23 @@ class Erasures:
     def release(self, controller: Controller) -> list[bytes]:
         """End every legal hold whose date has come: erasures of what it kept, begun here, carried on by `resume`.
 
-        Whoever calls this has judged the clock: a turnover, under its guard. Raises as `erase`.
+        Whoever calls this has judged the clock: a turnover, under its guard. Raises as `resume`.
         """
+        self._control.check()
+        self._resume_intents()  # first: one of them may end the same hold. What stands in their way `resume` tells
         now = self._clock.wall()
         with self._control.keystore.snapshot() as tx:
             due = accounts.holds_due(tx, controller, now=now)
             lineage = customers.open_lineage(tx, self._custodian, controller) if due else None
             first = {hold.erasure: acts.find_erasure(tx, hold.erasure) for hold in due}
-        begun = []
+        begun, faults = list[bytes](), dict[bytes, GlomskaError]()
         for erasure, found in first.items():
             if found is not None and lineage is not None:
                 keys = [hold.key_id for hold in due if hold.erasure == erasure]
-                begun.append(self._release(lineage, found.incarnation, keys))
+                with _alone(erasure, faults):
+                    begun.append(self._release(lineage, found.incarnation, keys))
+        for fault in faults.values():
+            raise fault
         return begun
 
     def _release(self, lineage: Lineage, incarnation: Incarnation, keys: list[KeyId]) -> bytes:
@@ -280,37 +299,71 @@ class Erasures:
             due = requests_over(workers.find_all(tx), now=self._clock.boottime())
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 
-    def _resume_intents(self) -> None:
-        """Erasures whose intent is in the ledger and which the key store has never heard of: do step 2 now."""
-        open_intents = [line for line in self._control.ledger.open_intents.values() if line.act == ERASE]
+    def _resume_intents(self) -> dict[bytes, GlomskaError]:
+        """Step 2 of what the key store has never heard of; by erasure, what stood in the way of one."""
+        faults = dict[bytes, GlomskaError]()
         with self._control.keystore.snapshot() as tx:
-            unknown = [line for line in open_intents if acts.find_erasure(tx, _erasure(line)) is None]
-        for line in unknown:
-            if not self._resume_intent(line):
-                self._control.conclude(ERASE, line.seq, result="abandoned")
+            unheard = unheard_of(tx, self._control)
+        for line in unheard:
+            with _alone(_erasure(line), faults):
+                try:
+                    begun = self._resume_intent(line)
+                except VerificationFailed as fault:
+                    message = f"an erasure that was asked for cannot begin: {fault}"
+                    raise VerificationFailed(message, hint=_DAMAGED) from fault
+                if not begun:
+                    self._control.conclude(ERASE, line.seq, result="abandoned")
+        return faults
 
     def _resume_intent(self, line: Line) -> bool:
         """Whether the intent is an erasure now, or settled; False when there is nothing left to erase."""
-        wanted = Incarnation(bytes.fromhex(str(line.body["incarnation"])))
+        wanted = of_whom(line)
         with self._control.step() as tx:
             if line.seq not in self._control.ledger.open_intents or acts.find_erasure(tx, _erasure(line)) is not None:
                 return True  # another process came first
             if acts.find_act(tx, line.seq) is None:
                 acts.record_intent(tx, seq=line.seq, act=ERASE, now=self._clock.wall())
-            key_rows, released = subjects.find_keys(tx, [wanted]), _released(line)
-            if not key_rows or (acts.erasure_of(tx, wanted) is not None and not released):
+            key_rows, named = subjects.find_keys(tx, [wanted]), _released(line)
+            held = [row.key_id for row in key_rows if row.key_id in named and row.state == KeyState.DEACTIVATED]
+            if not key_rows or (named and not held) or (acts.erasure_of(tx, wanted) is not None and not named):
                 return False
-            lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
-            if released:
-                self._withdrawal.of_held(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line), released)
-                return True
-            self._withdrawal.of_customer(Act(tx=tx, seq=line.seq), lineage, wanted, _erasure(line))
+            act = Act(tx=tx, seq=line.seq)
+            try:  # it says so before it writes anything
+                lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
+                if named:
+                    self._withdrawal.of_held(act, lineage, wanted, _erasure(line), held)
+                else:
+                    self._withdrawal.of_customer(act, lineage, wanted, _erasure(line))
+            except KeyDestroyed:  # its controller has left, or its keys were given up as lost
+                return False
             return True
 
 
 def open_count(tx: Transaction) -> int:
     """Erasures that are not done."""
     return len(acts.open_erasures(tx, done=Step.PURGED))
+
+
+def unheard_of(tx: Transaction, control: Control) -> list[Line]:
+    """Intents of erasures that the key store does not know: who began them ended before step 2."""
+    intents = [line for line in control.ledger.open_intents.values() if line.act == ERASE]
+    return [line for line in intents if acts.find_erasure(tx, _erasure(line)) is None]
+
+
+def of_whom(line: Line) -> Incarnation:
+    """Whose erasure it is the intent of."""
+    return Incarnation(bytes.fromhex(str(line.body["incarnation"])))
+
+
+@contextlib.contextmanager
+def _alone(erasure: bytes, faults: dict[bytes, GlomskaError]) -> Iterator[None]:
+    """What one erasure fails by is noted, and the next has its turn; what is of all of them stops at once."""
+    try:
+        yield
+    except (IntegrityStop, Unreachable):
+        raise
+    except GlomskaError as fault:
+        faults.setdefault(erasure, fault)
 
 
 def _erasure(line: Line) -> bytes:

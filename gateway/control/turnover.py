@@ -36,7 +36,7 @@ from gateway.control.pages import Pages, Step
 from gateway.control.purge import Eraser
 from gateway.control.role import TURNOVER, Control
 from gateway.control.shredding import Shredding
-from gateway.errors import GlomskaError, IntegrityStop, Refused, Unreachable
+from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
@@ -44,6 +44,8 @@ from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
 from gateway.policy.rules import Policy
 
+_NOT_OURS = (Unreachable, VerificationFailed, CustodianFault)
+"""A store, a customer's damaged row or another controller's wrapping key: erasures wait for it, and that is all."""
 NICE = 5
 """By how much a process that does nothing else should step back: a pass has time, and readings have not."""
 _PAUSE = 0.01  # seconds between looks at the workers
@@ -216,7 +218,7 @@ class Turnovers:
             found = turnovers.unfinished(tx, controller)
         if found is not None:
             return found
-        with contextlib.suppress(Unreachable):  # a store; its erasures are not final yet, and that is all
+        with contextlib.suppress(*_NOT_OURS):
             self._before()
         verdict = verdict or self.verdict()
         with self._keystore.snapshot() as tx:

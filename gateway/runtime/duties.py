@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.errors import GlomskaError
+from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable, VerificationFailed
+
+WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
+GONE_ON_WITH = (*WAITED_OUT, VerificationFailed)
+"""What does not end a gateway when housekeeping meets it: it may pass, or is one customer's damaged row."""
 
 
 def each_of(*duties: Callable[[], object]) -> Callable[[], None]:
-    """All of them, whatever happens to one; what the first that failed raised is raised in the end."""
+    """All of them, whatever happens to one. In the end the first fault is raised, before it one that ends a gateway."""
 
     def all_of_them() -> None:
         faults: list[GlomskaError] = []
@@ -18,6 +22,6 @@ def each_of(*duties: Callable[[], object]) -> Callable[[], None]:
             except GlomskaError as fault:
                 faults.append(fault)
         if faults:
-            raise faults[0]
+            raise next((fault for fault in faults if not isinstance(fault, GONE_ON_WITH)), faults[0])
 
     return all_of_them

@@ -5,7 +5,8 @@ They lean on each other: a turnover carries on with erasures before it begins, a
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gateway.control.backup import Backups
@@ -22,6 +23,7 @@ from gateway.control.withdrawal import Withdrawal
 from gateway.keystore import lineages
 from gateway.model.ids import Controller
 from gateway.policy.rules import Policy
+from gateway.runtime.duties import each_of
 
 if TYPE_CHECKING:
     from gateway.runtime.wiring import House
@@ -117,11 +119,11 @@ class Forgetting:
     def _before_turnover(self) -> None:
         """What a pass is to find: fences dated, holds whose date has come ended, erasures carried on with."""
         date_fences(self._house.control, self._house.policy)
+        duties: list[Callable[[], object]] = [self.erasures.resume]
         if self.turnovers.verdict().plausible:
-            for controller in self._controllers():
-                self.erasures.release(controller)
-            self.backups.expire()
-        self.erasures.resume()
+            releases = [partial(self.erasures.release, controller) for controller in self._controllers()]
+            duties = [*releases, self.backups.expire, *duties]
+        each_of(*duties)()
 
     def _back_up(self, _controller: Controller) -> None:
         """Step 5 of a turnover."""

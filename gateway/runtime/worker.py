@@ -13,9 +13,9 @@ dead letters, as refused messages are. The reader seals those while they are at 
 store that is down cannot take the spool accepts, fsynced. Where neither can, the batch is kept and tried again, and so
 are dead letters that are full or fail; meanwhile nothing is acknowledged and the broker holds what follows.
 
-What waiting can mend (store, key store, custodian, lease) is waited out; anything else ends the process, since nothing
-may go on half. Stopping drains: the reader ends first, the writer when it has settled what was read or the store or
-lease is away, the keeper last.
+What waiting can mend (store, key store, custodian, lease) is waited out. A damaged row that housekeeping meets is one
+customer's, and an error in the log. Anything else ends the process, since nothing may go on half. Stopping drains: the
+reader ends first, the writer when it has settled what was read or the store or lease is away, the keeper last.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import Seals, letters_of
 from gateway.policy.rules import Policy
 from gateway.runtime.batch import Batch, Job
+from gateway.runtime.duties import GONE_ON_WITH, WAITED_OUT
 from gateway.runtime.keeping import Keeping, Keeps
 from gateway.runtime.log import Level, Log
 from gateway.runtime.metrics import Metrics
@@ -55,7 +56,6 @@ _TIDY = 1.0  # seconds between looks at open erasures
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between tries of a store that is down
 _AT_ONCE = 32  # answers in a row of a store that keeps everything, before there is a pause: halving takes 17
 _QUIET_SHARE = 5  # a batch whose stream is quiet for a fifth of its longest age is written early
-_WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
 
 
 class Worker:
@@ -389,11 +389,11 @@ class Worker:
 
     def _trouble(self, where: str, fault: GlomskaError, *, level: Level = "warning") -> None:
         """Said once, not at every try. What waiting does not mend is raised again."""
-        if not isinstance(fault, _WAITED_OUT):
+        if not isinstance(fault, GONE_ON_WITH if where == "housekeeping" else WAITED_OUT):
             raise fault
         if self._said.get(where) != str(fault):
             self._said[where] = str(fault)
-            self._log.error(f"waiting: {where}", fault, level=level)
+            self._log.error(f"waiting: {where}", fault, level=level if isinstance(fault, WAITED_OUT) else "error")
 
     def _recovered(self, where: str) -> None:
         if self._said.pop(where, None) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from contextlib import closing
@@ -43,7 +44,7 @@ from gateway.model.sealed import Reason
 from gateway.transport.spool import Spools
 from tests.conformance import verifier
 from tests.unit.control.processes import ended, exit_until, start
-from tests.unit.control.test_erasure import accounts_of
+from tests.unit.control.test_erasure import accounts_of, lineage_and_incarnation
 from tests.unit.control.test_turnover import HEAT_CO
 from tests.world import CANARY, SECOND, Message, World, message, topic
 
@@ -267,6 +268,41 @@ def test_not_while_its_keys_are_turned_over(two: World) -> None:
     two.turnovers.begin(HEAT_CO)
     with pytest.raises(Refused, match="a turnover of this controller is under way"):
         controllers(two).exit(HEAT_CO)
+
+
+def asked_for(world: World) -> None:
+    """Anna's erasure, of whose intent the key store has never heard."""
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    with world.ledger.locked():
+        world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+
+
+@pytest.mark.both_key_stores
+def test_not_while_an_erasure_is_asked_for_of_which_there_is_the_intent_alone(two: World) -> None:
+    asked_for(two)
+    with two.polling(), pytest.raises(Refused, match="erasures of this controller's customers are under way"):
+        controllers(two).exit(HEAT_CO)
+    assert [line.act for line in two.ledger.open_intents.values()] == ["erase"]
+    for _ in range(3):
+        two.erasures.resume()
+        two.ring.poll()
+    assert two.ledger.open_intents == {}, "which is the way on"
+
+
+@pytest.mark.both_key_stores
+def test_an_erasure_whose_controller_has_left_holds_up_no_other(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for(two)
+    two.enrol("bo", "meter-2", controller=OTHER)
+    exits = controllers(two)
+    monkeypatch.setattr(exits, "_require_still", lambda _tx, _controller: None)  # as it was, once
+    with two.polling():
+        exits.exit(HEAT_CO)
+        assert two.erase("bo", controller=OTHER).certificate is not None
+        for _ in range(3):
+            two.erasures.resume()
+    results = {line["intent"]: line["result"] for line in map(json.loads, two.ledger.lines()) if "result" in line}
+    assert "abandoned" in results.values()
+    two.control.check()
 
 
 def exited(world: World, gone: Gone) -> dict[str, Any]:

@@ -153,6 +153,26 @@ def test_a_hold_ends_at_its_date_and_what_it_kept_goes_as_everything_else_went(h
     world.ledger.verify()
 
 
+def test_a_hold_whose_end_is_in_the_ledger_alone_is_ended_once(holding: Site) -> None:
+    site, world = holding, holding.world
+    erased(site)
+    site.clock.advance(120 * DAY)
+    (first,) = site.erasures()
+    with world.keystore.snapshot() as tx:
+        (hold,) = accounts.holds_due(tx, HEAT_CO, now=site.clock.wall())
+    body = {"erasure": "ab" * 16, "incarnation": first.incarnation.hex(), "access": "0" * 64}
+    for _ in range(2):  # two processes asked, and neither came to do it
+        with world.ledger.locked():
+            world.ledger.append("erase", "intent", released=[hold.key_id.hex()], **body)
+        body["erasure"] = "cd" * 16
+    assert world.erasures.release(HEAT_CO) == [], "the first of them is it"
+    for _ in range(3):
+        world.erasures.resume()
+    assert [one.erasure for one in site.erasures()] == [first.erasure, bytes.fromhex("ab" * 16)]
+    assert by_class(world)["telemetry"] == KeyState.DESTROYED
+    world.control.check()
+
+
 def test_a_hold_does_not_end_by_a_clock_that_only_claims_to_be_later(holding: Site) -> None:
     erased(holding)
     for _ in range(3):  # each of them writes its own time into the ledger

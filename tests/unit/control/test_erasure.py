@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gateway.clock import FixedClock
 from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.erasure import Erasures, Step
-from gateway.errors import KeyDestroyed, UnknownSubject, Unreachable, UsageFault
+from gateway.errors import IntegrityStop, KeyDestroyed, UnknownSubject, Unreachable, UsageFault, VerificationFailed
 from gateway.keys import lease, process
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import Lineage
 from gateway.keystore import accounts, acts, rows, workers
+from gateway.keystore.schema import keys as key_table
 from gateway.model.ids import Controller, CustomerId, Incarnation, parse_controller, parse_customer
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.transport.store import Store, StoreUnreachable
@@ -423,6 +425,54 @@ def test_an_intent_of_somebody_who_is_gone_already_is_closed(world: World) -> No
         fresh.erasures.resume()
         assert phases(fresh)[-1] == ("erase", "outcome", "abandoned")
         fresh.close()
+
+
+def damage_identity(world: World, incarnation: Incarnation) -> bytes:
+    """Whose identity key opens no more; what it was."""
+    mine = (key_table.c.incarnation == incarnation) & (key_table.c.key_class == "identity")
+    with world.keystore.act() as tx:
+        was = tx.execute(select(key_table.c.wrapped).where(mine)).scalar_one()
+        tx.execute(key_table.update().where(mine).values(wrapped=bytes(len(was))))
+    return bytes(was)
+
+
+def test_one_that_cannot_begin_holds_up_no_other(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    lineage, incarnation = lineage_and_incarnation(world, "anna")
+    was = damage_identity(world, incarnation)
+    with world.ledger.locked():
+        world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+    anothers = world.erasures._fence(*lineage_and_incarnation(world, "bo"))
+    with pytest.raises(VerificationFailed, match="an erasure that was asked for cannot begin") as caught:
+        world.erasures.resume()
+    assert "--release-lost" in caught.value.hint
+    assert found(world, anothers).step == Step.PURGED
+    done, faults = world.erasures.carry_on()
+    assert (done, list(faults)) == ([], [bytes.fromhex("ab" * 16)])
+    mine = (key_table.c.incarnation == incarnation) & (key_table.c.key_class == "identity")
+    with world.keystore.act() as tx:
+        tx.execute(key_table.update().where(mine).values(wrapped=was))
+    assert world.erasures.resume() == [bytes.fromhex("ab" * 16)], "its row was brought back"
+    assert lineage.controller == CONTROLLER
+    assert world.ledger.open_intents == {}
+
+
+def test_one_that_cannot_begin_is_closed_when_its_keys_are_given_up(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    damage_identity(world, incarnation)
+    with world.ledger.locked():
+        world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+    with pytest.raises(VerificationFailed):
+        world.erasures.resume()
+    with pytest.raises(IntegrityStop, match="do not open"):
+        world.turn_over()
+    world.turnovers.release_lost(parse_controller(CONTROLLER))
+    world.turn_over()
+    assert world.erasures.resume() == []
+    assert phases(world)[-1] == ("erase", "outcome", "abandoned"), "who loses the identity key loses all"
+    world.control.check()
 
 
 def test_one_among_a_thousand(world: World) -> None:

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from gateway.clock import FixedClock
-from gateway.errors import CustodianFault, IntegrityStop, Unreachable
+from gateway.errors import CustodianFault, IntegrityStop, Unreachable, VerificationFailed
 from gateway.keys.handle import Device
 from gateway.keys.ring import GenerationMoved
 from gateway.keystore import workers
@@ -611,12 +611,18 @@ def state_of_erasures(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "ends"), [(StoreUnreachable("away"), False), (IntegrityStop("older than its ledger"), True)]
+    ("fault", "ends", "level"),
+    [
+        (StoreUnreachable("away"), False, "warning"),
+        (VerificationFailed("a row does not open"), False, "error"),
+        (IntegrityStop("older than its ledger"), True, ""),
+    ],
 )
-def test_housekeeping_that_fails(world: World, fault: Exception, ends: bool) -> None:
+def test_housekeeping_that_fails(world: World, fault: Exception, ends: bool, level: str) -> None:
     def tidy() -> None:
         raise fault
 
+    world.enrol("anna", "meter-1")
     run = Running(world, housekeeping=tidy)
     run.start()
     if ends:
@@ -624,7 +630,11 @@ def test_housekeeping_that_fails(world: World, fault: Exception, ends: bool) -> 
         assert run.fault is fault
     else:
         until(lambda: "waiting: housekeeping" in run.events())
+        run.put([1], reading(world))
+        assert run.line.wait(1) == [1]
         run.end()
+        said = [json.loads(line) for line in run.said.getvalue().splitlines()]
+        assert {line["level"] for line in said if line["event"] == "waiting: housekeeping"} == {level}
         assert run.fault is None
 
 
