@@ -2,14 +2,14 @@
 
 A page takes keys first, then routes, then secrets, each once: what was written back is under the newest e and is not
 found again, which is all that there is to resuming. When no page is left, what opened the older rows is forgotten in
-the same act that finds that nothing is left of them.
+the same act that finds that nothing is left of them; a process that another one overtook forgets it at its next look.
 """
 
 from __future__ import annotations
 
 import enum
 import gc
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from gateway.control import customer as customers
 from gateway.control.role import Control
@@ -56,12 +56,18 @@ class Pages:
         with self._control.step() as tx:
             now = turnovers.unfinished(tx, found.controller)
             if now is None or (now.e, now.step) != (found.e, Step.REWRAPPING):
+                self._made.clear()
                 return True  # another process has come further
             lineages.pin_e(tx, found.controller)
             if not (self._keys(tx, found) or self._routes(tx, found) or self._secrets(tx, found)):
                 self._leave(tx, found)
         gc.collect(0)  # a page's statements end in cycles, of a third of a megabyte; see `runtime.memory`
         return True
+
+    def forget_but(self, under_way: Collection[tuple[Controller, int]]) -> None:
+        """Nothing that opens older rows is kept but for these controllers and e, which are in step 3."""
+        if not self._made.keys() <= set(under_way):
+            self._made.clear()
 
     def _keys(self, tx: Transaction, found: rows.Turnover) -> bool:
         page = turnovers.page_of_keys(tx, found.controller, e=found.e, limit=KEYS)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control import customer as customers
@@ -104,7 +104,7 @@ class Turnovers:
         self.release_lost = self._pages.release_lost
         self._shredding = Shredding(control, custodian, self._pages, backup=backup, standbys=standbys)
         self.conclude = self._shredding.conclude
-        self._sulking_until = 0
+        self._sulking_until: dict[Controller | None, int] = {}  # None: what is of all of them
         self._work: dict[Step, Callable[[rows.Turnover], bool]] = {
             Step.BEGUN: self._wait_for_workers,
             Step.RELEASED: self._capture,
@@ -164,36 +164,63 @@ class Turnovers:
     def tick(self) -> None:
         """A little of whatever is open, and the beginning of what is due. Called by `run` once a second.
 
+        A controller whose pass fails rests for a while, and holds up no other.
+
         Raises what `run` raises, where nobody was named to be told of trouble instead.
         """
-        if self._clock.boottime() < self._sulking_until:
-            return
+        with self._apart(None):
+            self._control.check()
+            end = time.monotonic() + _TICK_S
+            for controller in self._waiting():
+                with self._apart(controller):
+                    self._resume_intents(controller)
+                    self._a_little(controller, end)
+                if time.monotonic() > end:
+                    return
+
+    @contextlib.contextmanager
+    def _apart(self, controller: Controller | None) -> Iterator[None]:
+        """What fails is told, and rests: a controller's own pass, or all of them where no server answers."""
         try:
-            self._tick()
+            yield
         except GlomskaError as fault:
             if self.on_trouble is None:
                 raise
-            self._sulking_until = self._clock.boottime() + int(_SULK_S * 10**9)
-            self.on_trouble(fault)
+            whose = None if isinstance(fault, Unreachable) else controller
+            if not self._rests(whose):
+                self.on_trouble(fault)
+            self._sulking_until[whose] = self._clock.boottime() + int(_SULK_S * 10**9)
 
-    def _tick(self) -> None:
-        self._resume_intents()
-        end = time.monotonic() + _TICK_S
+    def _rests(self, controller: Controller | None) -> bool:
+        return self._clock.boottime() < self._sulking_until.get(controller, 0)
+
+    def _waiting(self) -> list[Controller]:
+        """Whose pass is due, open, or without its outcome, and who does not rest. What is not needed is forgotten."""
         with self._keystore.snapshot() as tx:
-            waiting = [c for c in lineages.all_controllers(tx) if self._is_due(tx, c)]
-        for controller in waiting:
-            found = self.begin(controller)
-            while found.step != Step.DONE and self.advance(found):
-                found = self._found(found)
-                if time.monotonic() > end:
-                    return
-            found = self._found(found)
-            if found.step == Step.DONE:
-                self.conclude(found)
-                self._finalise()
+            every = lineages.all_controllers(tx)
+            newest = {controller: turnovers.newest(tx, controller) for controller in every}
+            due = {controller for controller, found in newest.items() if self._is_due(tx, controller, found)}
+        self._pages.forget_but([(c, found.e) for c, found in newest.items() if found and found.step == Step.REWRAPPING])
+        told = {Controller(str(line.body["controller"])) for line in self._intents()}
+        return [c for c in sorted(due | told) if not self._rests(None) and not self._rests(c)]
 
-    def _is_due(self, tx: Transaction, controller: Controller) -> bool:
-        found = turnovers.newest(tx, controller)
+    def _a_little(self, controller: Controller, end: float) -> None:
+        with self._keystore.snapshot() as tx:
+            if not self._is_due(tx, controller, turnovers.newest(tx, controller)):
+                return
+        found = self.begin(controller)
+        while found.step != Step.DONE and self.advance(found):
+            found = self._found(found)
+            if time.monotonic() > end:
+                return
+        found = self._found(found)
+        if found.step == Step.DONE:
+            self.conclude(found)
+            self._finalise()
+
+    def _is_due(self, tx: Transaction, controller: Controller, found: rows.Turnover | None) -> bool:
+        if lineages.has_left(tx, controller):
+            return False
         if found is not None and found.finished is None:
             return True
         last = lineages.created(tx, controller) if found is None else found.started
@@ -213,7 +240,8 @@ class Turnovers:
         self, controller: Controller, *, verdict: Verdict | None = None, until: KeyEpoch | None = None
     ) -> rows.Turnover:
         """Steps 0 and 1, up to the transaction; or the pass that is under way. Raises as `run`."""
-        self._resume_intents()
+        self._control.check()
+        self._resume_intents(controller)
         with self._keystore.snapshot() as tx:
             found = turnovers.unfinished(tx, controller)
         if found is not None:
@@ -277,6 +305,8 @@ class Turnovers:
 
         Raises as `run`.
         """
+        if found.step != Step.REWRAPPING:
+            self._pages.forget_but([])
         return self._work[Step(found.step)](found)
 
     def _wait_for_workers(self, found: rows.Turnover) -> bool:
@@ -309,10 +339,12 @@ class Turnovers:
             stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
         return {name: stored[name] for name in stored if moved_at[name] == found.started}
 
-    def _resume_intents(self) -> None:
+    def _intents(self) -> list[Line]:
+        return [line for line in self._control.ledger.open_intents.values() if line.act == TURNOVER]
+
+    def _resume_intents(self, controller: Controller) -> None:
         """Intents whose pass the key store has never heard of: step 1 now. Passes that are done: their outcome."""
-        self._control.check()
-        for line in [i for i in self._control.ledger.open_intents.values() if i.act == TURNOVER]:
+        for line in [line for line in self._intents() if line.body["controller"] == controller]:
             with self._keystore.snapshot() as tx:
                 found = turnovers.of_intent(tx, line.seq)
             if found is None and not self._resume_intent(line):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import FixedClock
+from gateway.control import pages
 from gateway.control.pages import Step
 from gateway.control.status import status
 from gateway.control.verification import verify
@@ -362,6 +363,70 @@ def test_ticks_begin_what_is_due_once_a_day(dated: World) -> None:
     passes.tick()
     assert newest(world).e == 2, "once a day"
     world.close()
+
+
+def test_one_whose_rows_do_not_open_holds_up_no_others_pass(dated: World) -> None:
+    world, other = dated, parse_controller("z-co")
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2", controller=other)
+    billing = next(key for key in all_keys(world) if key.key_class == "billing" and key.controller == HEAT_CO)
+    with world.keystore.act() as tx:
+        tx.execute(key_table.update().where(key_table.c.key_id == billing.key_id).values(wrapped=bytes(61)))
+    passes, said = world.turnovers, list[str]()
+    passes.on_trouble = lambda fault: said.append(str(fault))
+    assert isinstance(world.clock, ShiftedClock)
+    world.clock.advance(DAY)
+    found: rows.Turnover | None = None
+    for _ in range(100):
+        passes.tick()
+        with world.keystore.snapshot() as tx:
+            found = turnovers.newest(tx, other)
+        if found is not None and found.step == Step.DONE:
+            break
+    assert found is not None
+    assert found.step == Step.DONE
+    assert newest(world).step == Step.REWRAPPING
+    assert len(said) == 1, "it rests, and is told once"
+    assert "do not open" in said[0]
+    world.clock.advance(61 * SECOND)
+    passes.tick()
+    assert len(said) == 2
+    world.close()
+
+
+def test_a_process_that_another_one_overtook_forgets_the_older_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "KEYS", 2)
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    mine = world.turnovers
+    found = mine.begin(HEAT_CO)
+    while found.step != Step.REWRAPPING:
+        mine.advance(found)
+        found = newest(world)
+    mine.advance(found)
+    assert mine._pages._made, "one page"
+    other = World(world.directory)
+    assert other.turn_over().e == 2
+    other.close()
+    mine.tick()
+    assert mine._pages._made == {}
+
+
+def test_a_page_of_a_pass_that_another_process_ended_forgets_the_older_key(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    mine = world.turnovers
+    found = mine.begin(HEAT_CO)
+    while found.step != Step.REWRAPPING:
+        mine.advance(found)
+        found = newest(world)
+    mine.advance(found)
+    other = World(world.directory)
+    assert other.turn_over().e == 2
+    other.close()
+    mine.advance(found)
+    assert mine._pages._made == {}
 
 
 def test_two_at_once_make_one_pass(world: World) -> None:
