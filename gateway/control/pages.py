@@ -129,14 +129,18 @@ class Pages:
         ledger.rewrite_fences(kept + fence_lines(tx, lineage, turnovers.find_fences(tx, found.controller), under))
 
     def release_lost(self, controller: Controller) -> int:
-        """Give up, for ever, what is in quarantine; how many rows. An operator's word, in the ledger."""
+        """Give up, for ever, what is in quarantine; how many rows. An operator's word, in the ledger.
+
+        With the identity key goes the customer, whom nobody can find any more: no rows are deleted for them, nothing
+        fences them, and no certificate is made. The outcome names the incarnations of such.
+        """
         with self._control.act("release", controller=controller) as act:
             lost = turnovers.quarantined(act.tx, controller)
             now = self._clock.wall()
-            subjects.lose_keys(act.tx, [KeyId(item) for item, kind in lost.items() if kind == "csk"], now=now)
+            gone = subjects.lose_keys(act.tx, [KeyId(item) for item, kind in lost.items() if kind == "csk"], now=now)
             turnovers.drop(act.tx, lost)
             turnovers.release(act.tx, controller)
-            act.outcome["rows"] = len(lost)
+            act.outcome |= {"rows": len(lost), "incarnations": [one.hex() for one in gone]}
             if lost:
                 workers.raise_generation(act.tx)
         return len(lost)

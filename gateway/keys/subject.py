@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.errors import VerificationFailed
 from gateway.keys.handle import SubjectKey
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import IDENTITY, Lineage
@@ -28,6 +29,10 @@ from gateway.policy.consent import Choice
 CUSTOMER = "customer"
 DEVICE = "device"
 CHOICE = "choice"
+_DAMAGED = (
+    "bring the row back from a backup made since the last turnover (`glomska keys restore`), then repeat; "
+    "`glomska keys turnover` finds all such rows, and with --release-lost gives them up for ever"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,11 @@ def open_subject(
     keys: dict[str, tuple[SubjectKey, ...]] = {}
     for row in key_rows:
         if row.state != KeyState.DESTROYED or not to_end:
-            opened = lineage.open_to_end(row) if to_end else lineage.open(row)
+            try:
+                opened = lineage.open_to_end(row) if to_end else lineage.open(row)
+            except VerificationFailed as fault:
+                message = f"this customer's key of class {row.key_class} does not open: {fault}"
+                raise VerificationFailed(message, hint=_DAMAGED) from None
             keys[row.key_class] = (*keys.get(row.key_class, ()), opened)
     return Subject(incarnation=incarnation, keys=keys)
 

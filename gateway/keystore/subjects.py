@@ -89,8 +89,8 @@ def destroy_key(tx: Transaction, key_id: KeyId) -> None:
     tx.execute(keys.update().where(keys.c.key_id == key_id).values(wrapped=None, commitment=None))
 
 
-def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> None:
-    """Keys that do not open any more are given up: destroyed without an erasure.
+def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> list[Incarnation]:
+    """Keys that do not open any more are given up: destroyed without an erasure. Customers who are gone with them.
 
     Who loses the identity key loses all: without it neither the devices nor the name can be told.
     """
@@ -104,6 +104,7 @@ def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> None:
         destroy_key(tx, key_id)
         for state in ("erasing", "destroyed"):
             move_key(tx, key_id, state=state, now=now)
+    return sorted({Incarnation(row.incarnation) for row in found if row.key_class == "identity"})
 
 
 def delete_identity(tx: Transaction, incarnation: Incarnation, *, keep: Collection[str] = ()) -> None:

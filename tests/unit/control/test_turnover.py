@@ -10,16 +10,17 @@ import pytest
 
 from gateway.clock import FixedClock
 from gateway.control import pages
+from gateway.control.enrolment import Enrolment, enrol
 from gateway.control.pages import Step
 from gateway.control.status import status
 from gateway.control.verification import verify
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UnknownSubject, VerificationFailed
 from gateway.keys import process
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import keys as key_table
-from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller, parse_device
+from gateway.model.ids import KeyEpoch, epoch_of, epoch_start, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from tests.unit.control.test_erasure import ledger_lines, row_of_worker
 from tests.world import CANARY, CONTROLLER, DAY, SECOND, ShiftedClock, World, ns
@@ -294,7 +295,7 @@ def test_a_row_that_does_not_open_stops_the_pass_until_it_is_given_up(world: Wor
         world.turn_over()
     assert world.turnovers.release_lost(HEAT_CO) == 1
     *_before, given_up = lines = ledger_lines(world.directory)
-    assert (given_up["act"], given_up["rows"]) == ("release", 1)
+    assert (given_up["act"], given_up["rows"], given_up["incarnations"]) == ("release", 1, [])
     assert verify(world.ledger.path, str(world.ledger.key)).claims["signed_lines"] == len(lines)
     assert world.turn_over().e == 2
     assert not world.custodian.exists(HEAT_CO, 1)
@@ -303,6 +304,48 @@ def test_a_row_that_does_not_open_stops_the_pass_until_it_is_given_up(world: Wor
         world.read("anna")
     world.erase("anna")
     assert world.enrol("anna", "meter-1").refused == [(2, "erased")]
+
+
+def test_who_lost_the_identity_key_is_told_of_and_keeps_nobody_else_out(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    world.publish("meter-1", temperature=21.5)
+    (identity,) = [key for key in all_keys(world) if key.key_class == "identity"]
+    with world.keystore.act() as tx:
+        tx.execute(key_table.update().where(key_table.c.key_id == identity.key_id).values(wrapped=bytes(61)))
+    for act in (world.erase, world.read):
+        with pytest.raises(VerificationFailed, match="key of class identity does not open") as fault:
+            act("anna")
+        assert "keys restore" in fault.value.hint
+        assert "--release-lost" in fault.value.hint
+    assert world.enrol("anna", "meter-3").refused == [(2, "damaged")]
+    lines = [line_of(world, number, who) for number, who in enumerate(("anna", "cia"), start=2)]
+    taken = enrol(world.control, world.custodian, world.policy, lines)
+    assert (taken.enrolled, taken.refused) == (1, [(2, "damaged")])
+    with pytest.raises(IntegrityStop, match="the turnover to e = 2 stopped"):
+        world.turn_over()
+    assert world.turnovers.release_lost(HEAT_CO) == 3, "its key and two routes"
+    assert ledger_lines(world.directory)[-1]["incarnations"] == [identity.incarnation.hex()]
+    assert world.turn_over().e == 2
+    assert len(world.points()) == 1, "nobody can name the rows that stay"
+    assert world.process_one("meter-1", world.clock.wall(), temperature=1).refusals.message == {
+        0: Reason.UNKNOWN_DEVICE
+    }
+    with pytest.raises(UnknownSubject):
+        world.erase("anna")
+    assert world.enrol("anna", "meter-1").enrolled == 1
+    assert world.read("anna").value.tolist() == []
+
+
+def line_of(world: World, number: int, customer: str) -> Enrolment:
+    return Enrolment(
+        line=number,
+        controller=HEAT_CO,
+        customer=parse_customer(CANARY + customer),
+        device=parse_device(f"{CANARY}meter-of-{customer}"),
+        area="SE3",
+        valid_from=world.clock.wall(),
+    )
 
 
 def test_without_the_newest_wrapping_key_none_is_destroyed(world: World) -> None:
