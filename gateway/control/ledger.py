@@ -135,8 +135,14 @@ class Ledger:
         return line
 
     def append_fences(self, lines: list[dict[str, Value]]) -> None:
-        """Fences of an erasure, durable when this returns. Raises Unreachable."""
+        """Fences of an erasure, durable when this returns. Raises Unreachable.
+
+        A torn last line is cut: this did not return then, so no key store has heard of that fence.
+        """
         try:
+            whole, torn = self._fence_lines()
+            if torn:
+                os.truncate(self.fences_path, len(whole))
             self._write(self.fences_path, b"".join(rfc8785.dumps(line) + b"\n" for line in lines))
         except OSError as fault:
             message = f"the fence file cannot be written: {fault.strerror}; nothing was erased"
@@ -158,15 +164,20 @@ class Ledger:
             raise Unreachable(message, hint="free some space beside the ledger, then repeat") from None
 
     def read_fences(self) -> list[dict[str, Value]]:
-        """Every fence in the file. Raises IntegrityStop, Unreachable."""
+        """Every whole fence in the file. Raises IntegrityStop, Unreachable."""
         try:
-            raw = self.fences_path.read_bytes() if self.fences_path.exists() else b""
-            return [json.loads(line) for line in raw.splitlines()]
+            return [json.loads(line) for line in self._fence_lines()[0].splitlines()]
         except OSError as fault:
             raise Unreachable(f"the fence file cannot be read: {fault.strerror}") from None
         except ValueError:
             message = "the fence file is damaged"
             raise IntegrityStop(message, hint="keep the file; bring it back from its copy") from None
+
+    def _fence_lines(self) -> tuple[bytes, bytes]:
+        """Whole lines, and what a power cut left of the last one. Raises OSError."""
+        raw = self.fences_path.read_bytes() if self.fences_path.exists() else b""
+        end = raw.rfind(b"\n") + 1
+        return raw[:end], raw[end:]
 
     def cut_torn(self) -> None:
         """Remove a torn last line. Within `locked`, once it is known that the key store has never heard of it."""

@@ -282,3 +282,17 @@ def is_free(lock: IO[str]) -> bool:
         return False
     fcntl.flock(lock, fcntl.LOCK_UN)
     return True
+
+
+def test_a_fence_that_a_power_cut_tore_is_cut_and_no_erasure_stops_at_it(world: World) -> None:
+    for name in ("anna", "bo"):
+        world.enrol(name, f"meter-of-{name}")
+    world.erase("anna")
+    fences = world.directory / "ledger" / "fences.jsonl"
+    whole = world.ledger.read_fences()
+    with fences.open("ab") as torn:
+        torn.write(b'{"erasure":"12')
+    assert world.ledger.read_fences() == whole
+    world.erase("bo")
+    assert world.ledger.read_fences()[: len(whole)] == whole
+    assert len(world.ledger.read_fences()) == 2 * len(whole)
