@@ -5,6 +5,7 @@ the copy's own `keys.url` names. Nobody may be connected to that meanwhile: `ima
 
     copy = imaged(world, tmp_path / "copy")
     put_back(copy, world.directory)             # its key store alone, in the place of what is there
+    set_back(world.keystore, rows)              # to what `all_rows` gave, under whoever has it open
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from gateway.keystore.database import KeyStore
+from gateway.keystore.schema import metadata
 from tests.postgres import PASSWORD
 from tests.world import KEYS, SQLITE, World, keys_of
 
@@ -47,6 +50,22 @@ def emptied(directory: Path) -> None:
     for file in directory.glob("keys.db*"):
         file.unlink()
     _own_database(directory)
+
+
+def all_rows(keystore: KeyStore) -> dict[str, list[dict[str, Any]]]:
+    """Everything in a key store, by table."""
+    with keystore.snapshot() as tx:
+        return {t.name: [dict(row) for row in tx.execute(t.select()).mappings()] for t in metadata.sorted_tables}
+
+
+def set_back(keystore: KeyStore, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """These rows and no others, at once: what a server that was restored shows to those who connect to it again."""
+    with keystore.act() as tx:
+        for table in reversed(metadata.sorted_tables):
+            tx.execute(table.delete())
+        for table in metadata.sorted_tables:
+            if rows[table.name]:
+                tx.execute(table.insert(), rows[table.name])
 
 
 def opened(directory: Path) -> KeyStore:

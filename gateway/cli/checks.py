@@ -20,7 +20,7 @@ from gateway.control.backup import newest as newest_backup
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
 from gateway.control.operations import living_days
-from gateway.control.role import require_ledger
+from gateway.control.role import require_current, require_ledger
 from gateway.errors import (
     ConfigurationFault,
     CustodianFault,
@@ -110,6 +110,7 @@ def _keystore(house: House) -> str:
 
 def _ledger(house: House) -> str:
     if house.settings.ledger.elsewhere:
+        require_current(house.keystore, house.custodian)
         return "on another machine, which does all acts on keys"
     directory = house.settings.state / house.settings.ledger.path
     written = (directory / "ledger.jsonl").exists()

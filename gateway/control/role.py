@@ -30,6 +30,7 @@ from gateway.control.chain import Value
 from gateway.control.ledger import Ledger
 from gateway.errors import CustodianFault, IntegrityStop, Refused, Unreachable
 from gateway.keys.custody import Mark
+from gateway.keys.lease import RECOVER
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 
@@ -168,6 +169,23 @@ class Control:
         if self._marks is not None:
             with contextlib.suppress(CustodianFault, Unreachable):
                 self._marks.set_mark(self.ledger.id, mark)
+
+
+def require_current(keystore: KeyStore, marks: Marks) -> None:
+    """For who has no ledger at hand: that the key store is not older than its custodian remembers.
+
+    Raises:
+        IntegrityStop: it was restored.
+        CustodianFault, Unreachable.
+    """
+    with keystore.snapshot() as tx:
+        ledger = acts.known_ledger(tx)
+    mark = None if ledger is None else marks.mark(ledger)
+    with keystore.snapshot() as tx:  # after the mark, which follows each act
+        newest = acts.newest_known(tx)
+    if mark is not None and mark.seq > newest:
+        message = "the key store is older than its custodian: it was restored from a copy"
+        raise IntegrityStop(message, hint=RECOVER)
 
 
 def require_ledger(keystore: KeyStore, directory: Path) -> None:

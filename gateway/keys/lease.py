@@ -14,7 +14,7 @@ eraser thinks is over.
 from __future__ import annotations
 
 from gateway.clock import Clock
-from gateway.errors import LeaseOver
+from gateway.errors import IntegrityStop, LeaseOver
 from gateway.keys.process import boot_id, own
 from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
@@ -23,6 +23,10 @@ from gateway.model.ids import new_id
 __all__ = ["EXTRA", "SECOND", "Lease", "boot_id", "is_over"]
 
 SECOND = 1_000_000_000
+RECOVER = (
+    "on the machine that has the ledger, `glomska keys recover` tells the key store what was done since; nothing is "
+    "served from it before"
+)
 EXTRA = 1.1  # what the eraser adds to a lease, for clocks that run apart
 
 
@@ -39,6 +43,7 @@ class Lease:
         self._renewed = 0
         self._until_boot = 0
         self._until_wall = 0
+        self._newest = 0  # generation that was seen
 
     def register(self) -> int:
         """Begin; the generation to start from. Raises Unreachable."""
@@ -46,13 +51,25 @@ class Lease:
         with self._keystore.attend() as tx:
             generation = workers.generation(tx)
             workers.register(tx, self._row(generation, before))
+        self._newest = generation
         self._granted(before, wall)
         return generation
 
     def look(self) -> int:
-        """The key store's generation now. Raises Unreachable."""
+        """The key store's generation now.
+
+        Raises:
+            IntegrityStop: it was a higher one already; the lease has ended, for nothing is to be used or sent any more.
+            Unreachable.
+        """
         with self._keystore.snapshot() as tx:
-            return workers.generation(tx)
+            generation = workers.generation(tx)
+        if generation < self._newest:
+            self._until_boot = 0
+            message = "the key store was set back under this worker: in it the erased may have their keys again"
+            raise IntegrityStop(message, hint=RECOVER)
+        self._newest = generation
+        return generation
 
     def acknowledge(self, generation: int) -> None:
         """Every key cached before `generation` is dropped, and what is in flight for them will be refused.

@@ -8,6 +8,8 @@ Three rules hold it together:
   again after a poll: a fill of another generation than the ring's is thrown away.
 - `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
 
+A generation that goes backwards is of a key store that was set back: then no key is used and nothing sent any more.
+
 The acknowledgement of a generation is sent only after `using()` was ours, so no handle of the old one is in use.
 """
 
@@ -97,7 +99,9 @@ class Ring:
         self._keystore.wait(stop, seconds)
 
     def poll(self) -> bool:
-        """Look for a new generation and renew the lease; whether the generation moved. Raises Unreachable.
+        """Look for a new generation and renew the lease; whether the generation moved.
+
+        Raises IntegrityStop where the key store was set back, Unreachable.
 
         One thread at a time: a generation that was looked up earlier and moved to later would bring the old one back.
         """

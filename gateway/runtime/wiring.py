@@ -19,7 +19,7 @@ from gateway.control.access import Access
 from gateway.control.erasure import Erasures
 from gateway.control.ledger import Ledger
 from gateway.control.operations import Operations
-from gateway.control.role import Control, require_ledger
+from gateway.control.role import Control, require_current, require_ledger
 from gateway.control.turnover import Turnovers
 from gateway.crypto import selftest
 from gateway.errors import ConfigurationFault, GlomskaError, Refused, Unreachable
@@ -236,7 +236,9 @@ class House:
         own = seat.client_id(self.settings.mqtt.client_id)
         ring, chain = self.ring(), self.chain()
         replay, left = self.replay(ring, chain), self._leftovers(ring, log, seat)
-        if not self.settings.ledger.elsewhere:
+        if self.settings.ledger.elsewhere:
+            require_current(self.keystore, self.custodian)
+        else:
             with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
                 self.operations.tend()
         return Worker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -69,6 +70,24 @@ def test_a_restored_key_store_serves_no_reader_either(world: World, tmp_path: Pa
     with pytest.raises(IntegrityStop, match="older than its ledger"):
         made.access  # noqa: B018
     with pytest.raises(IntegrityStop, match="older than its ledger"):
+        made.worker(Log(stream=io.StringIO()))
+    made.close()
+
+
+def test_nor_does_one_serve_a_worker_of_a_machine_without_the_ledger(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    world.keystore.scrub(())
+    shutil.copy(world.directory / "keys.db", tmp_path / "copy.db")
+    world.erase("anna")
+    apart = settings(world.directory)
+    apart = dataclasses.replace(apart, ledger=apart.ledger.model_copy(update={"elsewhere": True}))
+    made = House(apart, world.clock)
+    made.worker(Log(stream=io.StringIO()))
+    made.close()
+    world.keystore.close()
+    shutil.copy(tmp_path / "copy.db", world.directory / "keys.db")
+    made = House(apart, world.clock)
+    with pytest.raises(IntegrityStop, match="it was restored from a copy"):
         made.worker(Log(stream=io.StringIO()))
     made.close()
 

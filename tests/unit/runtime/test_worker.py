@@ -26,6 +26,7 @@ from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
 from gateway.transport.letters import EVERY
 from gateway.transport.store import StoreUnreachable
+from tests.copies import all_rows, set_back
 from tests.unit.control.test_erasure import lineage_and_incarnation
 from tests.unit.runtime.line import Line, delivery
 from tests.world import CANARY, SECOND, Message, World, message, ns, topic
@@ -159,6 +160,25 @@ def test_what_is_acknowledged_is_in_the_store(world: World) -> None:
     assert run.worker.metrics.books() == {"stored": 20, "refused": {}, "untimed": 0, "redelivered": 0}
     assert run.worker.metrics.points == 20
     assert run.worker.metrics.waiting == 0
+
+
+def test_a_key_store_that_was_set_back_under_it_ends_it_and_nothing_of_the_erased_is_sent(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    before = all_rows(world.keystore)
+    run = Running(world)
+    run.start()
+    assert run.ready.wait(PATIENCE)
+    world._registered = True  # the worker's keeper polls for it
+    world.erase("anna")
+    run.put([1], reading(world, "meter-2"))
+    assert run.line.wait(1) == [1]
+    set_back(world.keystore, before)
+    run.put([2], reading(world, "meter-1"), reading(world, "meter-2"))
+    run.ended()
+    assert isinstance(run.fault, IntegrityStop)
+    assert len({point.series.pseudonym for point in world.points()}) == 1
+    world._registered = False
 
 
 def test_nothing_is_acknowledged_while_the_store_is_away_and_the_broker_is_kept_company(world: World) -> None:
