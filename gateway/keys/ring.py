@@ -33,6 +33,7 @@ from gateway.keys.lineage import IDENTITY, Kind, Lineage
 from gateway.keys.operations import NoOperationsKey, OperationsKey
 from gateway.keys.strangers import Sieve, Strangers
 from gateway.keys.subject import CHOICE, is_erased, open_subject
+from gateway.keys.waiting import gone, kept_since
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.ids import Controller, DeviceId, Incarnation, KeyId, epoch_start
@@ -42,7 +43,6 @@ from gateway.policy.rules import Mode, Policy
 
 FOREVER = 2**63 - 1
 _FILLED = 500  # devices looked up together
-_GONE = frozenset({KeyState.ERASING, KeyState.DESTROYED})
 Parse = Callable[[str], tuple[Controller, DeviceId] | None]
 
 
@@ -170,6 +170,11 @@ class Ring:
         """Those of these keys that were erased, or that nobody knows. Raises LeaseOver, Unreachable."""
         self._lease.require()
         return gone(self._keystore, key_ids)
+
+    def kept_since(self, key_ids: Collection[KeyId]) -> dict[KeyId, int]:
+        """For each of these keys, the oldest event time that is kept. Raises LeaseOver, Unreachable."""
+        self._lease.require()
+        return kept_since(self._keystore, key_ids)
 
     def resolve(self, topics: Sequence[str]) -> list[Device | Reason]:
         """The device of each topic, or why there is none. Within `using`. Raises GenerationMoved, Unreachable."""
@@ -344,19 +349,6 @@ class Ring:
             lineage.require(self._classes)
             self._lineages[controller] = lineage
         return self._lineages[controller]
-
-
-def gone(keystore: KeyStore, key_ids: Collection[KeyId]) -> set[KeyId]:
-    """Those of these keys whose customers were erased, or that nobody knows: nothing under them may be kept or sent.
-
-    A key that is suspended or held is not gone: what was sealed under it before was taken, and is not lost for that.
-    Raises Unreachable.
-    """
-    if not key_ids:
-        return set()
-    with keystore.snapshot() as tx:
-        states = subjects.key_states(tx, key_ids)
-    return {key_id for key_id in key_ids if states.get(key_id, KeyState.DESTROYED) in _GONE}
 
 
 def _seal(found: Sequence[rows.Key]) -> bool:

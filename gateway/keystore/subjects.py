@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from gateway.errors import IntegrityStop
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import fences, incarnations, keys, records, routes, transitions
+from gateway.keystore.schema import fences, horizons, incarnations, keys, records, routes, transitions
 from gateway.keystore.workers import raise_generation
-from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
+from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, RouteId
 
 T = TypeVar("T")
 _GROUP = 500  # bound parameters a statement
@@ -57,6 +57,17 @@ def key_states(tx: Transaction, wanted: Collection[KeyId]) -> dict[KeyId, str]:
     for part in _groups(wanted):
         query = sa.select(keys.c.key_id, keys.c.state).where(keys.c.key_id.in_(part))
         found |= {KeyId(row.key_id): row.state for row in tx.execute(query)}
+    return found
+
+
+def ends_of_retention(tx: Transaction, wanted: Collection[KeyId], *, but: str) -> dict[KeyId, KeyEpoch]:
+    """The oldest month that is kept, by key id; none of keys that are absent, or in the state `but`."""
+    found: dict[KeyId, KeyEpoch] = {}
+    same = sa.and_(horizons.c.controller == keys.c.controller, horizons.c.key_class == keys.c.key_class)
+    for part in _groups(wanted):
+        query = sa.select(keys.c.key_id, horizons.c.epoch).join(horizons, same)
+        rows_found = tx.execute(query.where(keys.c.key_id.in_(part), keys.c.state != but))
+        found |= {KeyId(row.key_id): KeyEpoch(row.epoch) for row in rows_found}
     return found
 
 

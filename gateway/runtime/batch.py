@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -45,9 +45,13 @@ class Batch(Unsettled):
         """Points that the store took, once nothing is left in `points`."""
         return sum(len(job.done.points) for job in self.jobs) - len(self.rejected)
 
-    def drop(self, key_ids: Collection[KeyId]) -> None:
-        """Take out points of keys that no longer seal: `erased`."""
-        gone = {i: Reason.ERASED for i, point in enumerate(self.points) if point.series.key_id in key_ids}
+    def drop(self, key_ids: Collection[KeyId], kept_since: Mapping[KeyId, int]) -> None:
+        """Take out points whose key is gone, or older than their key's oldest month: `erased`."""
+        gone = {
+            i: Reason.ERASED
+            for i, point in enumerate(self.points)
+            if point.series.key_id in key_ids or point.time < kept_since.get(point.series.key_id, 0)
+        }
         self.settle(without(self.points, gone))
 
     def letters(self, now: int) -> list[DeadLetter]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 
 from gateway.keys.lease import Lease
-from gateway.keys.ring import gone
+from gateway.keys.waiting import gone, kept_since
 from gateway.model.ids import KeyId
 from gateway.runtime.log import Log
 from gateway.runtime.spooling import Spooled, Spooling
@@ -36,13 +36,21 @@ class _Leased:
 
     def gone(self, key_ids: Collection[KeyId]) -> set[KeyId]:
         """Those of these keys that were erased. Raises LeaseOver, Unreachable."""
+        self._look()
+        return gone(self._keystore, key_ids)
+
+    def kept_since(self, key_ids: Collection[KeyId]) -> dict[KeyId, int]:
+        """For each of these keys, the oldest event time that is kept. Raises LeaseOver, Unreachable."""
+        self._lease.require()
+        return kept_since(self._keystore, key_ids)
+
+    def _look(self) -> None:
         generation = self._lease.look()
         if generation != self.generation:
             self._lease.acknowledge(generation)
             self.generation = generation
         self._lease.renew_if_due()
         self._lease.require()
-        return gone(self._keystore, key_ids)
 
     def leave(self) -> None:
         """Nothing of ours is under way."""
@@ -66,6 +74,7 @@ def drain(house: House, worker: str, log: Log, on_progress: Callable[[Spooled], 
         lambda on_damage: spools.open(name, on_damage),
         log,
         gone=leased.gone,
+        kept_since=leased.kept_since,
         generation=lambda: leased.generation,
         patience_s=house.settings.spool.patience_s,
         refused=house.keep_points,

@@ -162,16 +162,24 @@ class Replay:
         messages = [i for i, letter in enumerate(letters) if letter.kind is not LetterKind.POINT]
         with self._ring.using() as generation:
             page = _Page(generation)
-            gone = self._ring.gone({letters[i].key_id for i in points}) if points else set[KeyId]()
-            page.gone.update(i for i in points if letters[i].key_id in gone)
-            for i in points:
-                if i not in page.gone:
-                    page.points.append(SealedPoint.from_bytes(letters[i].sealed))
-                    page.owners.append(i)
+            self._put_points(page, {i: letters[i] for i in points})
             for i, plain in zip(messages, open_letters(self._ring, [letters[i] for i in messages]), strict=True):
                 self._put(page, i, letters[i], plain)
         page.left = Unsettled(page.points)
         return page
+
+    def _put_points(self, page: _Page, letters: dict[int, DeadLetter]) -> None:
+        if not letters:
+            return
+        key_ids = {letter.key_id for letter in letters.values()}
+        gone, kept_since = self._ring.gone(key_ids), self._ring.kept_since(key_ids)
+        for i, letter in letters.items():
+            point = SealedPoint.from_bytes(letter.sealed)
+            if letter.key_id in gone or point.time < kept_since.get(letter.key_id, 0):
+                page.gone.add(i)
+            else:
+                page.points.append(point)
+                page.owners.append(i)
 
     def _put(self, page: _Page, index: int, letter: DeadLetter, plain: bytes | GlomskaError) -> None:
         if isinstance(plain, KeyDestroyed):

@@ -4,8 +4,8 @@
     spooling   the store is down, refuses all, or took longer than `patience_s`: batches go to the spool and are
                accepted when they are fsynced there
     draining   beside either: oldest first, in chunks, a bounded share of the time; each under a lease, with a look at
-               which keys are gone. When the store takes a chunk in time, the direct path is back; one that was slow
-               has to be a good deal quicker, or to have taken all that waited, the last of it in time
+               which keys are gone, or their months. When the store takes a chunk in time, the direct path is back; one
+               that was slow has to be a good deal quicker, or to have taken all that waited, the last of it in time
 
 A write that fails keeps the whole batch, once: the worker asks again for its lease and for living keys before the same
 batch goes to the spool. When the spool takes nothing either, its fault is raised, and nothing is acknowledged. A store
@@ -19,7 +19,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,7 +60,7 @@ class Spooled:
     taken: int = 0  # into the spool
     drained: int = 0  # from the spool into the store
     refused: Counter[Reason] = field(default_factory=Counter)  # on the way out
-    erased: int = 0  # dropped or overwritten, since their key is gone
+    erased: int = 0  # dropped or overwritten, since their key is gone, or that of their month
     damaged: int = 0  # places that were skipped or cut
 
     def __add__(self, other: Spooled) -> Spooled:
@@ -93,19 +93,21 @@ class Spooling:
         log: Log,
         *,
         gone: Callable[[Collection[KeyId]], set[KeyId]],
+        kept_since: Callable[[Collection[KeyId]], Mapping[KeyId, int]],
         generation: Callable[[], int],
         patience_s: float,
         refused: Callable[[Sequence[SealedPoint], Reason], None] = lambda _points, _reason: None,
         behind: Writes | None = None,
     ) -> None:
-        """`open_spool` is told whom to tell of damage; `gone` raises LeaseOver or Unreachable.
+        """`open_spool` is told whom to tell of damage; `gone` and `kept_since` raise LeaseOver or Unreachable.
 
         `behind` is the store as the drain uses it, with more patience. `refused` takes what the store will never have,
         durably, before the spool forgets it.
         """
         self.counted = Spooled()
         self._store, self._behind, self._log = store, behind or store, log
-        self._gone, self._generation, self._refused = gone, generation, refused
+        self._gone, self._kept_since = gone, kept_since
+        self._generation, self._refused = generation, refused
         self._patience = patience_s
         self._direct = True
         self._in_time = patience_s  # for a chunk, that the direct path may come back
@@ -113,7 +115,8 @@ class Spooling:
         self._alone_until = 0.0  # monotonic, s: the store asked for it
         self._failing = False  # the last request of the drain was given up
         self._stuck = False  # the spool takes nothing
-        self._asked, self._living = -1, set[KeyId]()  # keys that are not gone, as of a generation
+        self._asked = -1  # the generation of what follows:
+        self._living: dict[KeyId, int] = {}  # keys that are not gone, each with the oldest event time it may send
         self._told: dict[str, float] = {}
         self._said = ""  # why it is not drained now
         self._lag_said = False  # the spool's cursor is not on disk as it is
@@ -201,17 +204,19 @@ class Spooling:
         return took
 
     def _drop_gone(self) -> int:
-        """Points of the chunk whose key is gone are not sent; how many."""
+        """Points of the chunk whose key is gone, or their month, are not sent; how many of the former."""
         generation = self._generation()
         if generation != self._asked or len(self._living) > _KEYS_KEPT:
-            self._asked, self._living = generation, set()
-        key_ids = {point.series.key_id for point in self._left}
-        gone = self._gone(key_ids - self._living)  # asked also of nothing: a lease it takes in any case
-        self._living |= key_ids - gone
-        living = [point for point in self._left if point.series.key_id not in gone] if gone else self._left
-        dropped, self._left = len(self._left) - len(living), living
-        self.counted.erased += dropped
-        return dropped
+            self._asked, self._living = generation, {}
+        unasked = {point.series.key_id for point in self._left} - self._living.keys()
+        found = unasked - self._gone(unasked)  # asked also of nothing: a lease it takes in any case
+        if found:
+            self._living |= dict.fromkeys(found, 0) | dict(self._kept_since(found))
+        before, since = len(self._left), self._living
+        living = [point for point in self._left if point.series.key_id in since]
+        self._left = [point for point in living if point.time >= since[point.series.key_id]]
+        self.counted.erased += before - len(self._left)
+        return before - len(living)
 
     def _send(self) -> None:
         """One request."""

@@ -302,6 +302,7 @@ class House:
             lambda on_damage: self.spools.open(name, on_damage),
             log,
             gone=ring.gone,
+            kept_since=ring.kept_since,
             generation=lambda: ring.generation,
             patience_s=self.settings.spool.patience_s,
             behind=self.store,

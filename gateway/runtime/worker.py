@@ -326,11 +326,11 @@ class Worker:
         return self._stopping.is_set()
 
     def _drop_erased(self, batch: Batch) -> None:
-        """Points whose key went while they waited are not sent: `erased`."""
+        """Points whose key, or whose month, went meanwhile are not sent: `erased`; the suspended are not lost."""
         generation = self._ring.generation
         if self._ring.fit_to_send(batch.generation):
             return
-        batch.drop(self._ring.gone({point.series.key_id for point in batch.points}))  # the suspended are not lost
+        batch.drop(self._ring.gone(ids := {point.series.key_id for point in batch.points}), self._ring.kept_since(ids))
         batch.generation = generation
 
     def _settle(self, batch: Batch) -> None:

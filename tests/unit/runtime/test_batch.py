@@ -45,12 +45,12 @@ def test_places_are_kept_over_several_rounds() -> None:
 
 def test_points_of_a_key_that_is_gone() -> None:
     batch = Batch([job([point(1, key=1), point(2, key=2), point(3, key=1)], [0, 0, 1])])
-    batch.drop({KeyId(b"\1" * 16)})
+    batch.drop({KeyId(b"\1" * 16)}, {})
     assert [p.time for p in batch.points] == [2]
     batch.settle(Outcome())
     assert batch.refused_messages() == {Reason.ERASED: 1}
     assert batch.refused_readings() == {Reason.ERASED: 10}
-    batch.drop({KeyId(b"\2" * 16)})
+    batch.drop({KeyId(b"\2" * 16)}, {})
     assert batch.accepted == 1
 
 

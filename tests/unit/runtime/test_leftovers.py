@@ -50,6 +50,7 @@ class Left:
             lambda on_damage: self.spools.open(name, on_damage),
             log,
             gone=self.world.ring.gone,
+            kept_since=self.world.ring.kept_since,
             generation=lambda: self.world.ring.generation,
             patience_s=10,
         )

@@ -47,6 +47,7 @@ class Spooled:
             lambda on_damage: self.spools.open("gateway-1", on_damage),
             log,
             gone=world.ring.gone,
+            kept_since=world.ring.kept_since,
             generation=lambda: world.ring.generation,
             patience_s=patience_s,
             refused=lambda points, reason: self.refused.extend((point, reason) for point in points),
@@ -176,6 +177,7 @@ class Timed:
             lambda on_damage: spools.open("gateway-1", on_damage),
             Log(stream=self.said),
             gone=lambda _key_ids: set(),
+            kept_since=lambda _key_ids: {},
             generation=lambda: 1,
             patience_s=2.0,
         )
