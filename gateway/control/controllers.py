@@ -33,9 +33,9 @@ from gateway.control.erasure import of_whom, unheard_of
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Queue, Step
 from gateway.control.role import EXIT, Control
-from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UnknownSubject
 from gateway.keys import process
-from gateway.keys.custodian import Custodian
+from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.lineage import Lineage, note_destroyed
 from gateway.keystore import accounts, acts, departures, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
@@ -164,7 +164,7 @@ class Controllers:
     def _advance(self, found: rows.Departure) -> bool:
         """One step; False while a worker is to be waited for."""
         if found.step == Leaving.DELETED:
-            self._destroy(found.controller)
+            self._destroy(found)
         elif self._letting_go.of(found.generation) is None:
             return False
         else:
@@ -206,15 +206,34 @@ class Controllers:
             departures.delete_all(tx, found.controller, now=now)
             departures.update(tx, found.controller, step=Leaving.DELETED, effective=now)
 
-    def _destroy(self, controller: Controller) -> None:
+    def _destroy(self, found: rows.Departure) -> None:
+        controller = found.controller
         with self._keystore.snapshot() as tx:
             oldest, newest = lineages.oldest_e(tx, controller), lineages.current_e(tx, controller) or 0
+        self._require_keeper(found, newest)
         unused = [newest + 1] if self._custodian.exists(controller, newest + 1) else []
         reports = {e: self._custodian.destroy(controller, e) for e in (*range(oldest, newest + 1), *unused)}
         now = self._control.clock.wall()
         with self._control.step() as tx:
             note_destroyed(tx, controller, reports, now=now)
             departures.update(tx, controller, step=Leaving.GONE)
+
+    def _require_keeper(self, found: rows.Departure, newest: int) -> None:
+        """Whether the keys are kept there: an empty mount point would report all of them destroyed.
+
+        It has the newest of them, or a mark that tells of this exit, from when it had.
+        """
+        ledger = self._control.ledger
+        mark = self._custodian.mark(ledger.id)
+        if mark is not None and mark.seq >= found.seq:
+            return
+        if not self._custodian.exists(found.controller, newest):
+            message = (
+                "the custodian has neither the newest wrapping key nor the mark of this exit: its medium may be away"
+            )
+            raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was destroyed there")
+        with ledger.locked():
+            self._custodian.set_mark(ledger.id, Mark(found.seq, str(ledger.hash_at(found.seq))))
 
     def _conclude(self, found: rows.Departure) -> Gone:
         late, _settled = accounting.look_again(self._control, departures.account_of(found.seq), found.generation)

@@ -418,6 +418,27 @@ def test_a_turnover_whose_intent_is_all_there_is_of_it_makes_no_key_for_one_that
     assert two.ledger.open_intents == {}
 
 
+@pytest.mark.both_key_stores
+def test_an_empty_mount_point_is_not_the_custodian(two: World, tmp_path: Path) -> None:
+    exits = controllers(two)
+    with two.polling():
+        exits._mark(HEAT_CO)
+        while departure(two).step == Leaving.MARKED:
+            exits._advance(departure(two))
+    kek, stick = two.directory / "kek", tmp_path / "stick"
+    kek.rename(stick)
+    kek.mkdir(mode=0o700)
+    with pytest.raises(CustodianFault, match="its medium may be away"):
+        exits.exit(HEAT_CO)
+    assert departure(two).step == Leaving.DELETED
+    kek.rmdir()
+    stick.rename(kek)
+    for mark in kek.glob("mark-*"):
+        mark.unlink()  # as where the process ended before it was set
+    assert exits.exit(HEAT_CO).wrappings == 1
+    assert not two.custodian.exists(HEAT_CO, 1)
+
+
 def test_one_that_nobody_knows(two: World) -> None:
     with pytest.raises(UnknownSubject):
         controllers(two).exit(parse_controller("nobody"))
