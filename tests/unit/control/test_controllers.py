@@ -86,8 +86,7 @@ def test_one_that_leaves_takes_all_that_was_its_and_nothing_else(two: World, tmp
     assert list(two.publish("meter-1", temperature=22.5).refusals.message.values()) == [Reason.UNKNOWN_DEVICE]
     with pytest.raises(KeyDestroyed, match="this controller has left"):
         two.read("anna")
-    with pytest.raises(KeyDestroyed):
-        two.enrol("anna", "meter-1")
+    assert two.enrol("anna", "meter-1").refused == [(2, "left")]
     with two.keystore.snapshot() as tx:
         assert lineages.all_controllers(tx) == [OTHER]
         assert lineages.count_states(tx, HEAT_CO) == {"destroyed": 3}
