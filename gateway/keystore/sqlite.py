@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, NotThere, Unreachable
+from gateway.keystore.traces import contains
 
 _BUSY_MS = 10_000
 _LOG_PAGES = 32_768  # 128 MB in the log: a turnover changes the same pages again and again, each is brought in once
 _CHECKPOINT_TRIES = 200
 _CHECKPOINT_PAUSE = 0.025  # seconds
-_SCANNED = 1 << 20  # bytes of a file looked at together
 _HOLDING = threading.Lock()
 _HELD: dict[tuple[int, int], tuple[int, int]] = {}  # by device and inode: descriptor, and how many use it
 
@@ -106,7 +106,7 @@ class Sqlite:
             message = "a reader keeps the key store's log open, so a destroyed key may still be in it"
             raise Unreachable(message, hint="end long readers of the key store (backups, shells), then repeat")
         held = None if self._held is None else _HELD[self._held][0]
-        if (held is not None and _contains(held, traces)) or self._in_log(traces):
+        if (held is not None and contains(held, traces)) or self._in_log(traces):
             message = "bytes of a destroyed key are still in the key store's files"
             raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
 
@@ -133,7 +133,7 @@ class Sqlite:
         except FileNotFoundError:
             return False
         try:
-            return _contains(descriptor, traces)
+            return contains(descriptor, traces)
         finally:
             os.close(descriptor)
 
@@ -161,18 +161,6 @@ def _engine(path: Path) -> Engine:
         connection.exec_driver_sql(str(connection.get_execution_options().get("glomska_begin", "BEGIN")))
 
     return engine
-
-
-def _contains(descriptor: int, traces: Sequence[bytes]) -> bool:
-    """Whether one of `traces` stands in the file; read once, however many there are."""
-    overlap = max(map(len, traces), default=0)
-    window, at = b"", 0
-    while chunk := os.pread(descriptor, _SCANNED, at):
-        at += len(chunk)
-        window = window[max(0, len(window) - overlap) :] + chunk
-        if any(trace in window for trace in traces):
-            return True
-    return False
 
 
 def _hold(file: Path) -> tuple[int, int]:

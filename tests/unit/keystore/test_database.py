@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 
 from gateway.errors import ConfigurationFault, GlomskaError, IntegrityStop, Unreachable
 from gateway.keystore import acts, migrations, rows, schema, sqlite, subjects, workers
+from gateway.keystore import traces as traced
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.keystore.schema import metadata
 from gateway.model.ids import Controller, Incarnation, KeyId
@@ -412,19 +414,33 @@ def test_the_scan_finds_what_is_still_there(keystore: KeyStore) -> None:
 def found(file: Path, traces: list[bytes]) -> bool:
     descriptor = os.open(file, os.O_RDONLY)
     try:
-        return sqlite._contains(descriptor, traces)
+        return traced.contains(descriptor, traces)
     finally:
         os.close(descriptor)
 
 
-def test_the_scan_finds_what_lies_across_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_SCANNED", 16)
-    file = tmp_path / "file"
+@pytest.mark.parametrize("others", [1, 1_000])
+def test_the_scan_finds_what_lies_across_two_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """One of a few and one of many, which are looked for in different ways."""
+    monkeypatch.setattr(traced, "_SCANNED", 16)
+    file, more = tmp_path / "file", [b"not this %d" % number for number in range(others)]
     for at in range(64):
         file.write_bytes(bytes(at) + b"planted trace" + bytes(64 - at))
-        assert found(file, [b"planted trace", b"not this"])
-        assert not found(file, [b"planted trice"])
+        assert found(file, [b"planted trace", *more])
+        assert not found(file, [b"planted trice", b"planned", *more])
         assert not found(file, [])
+
+
+def test_the_scan_of_many_finds_each_of_them_and_nothing_else(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    traces, file = [chance.randbytes(chance.randint(4, 60)) for _ in range(300)], tmp_path / "file"
+    for trace in traces:
+        file.write_bytes(noise := chance.randbytes(chance.randint(0, 5_000)))
+        assert found(file, traces) == any(one in noise for one in traces)
+        file.write_bytes(noise + trace)
+        assert found(file, traces)
 
 
 @pytest.mark.one_key_store
