@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -28,10 +29,11 @@ from gateway.control.status import Status
 from gateway.control.status import status as statuses
 from gateway.control.suspension import Suspended, Suspensions
 from gateway.control.turnover import NICE, Turned
-from gateway.errors import UnknownSubject, UsageFault
+from gateway.errors import GlomskaError, UnknownSubject, UsageFault
 from gateway.keystore import lineages
 from gateway.model.ids import Controller, CustomerId, KeyEpoch, epoch_of, epoch_start, parse_controller
 from gateway.runtime.config import load_settings
+from gateway.runtime.duties import each_of
 from gateway.runtime.memory import calm_collector
 from gateway.runtime.wiring import House, opened
 
@@ -82,13 +84,31 @@ def turnover(
     os.nice(NICE)
     calm_collector()  # a million rows go by and die by reference count: looking at them took a fifth
     with opened(load_settings(config), create=False) as house:
-        turned = []
-        for name in _controllers(house, controller):
+        turned: list[Turned] = []
+        names = list(_controllers(house, controller))
+
+        def turn(name: Controller) -> None:
             if release_lost:
                 house.turnovers.release_lost(name)
-            with _progress(name) as moved:
+            with _progress(name) as moved, _of(name if len(names) > 1 else None):
                 turned.append(house.turnovers.run(name, until=until, on_progress=moved))
-    typer.echo(json.dumps(_sum(turned)) if as_json else "\n".join(map(_summary, turned)))
+                if not as_json:
+                    typer.echo(_summary(turned[-1]))
+
+        each_of(*(partial(turn, name) for name in names))()
+    if as_json:
+        typer.echo(json.dumps(_sum(turned)))
+
+
+@contextmanager
+def _of(name: Controller | None) -> Iterator[None]:
+    """A fault says whose pass it ended, where others' go on."""
+    try:
+        yield
+    except GlomskaError as fault:
+        if name is not None:
+            fault.args = (f"{name}: {fault}",)
+        raise
 
 
 @app.command()
