@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.control.chain import Value
+from gateway.control.chain import ROTATE, Line, Value
 from gateway.control.ledger import Ledger
 from gateway.errors import CustodianFault, IntegrityStop, Refused, Unreachable
 from gateway.keys.custody import Mark
@@ -151,9 +151,20 @@ class Control:
         self.ledger.late.clear()
         self.ledger.cut_torn()
         for line, known in left_open:
+            if line.act == ROTATE and "lost" in line.body:
+                self._finish_lost(line, known=known is not None)
+                continue
             result = "abandoned" if known is None else "failed" if known.endswith(FAILED) else "done"
             if line.act not in CARRIED_ON or result == "failed":
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
+
+    def _finish_lost(self, line: Line, *, known: bool) -> None:
+        """A rotation away from a lost key can only be ended as done: no other outcome has a key to sign it."""
+        if not known:
+            with self.keystore.act() as tx:
+                acts.take_role(tx, self.ledger.id)
+                acts.record_intent(tx, seq=line.seq, act=ROTATE, now=self.clock.wall())
+        self.ledger.append(ROTATE, "outcome", intent=line.seq, result="done", key=line.body["lost"], lost="yes")
 
     def _told_last(self) -> set[int]:
         """Intents that a key store knows only if it knows all that have an outcome.

@@ -12,11 +12,13 @@ import pytest
 import rfc8785
 
 from gateway.clock import SystemClock
+from gateway.control.chain import ROTATE
 from gateway.control.ledger import Ledger
 from gateway.control.rotation import public_keys, rotate
 from gateway.control.verification import pem, read_public, verify
 from gateway.errors import CustodianFault, UsageFault, VerificationFailed
 from gateway.keys.signing import SigningKey
+from gateway.keystore import acts
 from tests.unit.control.test_erasure import ledger_lines
 from tests.world import World
 
@@ -125,6 +127,23 @@ def test_a_rotation_that_was_ended_before_its_outcome_signs_on_with_the_key_befo
     do_nothing(world)
     assert world.ledger.key == first
     assert rotate(world.control, world.signing_key) != first
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_rotation_away_from_a_lost_key_that_was_ended_is_carried_on_with(world: World, *, known: bool) -> None:
+    """No other outcome of it could be signed, and every later act has to close it first."""
+    world.enrol("anna", "meter-1")
+    world.signing_key.file.unlink()
+    public = world.signing_key.prepare()
+    with world.ledger.locked():
+        seq = world.ledger.append(ROTATE, "intent", access="0" * 64, lost=public)
+    if known:
+        with world.keystore.act() as tx:
+            acts.record_intent(tx, seq=seq, act=ROTATE, now=world.clock.wall())
+    world.enrol("bo", "meter-2")
+    assert ledger_lines(world.directory)[seq + 1]["lost"] == "yes"
+    assert world.ledger.key == public
+    assert world.ledger.verify() == len(ledger_lines(world.directory))
 
 
 def test_a_lost_key_is_told_and_nothing_is_done_without_one(world: World) -> None:
