@@ -37,6 +37,7 @@ from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused,
 from gateway.keys import process
 from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.lineage import Lineage, note_destroyed
+from gateway.keys.recovery import keepers
 from gateway.keystore import accounts, acts, departures, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller
@@ -224,16 +225,16 @@ class Controllers:
         It has the newest of them, or a mark that tells of this exit, from when it had.
         """
         ledger = self._control.ledger
-        mark = self._custodian.mark(ledger.id)
-        if mark is not None and mark.seq >= found.seq:
-            return
-        if not self._custodian.exists(found.controller, newest):
-            message = (
-                "the custodian has neither the newest wrapping key nor the mark of this exit: its medium may be away"
-            )
-            raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was destroyed there")
         with ledger.locked():
-            self._custodian.set_mark(ledger.id, Mark(found.seq, str(ledger.hash_at(found.seq))))
+            told = Mark(found.seq, str(ledger.hash_at(found.seq)))
+        for keeper in keepers(self._custodian):
+            mark = keeper.mark(ledger.id)
+            if mark is not None and mark.seq >= found.seq:
+                continue
+            if not keeper.exists(found.controller, newest):
+                message = "the custodian has neither newest wrapping key nor mark of this exit: its medium may be away"
+                raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was destroyed there")
+            keeper.set_mark(ledger.id, told)
 
     def _conclude(self, found: rows.Departure) -> Gone:
         late, _settled = accounting.look_again(self._control, departures.account_of(found.seq), found.generation)

@@ -28,20 +28,20 @@ class PairedCustodian:
 
     def __init__(self, first: Custodian, second: Custodian) -> None:
         self._first, self._second = first, second
-        self._both = (first, second)
+        self.both = (first, second)
 
     def create(self, controller: Controller, e: int) -> None:
         """Make both keys. Raises CustodianFault, Unreachable."""
-        for custodian in self._both:
+        for custodian in self.both:
             custodian.create(controller, e)
 
     def exists(self, controller: Controller, e: int) -> bool:
         """Whether one of them has its key. Raises CustodianFault, Unreachable."""
-        return any(custodian.exists(controller, e) for custodian in self._both)
+        return any(custodian.exists(controller, e) for custodian in self.both)
 
     def wrap(self, controller: Controller, e: int, kek: bytes) -> bytes:
         """KEK_e under both. Raises CustodianFault, Unreachable."""
-        return envelope.joined_kek([custodian.wrap(controller, e, kek) for custodian in self._both])
+        return envelope.joined_kek([custodian.wrap(controller, e, kek) for custodian in self.both])
 
     def unwrap(self, controller: Controller, e: int, wrapped: bytes) -> bytes:
         """KEK_e, by the first. Raises CustodianFault, Unreachable."""
@@ -50,7 +50,7 @@ class PairedCustodian:
 
     def destroy(self, controller: Controller, e: int) -> Destruction:
         """Destroy both. Raises CustodianFault, Unreachable; what was done stands, and is repeated."""
-        told = [custodian.destroy(controller, e) for custodian in self._both]
+        told = [custodian.destroy(controller, e) for custodian in self.both]
         return Destruction(
             kind=" and ".join(each.kind for each in told),
             attested=all(each.attested for each in told),
@@ -66,8 +66,13 @@ class PairedCustodian:
 
     def set_mark(self, ledger: bytes, mark: Mark) -> None:
         """Move both. Raises CustodianFault, Unreachable."""
-        for custodian in self._both:
+        for custodian in self.both:
             custodian.set_mark(ledger, mark)
+
+
+def keepers(custodian: Custodian) -> tuple[Custodian, ...]:
+    """Each of those that keep keys: of two, one may be away while the other answers."""
+    return custodian.both if isinstance(custodian, PairedCustodian) else (custodian,)
 
 
 @contextlib.contextmanager

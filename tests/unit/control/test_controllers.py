@@ -35,6 +35,7 @@ from gateway.errors import (
     VerificationFailed,
 )
 from gateway.keys import process
+from gateway.keys.custodian import FileCustodian, PairedCustodian
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
 from gateway.keystore import acts, departures, lineages, rows, subjects
@@ -432,6 +433,12 @@ def test_an_empty_mount_point_is_not_the_custodian(two: World, tmp_path: Path) -
     assert departure(two).step == Leaving.DELETED
     kek.rmdir()
     stick.rename(kek)
+    (away := tmp_path / "the other's mount point").mkdir(mode=0o700)
+    exits._custodian = PairedCustodian(two.custodian, FileCustodian(away))
+    with pytest.raises(CustodianFault, match="its medium may be away"):
+        exits.exit(HEAT_CO)
+    assert two.custodian.exists(HEAT_CO, 1)
+    exits = controllers(two)
     for mark in kek.glob("mark-*"):
         mark.unlink()  # as where the process ended before it was set
     assert exits.exit(HEAT_CO).wrappings == 1
