@@ -45,7 +45,7 @@ from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
 from gateway.pipeline.budget import Budget
 from gateway.pipeline.letters import Seals, letters_of
-from gateway.runtime import worker
+from gateway.runtime import worker, writer
 from gateway.runtime.roll import Roll
 from gateway.runtime.spooling import Spooling
 from gateway.transport import letters, lineprotocol
@@ -474,7 +474,7 @@ def poison_is_remembered(patch: Patch, _part: str) -> None:
 )
 def acknowledged_and_not_kept(patch: Patch, _part: str) -> None:
     """What is refused is counted and acknowledged, and gone."""
-    patch.setattr(worker.Worker, "_kept", lambda _worker, _batch: True)
+    patch.setattr(writer.Writer, "_kept", lambda _writer, _batch: True)
 
 
 FLOODS = "test_who_floods_leaves_room_for_others_and_nothing_within_the_share_is_lost[*]"

@@ -20,7 +20,7 @@ from gateway.model.ids import Controller
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.runtime import spooling
 from gateway.runtime.batch import Job
-from gateway.runtime.worker import Worker
+from gateway.runtime.writer import Writer
 from gateway.transport import http
 from gateway.transport.influx1 import Influx1Store
 from gateway.transport.ingest import Tls, connection
@@ -44,15 +44,15 @@ def _put(owner: Any, name: str, other: object) -> None:  # noqa: ANN401 - a clas
 @_enter
 def acknowledged_before_it_is_stored() -> None:
     """What is about to be stored is acknowledged."""
-    stored = Worker._stored
+    stored = Writer._stored
 
-    def early(worker: Worker, jobs: list[Job]) -> bool:
+    def early(writer: Writer, jobs: list[Job]) -> bool:
         for job in jobs:
-            worker._session.acknowledge(job.delivery.generation, list(job.delivery.tokens))
+            writer._session.acknowledge(job.delivery.generation, list(job.delivery.tokens))
             job.delivery.tokens.clear()
-        return stored(worker, jobs)
+        return stored(writer, jobs)
 
-    _put(Worker, "_stored", early)
+    _put(Writer, "_stored", early)
 
 
 @_enter
@@ -183,7 +183,7 @@ def _unheard(sync: Callable[[int], None]) -> Callable[[int], None]:
 @_enter
 def refused_and_not_kept() -> None:
     """What is refused is counted and acknowledged, and gone."""
-    _put(Worker, "_kept", lambda _worker, _batch: True)
+    _put(Writer, "_kept", lambda _writer, _batch: True)
 
 
 @_enter

@@ -108,7 +108,7 @@ def test_reasons_of_refusal_are_all_explained() -> None:
 def test_events_of_the_log_are_all_explained() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "gateway").rglob("*.py"))
     said = set(re.findall(r'log\.(?:event|error)\("([^"]+)"', code))
-    said |= {f"waiting: {where}" for where in re.findall(r'self\._trouble\("([^"]+)"', code)}
+    said |= {f"waiting: {where}" for where in re.findall(r'self\._watch\.trouble\("([^"]+)"', code)}
     explained = first_column((ROOT / "docs/operations.md").read_text(), "What the log says")
     assert {"ready", "stopped", "waiting: storing"} <= said
     assert said - set(explained) <= {"generation"}  # said at level debug alone

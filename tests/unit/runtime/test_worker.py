@@ -23,6 +23,7 @@ from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.budget import Budget, Limits
 from gateway.runtime.log import Log
 from gateway.runtime.worker import Worker
+from gateway.runtime.writer import Writer
 from gateway.transport.ingest import Session
 from gateway.transport.letters import EVERY
 from gateway.transport.store import StoreUnreachable
@@ -232,15 +233,15 @@ def test_a_store_that_asks_to_be_left_alone_for_a_day_is_asked_again_after_minut
     world.enrol("anna", "meter-1")
     waits: list[float] = []
 
-    def paused(worker: Worker, seconds: float) -> bool:
+    def paused(writer: Writer, seconds: float) -> bool:
         waits.append(seconds)
         run.store.act = None
-        return worker._stopping.is_set()
+        return writer._watch.stopping.is_set()
 
     def refuse(_points: Sequence[SealedPoint]) -> Outcome:
         raise StoreUnreachable("the store answers 429", retry_after=86_400.0)
 
-    monkeypatch.setattr(Worker, "_paused", paused)
+    monkeypatch.setattr(Writer, "_paused", paused)
     with running(world) as run:
         run.store.act = refuse
         run.put([1], reading(world))
@@ -358,7 +359,7 @@ def test_stopped_with_work_at_hand_it_is_settled_first(world: World) -> None:
             run.put([number + 1], reading(world, step=number))
         assert begun.wait(PATIENCE)
         until(run.line.coming.empty)
-        until(lambda: run.worker._jobs.qsize() == 4)
+        until(lambda: run.worker._writer.queued == 4)
         run.worker.stop()
         go_on.set()
         run.ended()
@@ -402,7 +403,7 @@ def test_acknowledgements_of_a_batch_go_in_one_write_a_connection(world: World) 
         run.store.tried()
         for generation, token in ((1, 2), (1, 3), (2, 1), (2, 2)):
             run.line.coming.put(delivery([token], [reading(world, step=token)], generation=generation))
-        until(lambda: run.worker._jobs.qsize() == 4)
+        until(lambda: run.worker._writer.queued == 4)
         run.store.open.set()
         run.line.wait(5)
     assert run.line.acknowledged == [(1, [1]), (1, [2, 3]), (2, [1, 2])]
