@@ -45,6 +45,8 @@ class Finality:
 
     def missing(self, tx: Transaction, found: rows.Erasure) -> list[str]:
         """What an erasure still waits for before it is final, in words; empty when nothing."""
+        if found.evidence is None:  # brought back by a recovery, for its fences
+            return ["nothing more: its keys went with a key store that was lost, and so did what would be certified"]
         missing = []
         if found.step != Step.PURGED:
             missing.append("rows deleted again")

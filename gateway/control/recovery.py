@@ -6,6 +6,8 @@ The ledger must reach the custodian's mark, else nothing is done and the key sto
 the key store does not know is replayed, in one transaction and in the order of the ledger. Controllers that have left
 leave again, hand-overs end routes, consents and objections are noted, suspensions hold, a key that was replaced seals
 nothing, erased customers are fenced and their keys begin to be destroyed, and fences come back from the fence file.
+A fence needs its erasure, by which it is dated and gives way to a new life: that of a customer who was enrolled since
+too, or whose keys have ended another way, comes back as far as the ledger tells of it, with nothing left to do.
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
 in the lost key store alone. Those who were erased since, or whose controller has left, miss nothing.
 
@@ -27,7 +29,9 @@ from gateway.control.chain import Chain, Line
 from gateway.control.choices import CONSENT, note_choice
 from gateway.control.controllers import mark
 from gateway.control.enrolment import ENROL
+from gateway.control.guard import ns_of
 from gateway.control.handover import HAND_OVER
+from gateway.control.purge import Step
 from gateway.control.rekey import REKEY
 from gateway.control.role import ERASE, EXIT, FAILED, TURNOVER, Act, Control
 from gateway.control.suspension import RESUME, SUSPEND
@@ -36,12 +40,13 @@ from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UsageFault, Ver
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keystore import acts, departures, lineages, subjects, workers
+from gateway.keystore import acts, departures, lineages, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, RouteId
 
 RECOVER = "recover"
 _SETTLED = frozenset({"done", "failed"})
+_SECOND = 1_000_000_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +131,7 @@ class Recovery:
             if not failed:
                 found.replayed[line.act] += 1
                 self._act(tx, line, outcome, found)
+        self._bare_erasures(tx, lines, outcomes)
         workers.raise_generation(tx)
 
     def _act(self, tx: Transaction, line: Line, outcome: Line, found: Recovered) -> None:
@@ -196,7 +202,7 @@ class Recovery:
 
     def _erased(self, tx: Transaction, line: Line) -> bool:
         """Whether keys came back that were erased; then the steps of that erasure begin again."""
-        incarnation, erasure = _incarnation(line), bytes.fromhex(str(line.body["erasure"]))
+        incarnation, erasure = _incarnation(line), _erasure(line)
         owner = self._owner(tx, incarnation)
         if owner is None or departures.find(tx, owner) is not None or acts.find_erasure(tx, erasure) is not None:
             return False
@@ -211,6 +217,24 @@ class Recovery:
         except KeyDestroyed:
             return False
         return True
+
+    def _bare_erasures(self, tx: Transaction, lines: list[Line], outcomes: dict[int, Line]) -> None:
+        """What fences here are of, where nothing is left to erase. An open one gets its outcome as others do.
+
+        Its time is never before what it was: whoever has the device since then gets nothing of before.
+        """
+        whose = {fence.erasure: fence.controller for fence in subjects.all_fences(tx)}
+        for line in lines:
+            controller = whose.get(_erasure(line)) if line.act == ERASE and line.phase == "intent" else None
+            if controller is None or acts.find_erasure(tx, _erasure(line)) is not None:
+                continue
+            if any(key.wrapped is not None for key in subjects.find_keys(tx, [_incarnation(line)])):
+                continue  # it is carried on with
+            if acts.find_act(tx, line.seq) is None:
+                acts.record_intent(tx, seq=line.seq, act=ERASE, now=self._clock.wall())
+            ended = outcomes.get(line.seq)
+            at = self._clock.wall() if ended is None else ns_of(str(ended.body["time"])) + _SECOND
+            acts.add_erasure(tx, _bare(line, controller, generation=workers.generation(tx), at=at))
 
     def _fences(self, tx: Transaction, void: AbstractSet[str]) -> int:
         """Those of the fence file that are not there, with the secrets that they were made under; none of `void`."""
@@ -298,3 +322,27 @@ def _incarnation(line: Line) -> Incarnation:
 def _texts(line: Line, name: str) -> list[str]:
     found = line.body.get(name)
     return found if isinstance(found, list) else []
+
+
+def _erasure(line: Line) -> bytes:
+    return bytes.fromhex(str(line.body["erasure"]))
+
+
+def _bare(line: Line, controller: Controller, *, generation: int, at: int) -> rows.Erasure:
+    """An erasure without evidence: its keys, and what was to be deleted, were in another key store alone."""
+    return rows.Erasure(
+        erasure=_erasure(line),
+        controller=controller,
+        incarnation=_incarnation(line),
+        seq=line.seq,
+        step=Step.CLEARED,
+        generation=generation,
+        requested=at,
+        effective=at,
+        purge_due=None,
+        purge_boot=None,
+        purge_key=None,
+        capture=None,
+        rows_first=None,
+        rows_second=None,
+    )

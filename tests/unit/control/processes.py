@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from gateway.clock import Clock
 from gateway.control.certificate import Certificates
 from gateway.control.chain import Value
 from gateway.control.controllers import Controllers
@@ -62,9 +63,9 @@ def erase_until(directory: Path, customer: str, boundary: int) -> None:
     world.close()
 
 
-def erase_until_noted(directory: Path, customer: str) -> None:
+def erase_until_noted(directory: Path, customer: str, clock: Clock | None = None) -> None:
     """Erase, and be killed when the fences are in their file and nothing of them is committed."""
-    world, append = World(directory), Ledger.append_fences
+    world, append = World(directory, clock=clock), Ledger.append_fences
 
     def killed(self: Ledger, lines: list[dict[str, Value]]) -> None:
         append(self, lines)

@@ -71,6 +71,9 @@ class Site:
     def at_broker(self, broker: Mosquitto) -> None:
         self._environ["MQTT__URL"] = broker.url
 
+    def at_key_store(self, url: str) -> None:
+        self._environ["KEYS__URL"] = url
+
     def turn(self, *, days: int = 0) -> str:
         """A pass, so many days later; what it was held back by."""
         self.clock.advance(days * DAY)
