@@ -6,8 +6,10 @@ import errno
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -256,7 +258,7 @@ def test_a_torn_tail_is_cut_counted_and_reported(tmp_path: Path) -> None:
         assert drained(spool) == points[:10]
 
 
-@pytest.mark.parametrize("cursor", [b"", b"\x01" * 21, b"\xff" * 400, None])
+@pytest.mark.parametrize("cursor", [b"", bytes(4), b"\x01" * 21, bytes(25), b"\xff" * 400, None])
 def test_a_cursor_that_is_lost_or_damaged_stores_again_and_loses_nothing(tmp_path: Path, cursor: bytes | None) -> None:
     points = points_of(40)
     with closing(opened(tmp_path)) as spool:
@@ -295,6 +297,70 @@ def test_a_cursor_that_cannot_be_read_is_no_reason_to_begin_anew(tmp_path: Path)
         spool.append(points)
     with closing(opened(tmp_path)) as spool:
         assert drained(spool) == points
+
+
+def halfway(directory: Path, points: list[SealedPoint], settled: int) -> tuple[Path, list[int]]:
+    """A spool of one segment of which so many points are drained; the segment, and where each point ends."""
+    ends = []
+    with closing(opened(directory)) as spool:
+        for point in points:
+            spool.append([point])
+            ends.append(spool.size)
+        chunk = spool.oldest(settled)
+        assert chunk is not None
+        spool.settled(chunk)
+    (file,) = files(directory)
+    return file, ends
+
+
+def test_bytes_that_vanish_before_the_cursor_make_it_skip_nothing(tmp_path: Path) -> None:
+    points = points_of(40, keys=1)
+    file, ends = halfway(tmp_path, points, 20)
+    whole = file.read_bytes()
+    file.write_bytes(whole[ends[0] :])  # a whole record, so that another one ends where the cursor is
+    (waiting,) = Spools(tmp_path, max_bytes=MANY).report()
+    assert (waiting.points, waiting.damaged) == (39, 0)
+    with closing(opened(tmp_path)) as spool:
+        assert drained(spool)[-20:] == points[20:]
+
+
+def test_of_a_file_that_is_shorter_than_the_cursor_what_is_left_comes_back(tmp_path: Path) -> None:
+    points = points_of(40)
+    file, ends = halfway(tmp_path, points, 20)
+    file.write_bytes(file.read_bytes()[ends[29] :])
+    with closing(opened(tmp_path)) as spool:
+        assert drained(spool) == points[30:]
+
+
+def test_what_is_overwritten_before_the_cursor_loses_nothing_behind_it(tmp_path: Path) -> None:
+    points = points_of(40)
+    halfway(tmp_path, points, 20)
+    gone = points[19].series.key_id
+    Spools(tmp_path, max_bytes=MANY).purge({gone})
+    with closing(opened(tmp_path)) as spool:
+        living = [point for point in points[20:] if point.series.key_id != gone]
+        assert drained(spool)[-len(living) :] == living
+
+
+def test_a_cursor_of_version_1_is_believed(tmp_path: Path) -> None:
+    points = points_of(40)
+    _, ends = halfway(tmp_path, points, 20)
+    body = b"\x01" + struct.pack(">QQ", 1, ends[29])
+    (tmp_path / "spool" / "cursor").write_bytes(body + struct.pack(">I", zlib.crc32(body)))
+    with closing(opened(tmp_path)) as spool:
+        assert drained(spool) == points[30:]
+
+
+def test_what_vanishes_under_a_living_spool_is_damage_and_what_follows_comes(tmp_path: Path) -> None:
+    points = points_of(60)
+    with closing(opened(tmp_path, max_bytes=12_000)) as spool:
+        for point in points:
+            spool.append([point])
+        files(tmp_path)[0].write_bytes(b"")
+        got = drained(spool)
+        assert got == points[-len(got) :]
+        assert len(got) > 40
+        assert spool.damaged == 1
 
 
 @pytest.mark.parametrize("cursor", [b"", b"\xff" * 400])
@@ -410,9 +476,12 @@ def test_a_bad_place_on_the_disk_costs_what_stands_in_it(tmp_path: Path, monkeyp
 CASES = int(os.environ.get("GLOMSKA_TEST_DAMAGES", "400"))
 
 
-def damage(dice: random.Random, data: bytes) -> tuple[bytes, int, int]:
-    """What a disk may make of a file: the new content, and the first and last byte of the old one that may differ."""
-    start = dice.randrange(len(data))
+def damage(dice: random.Random, data: bytes, *, before: int | None = None) -> tuple[bytes, int, int]:
+    """What a disk may make of a file: the new content, and the first and last byte of the old one that may differ.
+
+    `before`: it begins before that one.
+    """
+    start = dice.randrange(before or len(data))
     length = min(dice.choice([1, 1, 2, 7, 64, 512, 4096]), len(data) - start)
     end = start + length
     match dice.randrange(6):
@@ -486,22 +555,20 @@ def test_damaged_anywhere_in_one_of_many_segments_with_a_cursor(tmp_path: Path) 
         dice = random.Random(case)
         for old in files(tmp_path):
             old.unlink()
-        name = dice.choice(sorted(set(whole) - {"cursor"}))
-        content, first, behind = damage(dice, whole[name])
+        own = dice.random() < 0.5  # what stands before the cursor in its own segment
+        name = "000000000002.seg" if own else dice.choice(sorted(set(whole) - {"cursor"}))
+        content, first, behind = damage(dice, whole[name], before=cursor.offset if own else None)
         known = dice.random() < 0.8
         changed = {name: content} | ({} if known else {"cursor": dice.randbytes(dice.choice([0, 5, 21, 60]))})
         for each, data in (whole | changed).items():
             (tmp_path / "spool" / each).write_bytes(data)
         begins = cursor if known else Cursor()
-        pulled = max(0, len(whole[name]) - len(content)) if Cursor(int(Path(name).stem), first) < begins else 0
         expected = [
             point
             for point, (number, start, end) in zip(points, places, strict=True)
             if number >= 2  # the first was drained, and is gone
             and Cursor(number, start) >= begins
             and (f"{number:012}.seg" != name or end <= first or start >= behind)
-            # bytes that are lost before the cursor pull as many to where it was drained
-            and (number != begins.segment or start >= begins.offset + pulled or not pulled)
         ]
         with closing(opened(tmp_path, max_bytes=most)) as spool:
             got = drained(spool, most=dice.choice([1, 9, 100]))

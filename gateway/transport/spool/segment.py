@@ -1,12 +1,15 @@
 """The files of one spool: numbered segments, and the cursor that says how far they are drained.
 
     NNNNNNNNNNNN.seg     records, see `record`; a segment is never appended to by two lives of a spool
-    cursor               u8(1) ‖ u64 segment ‖ u64 offset ‖ u32 CRC-32 of these; what lies before it is drained
+    cursor               u8(2) ‖ u64 segment ‖ u64 offset ‖ u32 mark ‖ u32 CRC-32 of these; what lies before is drained
     lock                 held (flock) by the one process that appends and drains
 
 A cursor that is damaged or older than it was makes points be stored again, which changes nothing. It is never newer:
 it is written after the store has accepted what lies before it. One that may be whole and cannot be read is no reason to
 begin anew: numbers would begin anew with it, and lie before it when it can be read again.
+
+The mark is a CRC-32 of what stands just before the cursor. Where something else stands there now (bytes vanished, and
+what was to come moved to before the cursor; or a void) nobody knows where it was: it is at the start of its segment.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ from pathlib import Path
 from gateway.model.ids import KeyId
 from gateway.transport.spool.record import VOID, Damage, Record, scan, void
 
-VERSION = 1
-_BLOCK = 4096  # what a bad place on a disk takes with it
+VERSION = 2
+_BLOCK = 4096  # what a bad place on a disk takes with it, and what a mark covers
 _NAME = re.compile(r"([0-9]{12})\.seg")
-_CURSOR = struct.Struct(">BQQ")
+_CURSOR, _MARKED = struct.Struct(">BQQ"), struct.Struct(">BQQI")
 _CRC = struct.Struct(">I")
 
 
@@ -39,9 +42,9 @@ class Cursor:
     segment: int = 0
     offset: int = 0
 
-    def encode(self) -> bytes:
+    def encode(self, mark: int = 0) -> bytes:
         """The content of its file."""
-        body = _CURSOR.pack(VERSION, self.segment, self.offset)
+        body = _MARKED.pack(VERSION, self.segment, self.offset, mark)
         return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -67,11 +70,16 @@ def read_cursor(directory: Path) -> Cursor | None:
         data = (directory / "cursor").read_bytes()
     except FileNotFoundError:
         return None
-    body, crc = data[: _CURSOR.size], data[_CURSOR.size :]
-    if len(body) != _CURSOR.size or crc != _CRC.pack(zlib.crc32(body)):
+    body, crc = data[: -_CRC.size], data[-_CRC.size :]
+    if len(data) < _CURSOR.size or crc != _CRC.pack(zlib.crc32(body)):
         return None
-    version, segment, offset = _CURSOR.unpack_from(body)
-    return Cursor(segment, offset) if version == VERSION else None
+    match body[0], len(body):
+        case 1, _CURSOR.size:  # without a mark: believed
+            return Cursor(*_CURSOR.unpack_from(body)[1:])
+        case 2, _MARKED.size:
+            _version, number, offset, mark = _MARKED.unpack_from(body)
+            return Cursor(number, offset if _mark(directory, Cursor(number, offset)) in {mark, None} else 0)
+    return None
 
 
 def write_cursor(directory: Path, cursor: Cursor, *, anew: bool = False) -> None:
@@ -79,13 +87,21 @@ def write_cursor(directory: Path, cursor: Cursor, *, anew: bool = False) -> None
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if anew else 0)
     file = os.open(directory / "cursor", flags, 0o600)
     try:
-        os.pwrite(file, cursor.encode(), 0)
+        os.pwrite(file, cursor.encode(_mark(directory, cursor) or 0), 0)
         if anew:
             os.fsync(file)
     finally:
         os.close(file)
     if anew:
         sync_directory(directory)
+
+
+def _mark(directory: Path, cursor: Cursor) -> int | None:
+    """A CRC of the last bytes before it; None when its segment has gone, as a drained one does. Raises OSError."""
+    try:
+        return zlib.crc32(read(directory, cursor.segment, max(0, cursor.offset - _BLOCK), cursor.offset))
+    except FileNotFoundError:
+        return None
 
 
 def read(directory: Path, number: int, start: int, end: int | None = None) -> bytes:

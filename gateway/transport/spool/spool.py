@@ -144,7 +144,7 @@ class Spool:
             data = segment.read(self._directory, number, start.offset, end)
         except OSError as fault:
             raise _unable("read", fault) from None
-        return self._gathered(start, start.offset, scan(data), most)
+        return self._gathered(start, start.offset, scan(data), most) or self._vanished(start, end)
 
     def settled(self, chunk: Chunk) -> None:
         """The store has these, or nobody wants them any more."""
@@ -214,6 +214,11 @@ class Spool:
         after = Cursor(start.segment, at)
         self._ahead = (after, base, ahead)
         return Chunk(points=points, after=after)
+
+    def _vanished(self, start: Cursor, end: int) -> Chunk:
+        """The file is shorter than what was appended to it."""
+        self._skip(Damage(start.offset, end))
+        return Chunk(points=[], after=Cursor(start.segment, end))
 
     def _take(self, record: Record, points: list[SealedPoint]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from gateway.errors import VerificationFailed
 from gateway.model.ids import KeyId, Pseudonym
 from gateway.model.sealed import SealedPoint, Series
 from gateway.transport.spool.record import Damage, Record, encode, scan, void
-from gateway.transport.spool.segment import Cursor
+from gateway.transport.spool.segment import Cursor, read_cursor
 
 SERIES = Series("telemetry", Pseudonym("abcdefghijklmnopqrstuvwxyz"), "SE3", KeyId(bytes(range(16))))
 SEALED = SealedPoint(SERIES, 1_700_000_000_000_000_000, "s_1d", "AQEabc", (("battery", 80.5),))
@@ -31,9 +32,15 @@ def test_a_record_is_what_it_was_in_version_1() -> None:
     assert (found.key_id, found.point()) == (SERIES.key_id, SEALED)
 
 
-def test_a_cursor_is_what_it_was_in_version_1() -> None:
+def test_a_cursor_is_what_it_was_in_version_2() -> None:
+    body = bytes.fromhex("02" + "0000000000000003" + "0000000000001007" + "89abcdef")
+    assert Cursor(3, 0x1007).encode(0x89ABCDEF) == body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def test_a_cursor_of_version_1_is_understood(tmp_path: Path) -> None:
     body = bytes.fromhex("01" + "0000000000000003" + "0000000000001007")
-    assert Cursor(3, 0x1007).encode() == body + zlib.crc32(body).to_bytes(4, "big")
+    (tmp_path / "cursor").write_bytes(body + zlib.crc32(body).to_bytes(4, "big"))
+    assert read_cursor(tmp_path) == Cursor(3, 0x1007)
 
 
 @pytest.mark.parametrize("point", [SEALED, CLEAR])
