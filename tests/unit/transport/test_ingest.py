@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gateway.clock import FixedClock, SystemClock
 from gateway.errors import ConfigurationFault, Unreachable
 from gateway.transport.ingest import CURTAILED, Session
+from gateway.transport.ingest.connection import Fullness
 from gateway.transport.ingest.stream import READ_BYTES, Chunk, Malformed, Reader, pubacks
 
 LIMIT = 200
@@ -147,6 +148,27 @@ def test_a_broken_stream_is_malformed(stream: bytes, cut: int) -> None:
 @given(st.lists(st.integers(0, 65_535), max_size=50))
 def test_pubacks_are_what_the_codec_writes(packet_ids: list[int]) -> None:
     assert pubacks(packet_ids) == b"".join(mqtt5.PubAckPacket(number).write() for number in packet_ids if number)
+
+
+def test_a_chunk_that_stops_growing_is_read_when_it_holds_what_chunks_held_lately() -> None:
+    fullness = Fullness()
+    assert fullness.reached(2_000)  # of the first nothing is known
+    assert not fullness.reached(1_499)  # the broker has lost its core: more is to come
+    assert fullness.reached(1_500)  # about what it sends until it is acknowledged: it waits for us
+    fullness.learn(448_000)
+    assert not fullness.reached(300_000)
+    fullness.learn(1_000)  # it had all its time: the rate has fallen, and nobody waits for what does not come
+    assert fullness.reached(750)
+
+
+def test_a_small_window_is_waited_out_once_and_not_at_every_chunk() -> None:
+    fullness, waits = Fullness(), 0
+    fullness.learn(448_000)
+    for window in [20 * 130, 20 * 115, 20 * 150, 20 * 120] * 25:
+        if not fullness.reached(window):
+            waits += 1
+            fullness.learn(window)
+    assert waits == 1
 
 
 class Scripted:
