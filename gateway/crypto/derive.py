@@ -10,7 +10,7 @@ import base64
 import enum
 import hmac
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from gateway.model.ids import Controller, DeviceId, KeyEpoch, KeyId, Pseudonym
@@ -20,6 +20,8 @@ PSEUDONYM_BYTES = 16  # 128 bits: two homes must never merge (10^10 series: 1.5e
 STORE_DOMAIN = "store"
 
 _PREFIX = b"glomska/1"
+_CHARACTERS, _CHARACTERS_APART = 26, 32  # of a pseudonym, and of one that is filled up to whole groups of base32
+_TO_WHOLE = bytes(4)
 
 
 class Use(enum.StrEnum):
@@ -121,6 +123,13 @@ def pseudonym(key: bytes, device: DeviceId) -> Pseudonym:
     """P: 26 characters of base32, lower case, unpadded, from K("pseudonym", domain, n)."""
     tag = hmac.digest(key, lp(device.encode()), "sha256")[:PSEUDONYM_BYTES]
     return Pseudonym(base64.b32encode(tag).decode().rstrip("=").lower())
+
+
+def pseudonyms(key: bytes, devices: Iterable[DeviceId]) -> list[Pseudonym]:
+    """`pseudonym` of many devices under one key, whose base32 is made together: that takes half the time of one."""
+    tags = [hmac.digest(key, lp(device.encode()), "sha256")[:PSEUDONYM_BYTES] for device in devices]
+    text = base64.b32encode(b"".join(tag + _TO_WHOLE for tag in tags)).decode().lower()
+    return [Pseudonym(text[at : at + _CHARACTERS]) for at in range(0, len(text), _CHARACTERS_APART)]
 
 
 def series_key(key: bytes, name: Pseudonym) -> bytes:

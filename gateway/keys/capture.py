@@ -75,11 +75,11 @@ def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     classes = [name for name in subject.keys if name != IDENTITY and name not in held]
     last = epoch_of(newest)
     pseudonyms = [
-        key.pseudonym(device, KeyEpoch(epoch))
-        for name in classes
-        for key in subject.keys[name]
+        name
+        for key_class in classes
+        for key in subject.keys[key_class]
         for epoch in range(key.base, last + 1)
-        for device in devices
+        for name in key.pseudonyms(devices, KeyEpoch(epoch))
     ]
     kinds = ("customer", "device", "choice", "held-device")
     records = [r.sealed for kind in kinds for r in _records(tx, subject, kind) if r.key_class not in held]
@@ -122,14 +122,15 @@ def expired_series(
     kept = (KeyState.DEACTIVATED, KeyState.ERASING, KeyState.DESTROYED)
     try:
         identity = [row for row in key_rows if row.key_class == IDENTITY and row.state != KeyState.DESTROYED]
-        devices = {d.device for d in find_devices(tx, open_subject(lineage, incarnation, identity, to_end=True))}
+        known = find_devices(tx, open_subject(lineage, incarnation, identity, to_end=True))
+        devices = sorted({one.device for one in known})
         return [
-            key.pseudonym(device, KeyEpoch(epoch))
+            name
             for row in key_rows
             if row.state not in kept and row.base < horizons.get(row.key_class, 0)
             for key in (lineage.open_at_base(row),)
             for epoch in range(row.base, horizons[row.key_class])
-            for device in sorted(devices)
+            for name in key.pseudonyms(devices, KeyEpoch(epoch))
         ]
     except (VerificationFailed, IntegrityStop, KeyError):
         return []

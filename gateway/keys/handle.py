@@ -157,6 +157,10 @@ class SubjectKey(Redacted):
         """P of a device in one epoch and recipient domain. Raises KeyDestroyed for an epoch the ratchet has passed."""
         return derive.pseudonym(self._subkey(Use.PSEUDONYM, domain, epoch), device)
 
+    def pseudonyms(self, devices: Iterable[DeviceId], epoch: KeyEpoch) -> list[Pseudonym]:
+        """P of each, in our own store's domain. Raises as `pseudonym`."""
+        return derive.pseudonyms(self._subkey(Use.PSEUDONYM, STORE_DOMAIN, epoch), devices)
+
     def series(
         self,
         device: DeviceId,

@@ -1,9 +1,10 @@
 """Whether bytes that were to be destroyed still stand in a file.
 
-A customer with a thousand devices leaves a thousand traces, and a key store may be as large as a disk. A few are each
-looked for by themselves. Many are looked for together: a table of 65,536 flags tells of every two bytes whether a trace
-begins so, and another of the next two; what passes both is compared. A MB takes 1.4 to 4 ms then, of up to 5,000,
-where each by itself takes 0.1.
+An erasure is effective only after this, a customer with a thousand devices leaves two thousand traces, and a key store
+may be as large as a disk. So not every byte is looked at: whatever is 11 bytes long or longer covers four that begin at
+a multiple of eight, whichever way it lies, and of those four there are only eight kinds a trace. A table of flags tells
+of the first two whether a trace may go on so, a larger one of the last 20 bits; what passes both is compared. A MB
+takes 0.2 ms for a few traces and 0.5 for two thousand, where looking for each by itself takes 0.2 a trace.
 """
 
 from __future__ import annotations
@@ -14,42 +15,54 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 _SCANNED = 1 << 20  # bytes of a file looked at together
-_FEW = 16
-_HEAD = 4  # bytes that the tables tell of
-Finds = Callable[[bytes], bool]
+_STRIDE = 8
+_WORD = 4  # bytes that the tables tell of
+_CUT = 12  # bits of it that the larger one does without
+_SHORTEST = _STRIDE + _WORD - 1  # that covers a word wherever it lies
+Finds = Callable[[memoryview], bool]
 
 
 def contains(descriptor: int, traces: Sequence[bytes]) -> bool:
     """Whether one of `traces` stands in the file; read once, however many there are."""
-    overlap = max(map(len, traces), default=0)
-    finds = _together(traces) if len(traces) > _FEW and min(map(len, traces)) >= _HEAD else _each(traces)
-    window, at = b"", 0
-    while chunk := os.pread(descriptor, _SCANNED, at):
-        at += len(chunk)
-        window = window[max(0, len(window) - overlap) :] + chunk
-        if finds(window):
+    if not traces:
+        return False
+    longest = max(map(len, traces))
+    finds = _together(traces) if min(map(len, traces)) >= _SHORTEST else _each(traces)
+    window, at = memoryview(bytearray(_SCANNED + longest)), 0
+    while read := os.preadv(descriptor, [window], at):
+        if finds(window[:read]):
             return True
+        if read <= longest:
+            break  # the end, and looked at already
+        at += read - longest  # what lies across two looks is whole in the second
     return False
 
 
 def _each(traces: Sequence[bytes]) -> Finds:
-    return lambda window: any(trace in window for trace in traces)
+    def finds(window: memoryview) -> bool:
+        seen = bytes(window)
+        return any(trace in seen for trace in traces)
+
+    return finds
 
 
 def _together(traces: Sequence[bytes]) -> Finds:
-    begins, goes_on = np.zeros(65_536, bool), np.zeros(65_536, bool)
-    by_head: dict[bytes, list[bytes]] = {}
+    begins, goes_on = np.zeros(1 << 16, bool), np.zeros(1 << 32 - _CUT, bool)
+    by_word: dict[bytes, list[tuple[int, bytes]]] = {}
     for trace in traces:
-        begins[int.from_bytes(trace[:2], "little")] = True
-        goes_on[int.from_bytes(trace[2:_HEAD], "little")] = True
-        by_head.setdefault(trace[:_HEAD], []).append(trace)
+        for into in range(_STRIDE):
+            word = trace[into : into + _WORD]
+            begins[int.from_bytes(word[:2], "little")] = True
+            goes_on[int.from_bytes(word, "little") >> _CUT] = True
+            by_word.setdefault(word, []).append((into, trace))
 
-    def finds(window: bytes) -> bool:
-        for odd in (0, 1):
-            pairs = np.frombuffer(window, "<u2", (len(window) - odd) // 2, odd)
-            here = np.flatnonzero(begins[pairs[:-1]])
-            for at in (2 * here[goes_on[pairs[here + 1]]] + odd).tolist():
-                if any(window.startswith(trace, at) for trace in by_head.get(window[at : at + _HEAD], ())):
+    def finds(window: memoryview) -> bool:
+        words = np.frombuffer(window, "<u4", len(window) // _WORD)[:: _STRIDE // _WORD]
+        firsts = np.frombuffer(window, "<u2", len(window) // 2)[:: _STRIDE // 2]
+        here = np.flatnonzero(begins.take(firsts[: len(words)]))
+        for at in (_STRIDE * here[goes_on.take(words[here] >> _CUT)]).tolist():
+            for into, trace in by_word.get(bytes(window[at : at + _WORD]), ()):
+                if at >= into and window[at - into : at - into + len(trace)] == trace:
                     return True
         return False
 

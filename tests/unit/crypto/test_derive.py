@@ -96,6 +96,12 @@ def test_uses_labels_and_kinds_separate_keys() -> None:
     assert len(set(found)) == len(found) == 3 + 4 + 2 + 4
 
 
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_pseudonyms_of_many_are_those_of_each(count: int) -> None:
+    key, devices = bytes(range(32)), [DeviceId(f"é-{number}") for number in range(count)]
+    assert derive.pseudonyms(key, devices) == [derive.pseudonym(key, device) for device in devices]
+
+
 def test_a_keyed_hash_belongs_to_its_controller() -> None:
     one, two = (
         derive.route_hash(bytes(32), controller=Controller(c), kind=Kind.DEVICE, name="x") for c in ("one", "two")

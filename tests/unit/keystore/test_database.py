@@ -419,28 +419,30 @@ def found(file: Path, traces: list[bytes]) -> bool:
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("others", [1, 1_000])
+@pytest.mark.parametrize("more", [[], [b"shorter"], [b"not this %06d" % number for number in range(1_000)]])
 def test_the_scan_finds_what_lies_across_two_looks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[bytes]
 ) -> None:
-    """One of a few and one of many, which are looked for in different ways."""
+    """Short ones are looked for in another way, and with them all others."""
     monkeypatch.setattr(traced, "_SCANNED", 16)
-    file, more = tmp_path / "file", [b"not this %d" % number for number in range(others)]
+    file = tmp_path / "file"
     for at in range(64):
         file.write_bytes(bytes(at) + b"planted trace" + bytes(64 - at))
         assert found(file, [b"planted trace", *more])
-        assert not found(file, [b"planted trice", b"planned", *more])
+        assert not found(file, [b"planted trice", b"planned tracks", *more])
         assert not found(file, [])
 
 
-def test_the_scan_of_many_finds_each_of_them_and_nothing_else(tmp_path: Path) -> None:
-    chance = random.Random(1)
-    traces, file = [chance.randbytes(chance.randint(4, 60)) for _ in range(300)], tmp_path / "file"
+@pytest.mark.parametrize("shortest", [4, 11])
+def test_the_scan_of_many_finds_each_of_them_and_nothing_else(tmp_path: Path, shortest: int) -> None:
+    chance, file = random.Random(1), tmp_path / "file"
+    traces = [chance.randbytes(chance.randint(shortest, 60)) for _ in range(300)]
     for trace in traces:
         file.write_bytes(noise := chance.randbytes(chance.randint(0, 5_000)))
         assert found(file, traces) == any(one in noise for one in traces)
         file.write_bytes(noise + trace)
         assert found(file, traces)
+        assert not found(file, [one + b"?" for one in traces if one != trace])
 
 
 @pytest.mark.one_key_store
