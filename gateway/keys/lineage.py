@@ -32,6 +32,7 @@ from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, epoch_of
 __all__ = ["IDENTITY", "Kind", "Lineage"]
 
 IDENTITY = "identity"
+Hasher = Callable[[Kind, str], bytes]
 
 
 class Lineage(Redacted):
@@ -44,8 +45,12 @@ class Lineage(Redacted):
         self.horizons: dict[str, KeyEpoch] = {}
         self._custodian = custodian
         self._keks: dict[int, bytes] = {}
+        self._opening: dict[int, envelope.Wrapping] = {}  # by e, for the many rows of customers
+        self._places = envelope.CskPlaces(controller)
         self._routes: list[bytes] = []
         self._fences: list[tuple[int, bytes]] = []  # one a month, or several: see `fence_month`
+        self._route_hashers: list[Hasher] = []
+        self._fence_hashers: list[Hasher] = []
 
     @classmethod
     def create(
@@ -97,8 +102,11 @@ class Lineage(Redacted):
         self._keks = {
             e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
         }
+        self._opening = {e: envelope.Wrapping(kek) for e, kek in self._keks.items()}
         self._routes = [self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
         self._fences = [(s.version, self._unwrap(s)) for s in self.fence_rows(tx)]
+        self._route_hashers = [derive.route_hasher(r, controller=self.controller) for r in self._routes]
+        self._fence_hashers = [derive.fence_hasher(f, controller=self.controller) for _month, f in self._fences]
         self.horizons = lineages.find_horizons(tx, self.controller)
         self.suspended = lineages.is_suspended(tx, self.controller)
 
@@ -126,11 +134,11 @@ class Lineage(Redacted):
 
     def route_hashes(self, kind: Kind, name: str) -> list[bytes]:
         """The hashes a route may be found under; the newest, under which new routes are written, last."""
-        return [derive.route_hash(r, controller=self.controller, kind=kind, name=name) for r in self._routes]
+        return [hashed(kind, name) for hashed in self._route_hashers]
 
     def fence_hashes(self, kind: Kind, name: str) -> list[bytes]:
         """The hashes a fence may be found under, one for each fence secret."""
-        return [derive.fence_hash(f, controller=self.controller, kind=kind, name=name) for _month, f in self._fences]
+        return [hashed(kind, name) for hashed in self._fence_hashers]
 
     def fence_month(self, tx: Transaction, now: int, noted: Callable[[], Iterable[rows.Secret]] = tuple) -> int:
         """This month's fence secret, made with the first fence of the month; its month.
@@ -219,8 +227,9 @@ class Lineage(Redacted):
         if row.wrapped is None:
             message = f"a key of class {row.key_class} is {row.state} but has no material"
             raise KeyMissing(message)
-        place = self._csk_place(row.key_id, row.incarnation, row.key_class, version=row.version, base=row.base)
-        csk = envelope.unwrap(self._kek_of(row.e), row.wrapped, place)
+        self._kek_of(row.e)  # it may have been destroyed
+        place = self._places.aad(row.key_id, row.incarnation, row.key_class, row.version, row.base)
+        csk = self._opening[row.e].unwrap(row.wrapped, place)
         if derive.commitment(csk, key_id=row.key_id, version=row.version, base=row.base) != row.commitment:
             message = "a key does not match its commitment"
             raise IntegrityStop(message, hint="the key store was changed by something else; stop and investigate")

@@ -35,6 +35,7 @@ def test_no_other_split_of_the_same_bytes_is_the_same(whole: bytes, at: int) -> 
 @given(BYTES_32, st.integers(0, 30), st.integers(0, 30))
 @settings(deadline=None)
 def test_the_ratchet_steps(csk: bytes, one: int, two: int) -> None:
+    assert derive.ratchet(csk, 1) == derive.expand(csk, derive.Label.RATCHET.value)  # written out there
     assert derive.ratchet(derive.ratchet(csk, one), two) == derive.ratchet(csk, one + two)
     assert len({derive.ratchet(csk, n) for n in range(one + two + 1)}) == one + two + 1
 
