@@ -1,18 +1,21 @@
 """`glomska` commands as processes of their own that are quickly there: forked from a server that has imported them.
 
 with Command(["keys", "turnover"], environment, folder) as command:
-    command.await_begun()                 # it is in the act
+    command.await_step("rewrapping")      # it is in that step of the act, one of `STEPS`
     command.kill()                        # SIGKILL; True unless it had ended before
+    command.spans()                       # how long each step before took; `command.step` is what it was in
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +24,13 @@ from typing import Any, Self
 from gateway.cli.main import call
 from gateway.control import pages
 from gateway.control.erasure import Erasures, open_count
+from gateway.control.final import Finality
+from gateway.control.purge import Purging
+from gateway.control.shredding import Shredding
 from gateway.control.turnover import Turnovers
 from gateway.errors import GlomskaError, KeyDestroyed
 from gateway.keystore import lineages, turnovers
+from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, parse_customer
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
@@ -33,36 +40,73 @@ CONTEXT.set_forkserver_preload([__name__])
 PATIENCE_S = 120.0
 MS = 1_000_000
 SMALL_PAGE = 4  # so that a turnover of few keys has many pages
+_BEGINS: list[tuple[type, str, str]] = [
+    (Turnovers, "begin", "beginning"),
+    (Turnovers, "advance", ""),  # whatever the pass has come to
+    (Shredding, "conclude", "concluding"),
+    (Finality, "finalise", "finalising"),
+    (Erasures, "begin", "fencing"),
+    (Erasures, "_released", "waiting for workers"),
+    (Erasures, "_delete_keys", "deleting keys"),
+    (KeyStore, "scrub", "scanning"),
+    (Erasures, "_certify", "certifying"),
+    (Purging, "_first", "purging"),
+]
+"""What is called at the beginning of a step, and the step's name."""
+ENDED = "ended"
+_OF_ERASURE = [name for owner, _method, name in _BEGINS if owner in {Erasures, KeyStore, Purging}]
+_OF_A_PASS = [step.value for step in pages.Step if step not in {pages.Step.PURGED_ONCE, pages.Step.DONE}]
+STEPS = {"turnover": ["beginning", *_OF_A_PASS, "concluding", "finalising"], "erase": _OF_ERASURE}
+"""Of an act, in order: but for the second purge of a month that is over, which is of one pass in thirty."""
 
 
 class Command:
     """One process of a command. A context manager, at whose end it is killed unless it ended before."""
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], folder: Path, *, stdin: str = "") -> None:
-        self._begun, theirs = CONTEXT.Pipe(duplex=False)
+        self._steps: list[tuple[str, float]] = []
+        self._told, theirs = CONTEXT.Pipe(duplex=False)
         self._said = folder / "said"
         self._process = CONTEXT.Process(target=_run, args=(arguments, dict(environment), self._said, stdin, theirs))
         self._process.start()
         theirs.close()
 
-    def await_begun(self) -> bool:
-        """Wait until its act has begun; False when it ended before."""
-        assert self._begun.poll(PATIENCE_S), "it has not begun"
-        try:
-            return bool(self._begun.recv_bytes())
-        except EOFError:
-            return False
+    @property
+    def step(self) -> str:
+        """The last that it has told of; empty before the first."""
+        return self._steps[-1][0] if self._steps else ""
+
+    def spans(self) -> dict[str, float]:
+        """Seconds of each step that is over."""
+        return {name: after - at for (name, at), (_next, after) in itertools.pairwise(self._steps)}
+
+    def await_step(self, wanted: str) -> bool:
+        """Wait until it is in this step; False when it ended before."""
+        while self.step != wanted:
+            assert self._told.poll(PATIENCE_S), "it has not come so far"
+            if not self._hear():
+                return False
+        return True
 
     def kill(self) -> bool:
-        """SIGKILL at this moment; False when it had ended."""
+        """SIGKILL at this moment; False when it had ended, or was about to."""
         self._process.kill()
-        return self.end() == -signal.SIGKILL
+        return self.end() == -signal.SIGKILL and self.step != ENDED
+
+    def _hear(self) -> bool:
+        try:
+            self._steps.append(self._told.recv())
+        except EOFError:
+            return False
+        return True
 
     def end(self) -> int:
         """Its exit code."""
         self._process.join(PATIENCE_S)
         code = self._process.exitcode
         assert code is not None, "it does not end"
+        while self._told.poll() and self._hear():
+            pass
         return code
 
     @property
@@ -79,7 +123,7 @@ class Command:
         self._process.kill()
         self._process.join()
         self._process.close()
-        self._begun.close()
+        self._told.close()
 
 
 Window = tuple[str, int, int]  # a customer, and event times in ms
@@ -99,12 +143,13 @@ def look(environment: Mapping[str, str], windows: Sequence[Window], controller: 
         ours.close()
 
 
-def _run(arguments: list[str], environment: dict[str, str], said: Path, stdin: str, begun: Connection) -> None:
+def _run(arguments: list[str], environment: dict[str, str], said: Path, stdin: str, told: Connection) -> None:
     """In the child."""
     os.environ.clear()
     os.environ.update(environment)
-    _announce(Turnovers, "run", begun)
-    _announce(Erasures, "erase", begun)
+    tell = _Teller(told)
+    for owner, method, step in _BEGINS:
+        _announce(owner, method, step, tell)
     pages.KEYS = pages.ROUTES = SMALL_PAGE
     output = said.open("w")
     os.dup2(output.fileno(), 1)
@@ -113,18 +158,31 @@ def _run(arguments: list[str], environment: dict[str, str], said: Path, stdin: s
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()))
     code = call(arguments)
     output.flush()
+    tell(ENDED)
     os._exit(code)
 
 
-def _announce(owner: type, name: str, begun: Connection) -> None:
-    """Say so when the act begins."""
-    act = getattr(owner, name)
+class _Teller:
+    """Says in which step it is, and since when, once for each time that it comes to one."""
 
-    def announced(*arguments: object, **named: object) -> object:
-        begun.send_bytes(b"1")
-        return act(*arguments, **named)
+    def __init__(self, told: Connection) -> None:
+        self._told, self._last = told, ""
 
-    setattr(owner, name, announced)
+    def __call__(self, step: str) -> None:
+        if step != self._last:
+            self._last = step
+            self._told.send((step, time.monotonic()))
+
+
+def _announce(owner: type, method: str, step: str, tell: Callable[[str], None]) -> None:
+    """Say so when a step begins; where it has no name it is the one that the pass has come to."""
+    does = getattr(owner, method)
+
+    def announced(self: object, *arguments: Any, **named: object) -> object:  # noqa: ANN401
+        tell(step or str(arguments[0].step))
+        return does(self, *arguments, **named)
+
+    setattr(owner, method, announced)
 
 
 def _look(environment: dict[str, str], windows: list[Window], controller: Controller, answer: Connection) -> None:

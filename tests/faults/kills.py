@@ -1,10 +1,11 @@
 """SIGKILL at random moments in turnover and erasure, under traffic: old or new, never mixed; repeated, it converges.
 
-A gateway takes readings in all the while. `glomska keys turnover` and `glomska erase` are killed at moments drawn from
-their whole length; then and again the gateway too, while it carries on with what was left. After each kill a process of
-its own looks: every living customer reads what was sealed under an old month and what is being sealed now, who is being
-erased is there whole or gone for ever, no row is under a wrapping key that a finished turnover has left, and the ledger
-verifies. Every few kills the same commands are repeated to their end, and who was erased returns as somebody new.
+A gateway takes readings in all the while. `glomska keys turnover` and `glomska erase` are killed inside one of their
+steps, drawn from all, at a moment drawn from the time that it takes; then and again the gateway too, while it goes on
+with what was left. After each kill a process of its own looks: every living customer reads what was sealed under an old
+month and what is being sealed now, who is being erased is there whole or gone for ever, no row is under a wrapping key
+that a finished turnover has left, and the ledger verifies. Every few kills the same commands are repeated to their end,
+and who was erased returns as somebody new.
 
     python -m tests.faults.kills --moments 1000 --gateways 3 --report docs/kills.md      # the end of `make soak`
     python -m tests.faults.kills --moments 15 --seed 5 --json               # as the tests run it
@@ -19,7 +20,6 @@ import contextlib
 import itertools
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -36,7 +36,7 @@ from firmware_sim.fleet import Message
 from firmware_sim.publish import publish
 from gateway.model.ids import parse_controller
 from tests.commands import Gateway, Running, Stack, await_, deliver, flat, stack
-from tests.faults.forks import Command, look
+from tests.faults.forks import STEPS, Command, look
 
 CONTROLLER = parse_controller("heat-co")
 LIVING = [f"robin-{number}" for number in range(4)]
@@ -86,7 +86,7 @@ class Trial:
         self._gateway = Gateway(folder, on, keys__lease_s=2, keys__poll_ms=100, store__timeout_s=1)
         self._leavers = {name: Leaver() for name in LEAVING}
         self._past = self.started - 40 * DAY_MS
-        self._spans = {"turnover": 1.0, "erase": 0.5}  # seconds; measured by whatever ends by itself
+        self._spans = dict.fromkeys(itertools.chain(*STEPS.values()), 0.05)  # seconds; measured by all that comes past
         self._running: Running | None = None
         self._over = threading.Event()
         self._fleet = threading.Thread(target=self._publish)
@@ -126,9 +126,8 @@ class Trial:
         for name in ("turnover", *(name for name, leaver in self._leavers.items() if leaver.struck)):
             act = "turnover" if name == "turnover" else "erase"
             with self._command(act, name) as command:
-                since = time.monotonic()
                 code = command.end()
-                self._spans[act] = 0.8 * self._spans[act] + 0.2 * (time.monotonic() - since)
+                self._learn(command)
                 if code not in ({0} if act == "turnover" else {0, 7}):
                     self.books.wrong.append(f"{act}, repeated, ended with {code}: {command.said.strip()[-300:]}")
             self.books.repeated += 1
@@ -177,28 +176,23 @@ class Trial:
             self.books.wrong.append(f"{len(still)} erasures are not final")
 
     def _strike(self, act: str) -> bool:
-        name = self._chance.choice(LEAVING)
+        name, step, share = self._chance.choice(LEAVING), self._chance.choice(STEPS[act]), self._chance.random()
         with self._command(act, name) as command:
-            if not command.await_begun():
-                return False  # there was nobody to erase any more
+            if command.await_step(step):
+                time.sleep(share * self._spans[step])
+            killed = command.kill()  # no more where it did not come to that step, as when others had done it
             if act == "erase":
-                self._leavers[name].struck = True
-            time.sleep(self._chance.uniform(0, 1.05 * self._spans[act]))
-            if not command.kill():
-                return False
-        self.books.kills[act] += 1
-        self.books.steps[self._caught(act)] += 1
-        return True
+                self._leavers[name].struck |= bool(command.step)
+            self._learn(command)
+            if killed:
+                self.books.kills[act] += 1
+                self.books.steps[f"{act}: {command.step.replace('_', ' ')}"] += 1
+        return killed
 
-    def _caught(self, act: str) -> str:
-        """How far the newest turnover, or erasure, is in the key store."""
-        query, over = {
-            "turnover": ("SELECT step FROM turnovers ORDER BY started DESC LIMIT 1", "done"),
-            "erase": ("SELECT step FROM erasures ORDER BY requested DESC LIMIT 1", "purged"),
-        }[act]
-        with contextlib.closing(sqlite3.connect(self._gateway.state / "keys.db", timeout=60)) as database:
-            row = database.execute(query).fetchone()
-        return f"{act}: {'not begun, or just done' if row is None or row[0] == over else row[0].replace('_', ' ')}"
+    def _learn(self, command: Command) -> None:
+        """How long steps take, of late."""
+        for step, seconds in command.spans().items():
+            self._spans[step] = 0.8 * self._spans.get(step, seconds) + 0.2 * seconds
 
     def _strike_gateway(self) -> None:
         assert self._running is not None
@@ -353,8 +347,9 @@ _PAGE = """\
 # Killed in the middle
 
 Written by `make soak`; every figure is of the run below. Each of {gateways} gateways takes readings in over MQTT, on
-SQLite with the file custodian. `glomska keys turnover` and `glomska erase` end by SIGKILL at random moments of their
-length, and now and then so does the gateway while it carries on with what they left. After every kill another process
+SQLite with the file custodian. `glomska keys turnover` and `glomska erase` end by SIGKILL inside one of their steps,
+drawn from all, at a random moment of it; and now and then so does the gateway while it carries on with what they left.
+After every kill another process
 looks: living customers read an old month and the last seconds, digit by digit; who is being erased is there whole or
 gone for ever; no key is left under a wrapping key that a finished turnover has left; the ledger verifies. After every
 ten kills the same commands are repeated to their end, and who was erased returns as somebody new.
@@ -374,11 +369,12 @@ ten kills the same commands are repeated to their end, and who was erased return
 At the end every act is closed, every erasure final, every message of the living read back, and `glomska verify` finds
 the ledger in order.
 {found}
-| how far a killed command had come | times |
+| what a killed command was in the middle of | times |
 |---|---|
 {steps}
 
-What is done stands in `tests/faults/kills.py`. A short one, of another seed, is part of `make test`.
+A turnover carries on with open erasures first, hence their steps in it. What is done stands in `tests/faults/kills.py`.
+A short one, of another seed, is part of `make test`.
 """
 
 

@@ -17,5 +17,7 @@ def test_killed_in_turnover_and_erasure_it_is_old_or_new_and_converges() -> None
     assert told["wrong"] == []
     assert told["moments"] >= 12
     assert set(told["kills"]) >= {"turnover", "erase"}
+    assert sum(told["steps"].values()) == told["kills"]["turnover"] + told["kills"]["erase"]
+    assert len(told["steps"]) > 3, "moments fall into many steps"
     assert told["returned"] > 0
     assert told["readings"] > 1_000
