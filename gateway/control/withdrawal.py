@@ -62,7 +62,7 @@ class Withdrawal:
         subjects.add_fences(tx, fences)
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
-        kept = [row for row in key_rows if row.key_class in held]
+        kept = [row for row in key_rows if row.key_class in held and row.state != KeyState.DESTROYED]
         _keep(tx, kept, erasure, laws, now=now)
         going = [row for row in key_rows if row.key_class not in held]
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))

@@ -27,11 +27,11 @@ class KeyState(enum.StrEnum):
 _S = KeyState
 MOVES = MappingProxyType(
     {
-        _S.PRE_ACTIVATION: frozenset({_S.ACTIVE, _S.ERASING}),
+        _S.PRE_ACTIVATION: frozenset({_S.ACTIVE, _S.DEACTIVATED, _S.ERASING}),
         _S.ACTIVE: frozenset({_S.SUSPENDED, _S.DEACTIVATED, _S.COMPROMISED, _S.ERASING}),
         _S.SUSPENDED: frozenset({_S.ACTIVE, _S.DEACTIVATED, _S.COMPROMISED, _S.ERASING}),
         _S.DEACTIVATED: frozenset({_S.COMPROMISED, _S.ERASING}),
-        _S.COMPROMISED: frozenset({_S.ERASING}),
+        _S.COMPROMISED: frozenset({_S.DEACTIVATED, _S.ERASING}),
         _S.ERASING: frozenset({_S.DESTROYED}),
         _S.DESTROYED: frozenset(),
     }

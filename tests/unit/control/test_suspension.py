@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from gateway.control.rekey import Rekeyed, rekey
 from gateway.control.suspension import Suspensions
 from gateway.errors import KeyDestroyed, Refused
 from gateway.keys.lifecycle import KeyState
-from gateway.keystore import lineages, subjects, workers
+from gateway.keystore import accounts, lineages, subjects, workers
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.model.sealed import Reason
+from tests.unit.control.test_dates import Site
 from tests.unit.control.test_turnover import HEAT_CO, START, all_keys
-from tests.world import CANARY, SECOND, ShiftedClock, World
+from tests.world import CANARY, DAY, SECOND, ShiftedClock, World
 
 pytestmark = pytest.mark.both_key_stores
 
@@ -75,6 +77,42 @@ def test_the_suspended_can_be_erased_and_turned_over(world: World) -> None:
     world.erase("anna")
     with pytest.raises(KeyDestroyed):
         world.read("anna")
+
+
+@pytest.fixture
+def holding(tmp_path: Path, keys_url: str) -> Iterator[Site]:
+    made = Site(tmp_path, keys_url, hold="telemetry")
+    yield made
+    made.world.close()
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["at once", "when the new keys are in force"])
+def test_who_was_rekeyed_can_be_erased_though_a_law_keeps_a_class(holding: Site, *, over: bool) -> None:
+    site, world = holding, holding.world
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    renewed(world)
+    if over:
+        site.clock.advance(3_600 * SECOND)
+        world.ring.poll()
+        world.turn_over()
+    world.erase("anna")
+    states = world.sql("SELECT key_class, version, state FROM keys")
+    assert {(name, version): state for name, version, state in states} == {
+        (name, version): KeyState.DEACTIVATED if name == "telemetry" else KeyState.DESTROYED
+        for name in ("identity", "billing", "telemetry")
+        for version in (1, 2)
+    }
+    (erasure,) = site.erasures()
+    with world.keystore.snapshot() as tx:
+        assert len(accounts.holds_of(tx, erasure.erasure)) == 2
+    world.ring.leave()
+    world._registered = False
+    site.clock.advance(150 * DAY)
+    (end,) = world.erasures.release(HEAT_CO)
+    assert end in world.erasures.resume()
+    assert set(world.sql("SELECT state FROM keys")) == {("destroyed",)}
+    assert world.points() == []
 
 
 def test_each_event_time_has_one_version(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[3] / "docs/key-states.md").read_text()
 
 ALLOWED = {
     ("pre-activation", "active"),
+    ("pre-activation", "deactivated"),
     ("pre-activation", "erasing"),
     ("active", "suspended"),
     ("active", "deactivated"),
@@ -26,6 +27,7 @@ ALLOWED = {
     ("suspended", "erasing"),
     ("deactivated", "compromised"),
     ("deactivated", "erasing"),
+    ("compromised", "deactivated"),
     ("compromised", "erasing"),
     ("erasing", "destroyed"),
 }
