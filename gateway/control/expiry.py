@@ -5,24 +5,33 @@ gathered, some customers at a time, and sealed under a purge key; only then may 
 nobody can compute them. Rows are deleted from every store at once, and again when the longest request that a worker may
 have had under way is over. Then captures and purge key go.
 
+A worker that is stopped with its request at hand may go on when the pass is over, and what it had sealed lands then.
+The pass does not wait for it: captures and purge key are kept, and rows are deleted for the second time once it has let
+go or has ended, or an erasure that asked for it has accounted for it (`control.accounting`).
+
 What a customer with a damaged key had in those epochs is not found; it stays in the store, unreadable.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from gateway.control import customer as customers
 from gateway.control.letting_go import LettingGo
+from gateway.control.pages import Step
 from gateway.control.purge import Eraser
 from gateway.control.role import Control
+from gateway.errors import Unreachable
 from gateway.keys import lease
 from gateway.keys.capture import Capture, expired_series
 from gateway.keys.custodian import Custodian
 from gateway.keystore import lineages, rows, subjects, turnovers
-from gateway.model.ids import Incarnation, KeyEpoch, new_id
+from gateway.keystore.database import Transaction
+from gateway.model.ids import Controller, Incarnation, KeyEpoch, new_id
 
 _CUSTOMERS = 250  # a page
+_WAIT_HERE = (Step.BEGUN, Step.RELEASED, Step.CAPTURED, Step.PURGED_ONCE)
 
 
 class Expiry:
@@ -64,28 +73,31 @@ class Expiry:
             return True
 
     def purge_once(self, found: rows.Turnover) -> bool:
-        """Delete from every store what was captured, and note when it may be done again; False for nothing captured."""
+        """Delete from every store what was captured, and note when it may be done again.
+
+        False where the pass has not to wait for that: nothing is captured, or a worker is behind.
+        """
         with self._keystore.snapshot() as tx:
             captured = turnovers.capture_ids(tx, found)
         if not captured:
             return False
         gone = self._delete(found)
-        due = self._letting_go.requests_over()
+        due = None if self._letting_go.left_behind(found.generation) else self._letting_go.requests_over()
         with self._control.step() as tx:
             if turnovers.find(tx, found.controller, found.e).step == found.step:
                 turnovers.count(tx, found, expired=gone)
                 turnovers.update(tx, found, purge_due=due, purge_boot=lease.boot_id())
-        return True
+        return due is not None
 
     def requests_are_over(self, found: rows.Turnover) -> bool:
         """Whether the second purge may be done. Where this machine was restarted meanwhile, that is counted anew."""
         due = found.purge_due
-        if due is not None and found.purge_boot != lease.boot_id():
+        if due is None or found.purge_boot != lease.boot_id():
             due = self._letting_go.requests_over()
             with self._control.step() as tx:
                 if turnovers.find(tx, found.controller, found.e).step == found.step:
                     turnovers.update(tx, found, purge_due=due, purge_boot=lease.boot_id())
-        return due is None or self._clock.boottime() >= due
+        return self._clock.boottime() >= due
 
     def purge_again(self, found: rows.Turnover) -> None:
         """The second purge; then what was to be deleted is forgotten."""
@@ -97,6 +109,19 @@ class Expiry:
                 turnovers.drop_captures(tx, found)
                 lineages.delete_secret(tx, now.purge_key)
                 turnovers.update(tx, found, purge_key=None)
+
+    def waiting(self, tx: Transaction) -> list[rows.Turnover]:
+        """Passes that went on without their second purge."""
+        return turnovers.with_captures(tx, but=_WAIT_HERE)
+
+    def catch_up(self, controller: Controller) -> None:
+        """The second purge of those of a controller, as far as it can be done now."""
+        with self._keystore.snapshot() as tx:
+            waiting = [found for found in self.waiting(tx) if found.controller == controller]
+        with contextlib.suppress(Unreachable):  # a store, which may answer at the next call
+            for found in waiting:
+                if not self._letting_go.left_behind(found.generation) and self.requests_are_over(found):
+                    self.purge_again(found)
 
     def _delete(self, found: rows.Turnover) -> int:
         return sum(

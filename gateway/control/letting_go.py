@@ -41,6 +41,12 @@ class LettingGo:
         self._asked.pop(generation, None)
         return len(registered)
 
+    def left_behind(self, generation: int) -> bool:
+        """Whether a worker that has not acknowledged may go on, its lease over: what it had under way may land then."""
+        with self._keystore.snapshot() as tx:
+            registered = workers.find_all(tx)
+        return any(w.generation < generation and not process.is_gone(w.process, w.boot) for w in registered)
+
     def requests_over(self) -> int:
         """CLOCK_BOOTTIME (ns) after which no request that is under way now can take effect. Raises Unreachable."""
         with self._keystore.snapshot() as tx:

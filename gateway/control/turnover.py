@@ -200,6 +200,7 @@ class Turnovers:
             every = lineages.all_controllers(tx)
             newest = {controller: turnovers.newest(tx, controller) for controller in every}
             due = {controller for controller, found in newest.items() if self._is_due(tx, controller, found)}
+            due |= {found.controller for found in self._expiry.waiting(tx)}
         self._pages.forget_but([(c, found.e) for c, found in newest.items() if found and found.step == Step.REWRAPPING])
         told = {Controller(str(line.body["controller"])) for line in self._intents()}
         return [c for c in sorted(due | told) if not self._rests(None) and not self._rests(c)]
@@ -343,7 +344,11 @@ class Turnovers:
         return [line for line in self._control.ledger.open_intents.values() if line.act == TURNOVER]
 
     def _resume_intents(self, controller: Controller) -> None:
-        """Intents whose pass the key store has never heard of: step 1 now. Passes that are done: their outcome."""
+        """Intents whose pass the key store has never heard of: step 1 now. Passes that are done: their outcome.
+
+        And what expired in passes that could not wait until it may be deleted again.
+        """
+        self._expiry.catch_up(controller)
         for line in [line for line in self._intents() if line.body["controller"] == controller]:
             with self._keystore.snapshot() as tx:
                 found = turnovers.of_intent(tx, line.seq)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import captures, fences, keys, quarantine, records, routes, secrets, turnovers
+from gateway.keystore.schema import captures, departures, fences, keys, quarantine, records, routes, secrets, turnovers
 from gateway.model.ids import Controller, Incarnation, KeyId
 
 _SET_ASIDE = sa.select(quarantine.c.item)
@@ -71,6 +71,13 @@ def unfinished(tx: Transaction, controller: Controller) -> rows.Turnover | None:
 def of_intent(tx: Transaction, seq: int) -> rows.Turnover | None:
     """The pass that this intent in the ledger announced."""
     return rows.one(rows.Turnover, tx.execute(turnovers.select().where(turnovers.c.seq == seq)).one_or_none())
+
+
+def with_captures(tx: Transaction, *, but: Collection[str]) -> list[rows.Turnover]:
+    """Passes at none of these steps that have still captures, oldest first; not of controllers that have left."""
+    left = sa.select(departures.c.controller)
+    has = (turnovers.c.purge_key.is_not(None), turnovers.c.step.not_in(but), turnovers.c.controller.not_in(left))
+    return rows.many(rows.Turnover, tx.execute(turnovers.select().where(*has).order_by(turnovers.c.e)))
 
 
 def has_raised(tx: Transaction, generation: int) -> bool:

@@ -146,6 +146,18 @@ def work(directory: Path, ready: Event, stop: Event, lease_s: float) -> None:
     world.close()
 
 
+def write_late(directory: Path, clock: Clock, device: str, at: int, sealed: Event, go: Event) -> None:
+    """Seal a reading as a worker does; write it when told to, and go on for ever as a worker that has nothing to do."""
+    world = World(directory, clock=clock)
+    points = world.process_one(device, at, temperature=1.5).points
+    sealed.set()
+    go.wait(60)
+    world.store.write(points)
+    while True:
+        world.ring.poll()
+        time.sleep(0.01)
+
+
 def enrol_all(directory: Path, customer: str, devices: list[str], begin: Barrier) -> None:
     """One customer claims devices, one act a device."""
     world = World(directory)
