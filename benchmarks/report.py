@@ -37,7 +37,7 @@ from benchmarks.servers import ServerDown, ServerMissing
 DOCS = Path(__file__).parent.parent / "docs"
 KEPT = DOCS / "performance.json"
 PARTIAL = DOCS / "performance.partial.json"
-MESSAGES, LATENCY_MESSAGES, ROUNDS = 200_000, 5_000, 3
+MESSAGES, LATENCY_MESSAGES, ROUNDS = 500_000, 5_000, 3
 MINUTES = 40
 SHARES = {"rounds": 0.25, "profile": 0.02, "readback": 0.08, "scale": 0.65}
 

@@ -1,9 +1,9 @@
 """One pipeline measured on fresh servers: first under full load, then for latency at 1,000 messages a second.
 
 Publisher, broker, pipeline and store share the machine, as they do on an edge box. CPU is user and system time of the
-pipeline's process and its children, from `ready` until the last message is stored: start-up is left out, and everything
-else is in, the first look-up of each device too, so short runs show more a message than long ones. A run whose books do
-not balance stops with RigFault: a lost message would flatter its rate.
+pipeline's process and its children, from `ready` until the last message is stored: start-up is left out of all alike,
+and everything else is in, the first look-up of each device too, so short runs show more a message than long ones. A run
+whose books do not balance stops with RigFault: a lost message would flatter its rate.
 
 In the latency phase a proxy that stamps arrivals stands in front of the store; in the load phase nothing does.
 """
@@ -89,14 +89,12 @@ def _without_store(contender: Contender, broker: Mosquitto, state: Path, count: 
     place = Place(broker_port=broker.port, store_url="", state=state, messages=count)
     start = contender.start(place)
     with started(start) as program:
-        program.wait("ready")
         return _loaded(program, place, lambda: int(program.wait("received", STALL_SECONDS)["last_ns"]), 0)
 
 
 def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
     start = contender.start(place)
     with started(start) as program:
-        program.wait("ready")
         load = _loaded(program, place, lambda: all_written(program, side.written, place.messages), place.messages)
         told = program.stop()
     if (found := side.count()) != place.messages:
@@ -107,6 +105,7 @@ def _flood(contender: Contender, place: Place, side: StoreSide) -> Load:
 def _loaded(program: Program, place: Place, done: Callable[[], int], stored: int) -> Load:
     """Publish everything; `done` blocks until the pipeline has it all and gives the wall ns at which it had."""
     with Program(publisher_command(place.broker_port, place.messages)) as publisher:
+        program.wait("ready")  # it starts while the publisher encodes
         publisher.wait("ready")
         before = processes.cpu_seconds(program.pid)
         publisher.go()

@@ -58,6 +58,15 @@ def test_memory_of_a_further_device_is_of_the_two_largest_sizes() -> None:
     assert "| memory a further active device, kB | ≤ 1.2 | 1.00 | met |" in page(found, _rows(found))
 
 
+def test_what_happens_once_a_device_is_said_by_what_the_scale_found() -> None:
+    found = json.loads((DOCS / "performance.json").read_text())
+    found["messages"] = 400_000
+    found["scale"]["devices"] = [{**found["scale"]["devices"][0], "size": 1_000, "first_us": 100.0}]
+    assert "0.25 of the µs a message above" in page(found, _rows(found))
+    found["scale"]["devices"] = []
+    assert "of the µs a message above" not in page(found, _rows(found))
+
+
 def test_a_kind_that_was_not_measured_again_stays_as_it_is_kept() -> None:
     kept: scale.Found = {"left_out": [{"kind": "devices"}, {"kind": "history"}], "devices": [{"size": 1}]}
     kept |= {"customers": [{"size": 2}], "history": []}
