@@ -4,7 +4,7 @@ A store is asked to write again what it already has, and nothing changes: series
 raises for a point's sake: what it could not take is in the outcome. What a server's answer means:
 
     401, 403, 404, 408, 429, 5xx, none   all of it is kept: `StoreUnreachable`, with how long to leave the store alone
-    413                                  too much at once: less with each request, from now on
+    413                                  too much at once: less with each request, for a while
     400, 422                             something in it will never be taken: halved until that is alone, and rejected;
                                          what a server stored of such a batch is stored again, which changes nothing
 
@@ -116,6 +116,7 @@ class Installable(Store, Protocol):
 
 
 _UNSUSPECTED = 1 << 17  # points: more than a batch has
+_ENOUGH = 16  # requests that a server takes before it is tried with larger ones
 REQUEST_WAITS = 3
 """How many times its time-out a request with points may take: to connect, to be sent, to be answered."""
 
@@ -125,12 +126,14 @@ class Portion:
 
     A write is one request, so that whoever erases knows how long one may be under way, and a worker asks for its lease
     before each: what does not fit is kept, and comes again with the next write. What a server finds too large is halved
-    for good; what it refuses for the sake of a point is halved until that is alone, and doubled with each success.
+    and doubled after some successes, since a proxy before it may say so only for a moment; what it refuses for the sake
+    of a point is halved until that is alone, and doubled with each success.
     """
 
     def __init__(self) -> None:
         self._most = sys.maxsize
         self._suspects = sys.maxsize
+        self._taken = 0  # requests since one was too large, or `_most` has grown
 
     def of(self, points: Sequence[SealedPoint]) -> tuple[Sequence[SealedPoint], range]:
         """The points to send now, and the indices of those that are kept."""
@@ -140,7 +143,11 @@ class Portion:
     def taken(self) -> None:
         """The server has taken what `of` gave."""
         if self._suspects < sys.maxsize:
-            self._suspects = self._suspects * 2 if self._suspects < _UNSUSPECTED else sys.maxsize
+            self._suspects = _doubled(self._suspects)
+        if self._most < sys.maxsize:
+            self._taken += 1
+            if self._taken >= _ENOUGH:
+                self._most, self._taken = _doubled(self._most), 0
 
     def too_large(self, points: Sequence[SealedPoint], sent: int) -> Outcome:
         """The server has refused the first `sent`: half of it next time; one that is too large alone is rejected.
@@ -150,7 +157,7 @@ class Portion:
         if sent == 1:
             why = "a point is too large for the store by itself"
             return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=why)
-        self._most = min(self._most, sent // 2)
+        self._most, self._taken = min(self._most, sent // 2), 0
         return Outcome(kept=range(len(points)))
 
     def refused(self, points: Sequence[SealedPoint], sent: int, fault: StoreRefused) -> Outcome:
@@ -159,6 +166,10 @@ class Portion:
             return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=f"{fault}; {fault.hint}")
         self._suspects = sent // 2
         return Outcome(kept=range(len(points)))
+
+
+def _doubled(points: int) -> int:
+    return points * 2 if points < _UNSUSPECTED else sys.maxsize
 
 
 def without(points: Sequence[SealedPoint], refused: Mapping[int, Reason]) -> Outcome:

@@ -16,6 +16,7 @@ from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Reason
 from gateway.transport.influx1 import Influx1Store
 from gateway.transport.store import Login, StoreRefused, StoreUnreachable, write_all
+from tests.fronts import StoreFront
 from tests.unit.transport.answers import SENTINEL, answering, new_pseudonym, point
 
 EVER = (-(2**63), 2**63 - 1)
@@ -180,6 +181,21 @@ def test_a_batch_that_the_server_finds_too_large_goes_in_parts() -> None:
         points = [point(k, size=6_000 if k == 37 else 40) for k in range(100)]
         assert write_all(store, points).rejected == {37: Reason.STORE}
         assert [p.time for p in store.query("telemetry", [SENTINEL], *EVER)] == [k for k in range(100) if k != 37]
+
+
+def test_a_spell_of_413_does_not_leave_small_requests_behind(influxdb: InfluxDB1) -> None:
+    requests: list[int] = []
+    with StoreFront(influxdb.port, on_taken=lambda body: requests.append(body.count(b"\n") + 1)) as front:
+        url = front.url.removeprefix("influxdb1+").removesuffix("/glomska")
+        with closing(Influx1Store(url, database=next(_names))) as store:
+            assert write_all(store, [point()]) == ACCEPTED  # which makes the database
+            front.answer = 413
+            while not store.write([point(k) for k in range(1_000)]).rejected:
+                pass
+            front.answer, points = None, [point(k) for k in range(6_000)]
+            assert write_all(store, points) == ACCEPTED
+            assert len(requests) < 300
+            assert max(requests) >= 100
 
 
 def test_a_server_that_wants_a_login_is_told_apart() -> None:

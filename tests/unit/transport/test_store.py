@@ -106,3 +106,24 @@ def test_what_one_thread_learns_of_a_server_rejects_nothing_of_another() -> None
     for taken in (8, 8, 8):
         portion.taken()
         assert len(portion.of(points)[0]) == taken
+
+
+def test_a_request_grows_again_after_a_spell_of_refusals() -> None:
+    portion, points = Portion(), [point(k) for k in range(64)]
+    while len(sent := portion.of(points)[0]) > 1:
+        portion.too_large(points, len(sent))
+    for _ in range(200):  # from now on all is taken
+        portion.taken()
+    assert len(portion.of(points)[0]) == len(points)
+
+
+def test_a_limit_that_stays_is_run_into_seldom() -> None:
+    """Requests of more than 10 points are refused for good."""
+    portion, points, refused = Portion(), [point(k) for k in range(64)], 0
+    for _ in range(1_000):
+        if (sent := len(portion.of(points)[0])) > 10:
+            refused += 1
+            portion.too_large(points, sent)
+        else:
+            portion.taken()
+    assert refused < 70
