@@ -9,6 +9,8 @@ from gateway.errors import CustodianFault, GlomskaError, LeaseOver, Unreachable,
 WAITED_OUT = (Unreachable, LeaseOver, CustodianFault)
 GONE_ON_WITH = (*WAITED_OUT, VerificationFailed)
 """What does not end a gateway when housekeeping meets it: it may pass, or is one customer's damaged row."""
+AT_ONCE_S = 2.0
+"""How long one that has much to do may go on before the others have their turn, and who stops the gateway is heard."""
 
 
 def each_of(*duties: Callable[[], object]) -> Callable[[], None]:

@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable
 
 from gateway.errors import Unreachable
+from gateway.runtime.duties import AT_ONCE_S
 from gateway.runtime.log import Log
 from gateway.runtime.roll import Seat
 from gateway.runtime.spooling import Spooled, Spooling, asked_for
 from gateway.transport.spool import SpoolHeld, Spools, SpoolUnable
-
-AT_ONCE_S = 2.0
 
 
 def drained_by(base: str) -> re.Pattern[str]:

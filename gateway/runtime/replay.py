@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from gateway.model.ids import KeyId
 from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import arrival_of
+from gateway.runtime.duties import AT_ONCE_S
 from gateway.transport.letters import DeadLetters, Wanted
 from gateway.transport.store import StoreUnreachable, Unsettled
 
@@ -85,6 +86,7 @@ class Replay:
 
     def __init__(self, letters: DeadLetters, ring: Ring, chain: Chain, store: Writes, clock: Clock) -> None:
         self._letters, self._ring, self._chain, self._store, self._clock = letters, ring, chain, store, clock
+        self._round: Iterator[int] | None = None  # over everybody who was resumed, where one is under way
         self._next_look = 0.0
         self._generation = -1
         self._futile: set[KeyId] = set()  # of this generation: nothing of theirs could be stored
@@ -99,20 +101,44 @@ class Replay:
         Raises:
             LeaseOver, CustodianFault, Unreachable: the rest stays; repeat it.
         """
-        replayed, after = Replayed(), (-(2**63), b"")
-        while page := self._letters.find(wanted, after=after, limit=PAGE):
-            self._replay(page, replayed)
-            after = page[-1].arrived, page[-1].letter_id
+        replayed = Replayed()
+        for _page in self._pages(wanted, replayed):
             on_progress(replayed)
         return replayed
 
     def of_resumed(self) -> int:
         """Letters of suspended customers who were resumed; how many were stored. For housekeeping.
 
-        One customer whose letters do not settle holds up no other. Raises as `run`, once nothing else can be stored.
+        For AT_ONCE_S, and one page at least: the next call goes on. One customer whose letters do not settle holds up
+        no other. Raises as `run`, once nothing else can be stored.
         """
-        if time.monotonic() < self._next_look:
-            return 0
+        if self._round is None:
+            if time.monotonic() < self._next_look:
+                return 0
+            self._round = self._over_resumed()
+        stored, end = 0, time.monotonic() + AT_ONCE_S
+        try:
+            for page in self._round:
+                stored += page
+                if time.monotonic() >= end:
+                    return stored
+        except GlomskaError:
+            self._round = None
+            raise
+        self._round = None
+        return stored
+
+    def _pages(self, wanted: Wanted, replayed: Replayed) -> Iterator[int]:
+        """All that is wanted, page by page; how many letters of each were stored."""
+        after = (-(2**63), b"")
+        while page := self._letters.find(wanted, after=after, limit=PAGE):
+            before = replayed.stored
+            self._replay(page, replayed)
+            after = page[-1].arrived, page[-1].letter_id
+            yield replayed.stored - before
+
+    def _over_resumed(self) -> Iterator[int]:
+        """Once over everybody who was resumed, page by page."""
         self._next_look = time.monotonic() + _LOOK_S
         held = self._letters.keys_of(Reason.SUSPENDED)
         named = {key_id for kind, key_id in held if kind is LetterKind.MESSAGE}
@@ -123,8 +149,9 @@ class Replay:
             self._futile.clear()
         stored, fault = 0, None
         for key_id in ready - self._futile:
+            replayed = Replayed()
             try:
-                replayed = self.run(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)))
+                yield from self._pages(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)), replayed)
             except StoreUnreachable:
                 raise  # nor does it take the others'
             except GlomskaError as own:
@@ -135,7 +162,6 @@ class Replay:
                 self._futile.add(key_id)
         if fault is not None and not stored:
             raise fault
-        return stored
 
     def _replay(self, letters: list[DeadLetter], replayed: Replayed) -> None:
         """A page: in parts, where the store wants that; what has not settled is sealed anew, where keys have moved."""

@@ -98,7 +98,8 @@ def test_who_is_suspended_for_long_leaves_room_for_others_and_has_what_was_kept_
         others = small.letters.count(Wanted(reasons=(Reason.RANGE,)))
         used = small.letters.level().used_bytes
         suspensions.resume(HEAT_CO, parse_customer(CANARY + "anna"))
-        assert small.replay.of_resumed() == kept
+        replay = small.replay
+        assert sum(replay.of_resumed() for _ in range(50)) == kept
     assert others == ROUNDS // 10, "another's are all there"
     assert 0 < kept < total - others, "a share is kept"
     assert used < MB // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.runtime.replay import Replay
 from gateway.transport.letters import EVERY, Wanted
 from gateway.transport.store import Portion, StoreRefused, StoreUnreachable, without
 from tests.suspension import resume, suspend
-from tests.world import Message, World, message, topic
+from tests.world import SECOND, Message, World, message, topic
 
 UNTIMED = b'[{"bn":"x/","n":"temperature","u":"Cel","v":20.5}]'
 
@@ -23,6 +24,7 @@ UNTIMED = b'[{"bn":"x/","n":"temperature","u":"Cel","v":20.5}]'
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(module, "AT_ONCE_S", math.inf)
 
 
 def kept(world: World) -> list[Reason]:
@@ -63,6 +65,29 @@ def test_suspended_messages_are_replayed_by_housekeeping_once_their_customer_is_
     assert replay.of_resumed() == 2
     assert kept(world) == []
     assert sorted(world.read("anna").value.tolist()) == [20.0, 20.5]
+
+
+def test_a_long_replay_lets_the_rest_of_housekeeping_have_its_turn_and_goes_on_where_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    suspend(world)
+    now = world.clock.wall()
+    world.refuse(*(message("meter-1", now - n * SECOND, temperature=20.0) for n in range(5)))
+    resume(world)
+    world.register()
+
+    class Choosy:
+        def write(self, points: Sequence[SealedPoint]) -> Outcome:
+            never = {place: Reason.STORE for place, point in enumerate(points) if point.time > now - SECOND}
+            world.store.write([point for place, point in enumerate(points) if place not in never])
+            return Outcome(rejected=never)
+
+    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(module, "AT_ONCE_S", 0.0)
+    replay = Replay(world.letters, world.ring, world.chain, Choosy(), world.clock)
+    assert [replay.of_resumed() for _ in range(4)] == [1, 2, 1, 0]
+    assert kept(world) == [Reason.SUSPENDED]
 
 
 def test_readings_without_a_time_keep_that_of_their_arrival_however_often_they_are_replayed(world: World) -> None:
