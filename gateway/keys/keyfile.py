@@ -96,14 +96,20 @@ class FileCustodian:
             raise CustodianFault(message, hint="bring it back; without it a restored key store is not seen") from None
 
     def set_mark(self, ledger: bytes, mark: Mark) -> None:
-        """Raises CustodianFault. Who sets it holds the control role, so no two do at once."""
+        """Raises CustodianFault. Who sets it holds the control role, so no two do at once.
+
+        The first one goes beside keys only: a directory without any may be where the medium is not mounted, and a mark
+        there would speak for keys that are elsewhere.
+        """
         before = self.mark(ledger)
         if before is not None and before.seq >= mark.seq:
             return
+        if before is None and not any(self._directory.glob("w-*.key")):
+            message = "the custodian's directory holds neither key nor mark, so no mark was written there"
+            raise CustodianFault(message, hint="mount its medium; the mark follows with the next act")
         file = self._mark_file(ledger)
         fresh = file.with_suffix(f".{secrets.token_hex(8)}.new")
         with _faults("written"):
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 _write_synced(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), msgspec.json.encode(mark))
                 fresh.replace(file)

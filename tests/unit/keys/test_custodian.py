@@ -170,13 +170,26 @@ def test_destroying(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) ->
 def test_a_mark_moves_forward_only(custodian: FileCustodian, tmp_path: Path) -> None:
     ledger, other = b"l" * 16, b"m" * 16
     assert custodian.mark(ledger) is None
+    custodian.create(ONE, 1)
     for seq, now in ((3, 3), (7, 7), (5, 7), (7, 7), (8, 8)):
         custodian.set_mark(ledger, Mark(seq, f"{seq:064x}"))
         assert custodian.mark(ledger) == Mark(now, f"{now:064x}")
     assert custodian.mark(other) is None
-    only_file(tmp_path).write_bytes(b"{")
+    next((tmp_path / "kek").glob("mark-*")).write_bytes(b"{")
     with pytest.raises(CustodianFault, match=r"the custodian's mark .* cannot be read: DecodeError"):
         custodian.set_mark(ledger, Mark(9, "0" * 64))
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["mount point", "no directory"])
+def test_the_first_mark_is_not_written_where_the_medium_is_away(tmp_path: Path, there: bool) -> None:
+    """It would say on another medium that this gateway's keys are there."""
+    directory = tmp_path / "mount point"
+    if there:
+        directory.mkdir(mode=0o700)
+    with pytest.raises(CustodianFault, match="holds neither key nor mark, so no mark was written there") as fault:
+        FileCustodian(directory).set_mark(b"l" * 16, Mark(3, "0" * 64))
+    assert fault.value.hint.startswith("mount its medium")
+    assert list(tmp_path.rglob("*")) == ([directory] if there else [])
 
 
 def test_destroying_follows_no_link(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) -> None:
