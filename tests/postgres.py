@@ -3,6 +3,7 @@
     with Postgres() as server:
         url = server.database()             # empty, of user "glomska", who needs `server.password`
         copy = server.database(like=url)    # as another one is now; nobody may be connected to that
+        Postgres.joined(server.directory)   # in another process, which only wants databases
 
 It is fast, not durable, unless told: `Postgres(durable=True)`. Programs come from Debian's `postgresql`.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -58,8 +60,19 @@ class Postgres:
         self._segment_mb = segment_mb
         self._settings = (*_LEAN, *(() if durable else _FAST), *settings)
         self.address = address
-        self._names = (f"keys{n}" for n in itertools.count())
+        self._names = (f"keys{n}_{secrets.token_hex(4)}" for n in itertools.count())
         self._process: subprocess.Popen[bytes] | None = None
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # as whom the server refuses to run
+            self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+    @classmethod
+    def joined(cls, directory: Path) -> Self:
+        """One that another process has started, and stops."""
+        made = cls()
+        made.directory, made.data = directory, directory / "data"
+        made.port = int((made.data / "postmaster.pid").read_text().splitlines()[3])
+        return made
 
     def __enter__(self) -> Self:
         if hasattr(self, "data"):  # a standby, which is there
@@ -67,9 +80,7 @@ class Postgres:
         self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.data = self.directory / "data"
         (self.directory / "archive").mkdir()  # for those whose settings fill it
-        self._as: dict[str, Any] = {}
-        if os.geteuid() == 0:  # as whom the server refuses to run
-            self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        if self._as:
             for made in (self.directory, self.directory / "archive"):
                 shutil.chown(made, "postgres", "postgres")
         with tempfile.NamedTemporaryFile("w", dir=self.directory) as secret:
@@ -101,7 +112,7 @@ class Postgres:
         """A streaming standby of this one, started; `with` stops and removes it."""
         made = Postgres(settings=(f"cluster_name={name}",), address=self.address)
         made.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
-        made.data, made._as = made.directory / "data", self._as
+        made.data = made.directory / "data"
         if self._as:
             shutil.chown(made.directory, "postgres", "postgres")
         parts = f"host={self.directory} port={self.port} user={USER} application_name={name}"
@@ -160,9 +171,22 @@ class Postgres:
 
     def database(self, *, like: str | None = None) -> str:
         """URL of a new database, empty or a copy. Its user needs `password`."""
-        name = next(self._names)
-        template = "template1" if like is None else like.rpartition("/")[2]
+        url = self.url(next(self._names))
+        self.create(url, like=like)
+        return url
+
+    def create(self, url: str, *, like: str | None = None) -> None:
+        """A database of a name of one's own."""
+        name, template = (each.rpartition("/")[2] for each in (url, like or "/template1"))
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def has(self, url: str) -> bool:
+        """Whether there is such a database."""
+        name = url.rpartition("/")[2]
+        return bool(self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))  # noqa: S608
+
+    def url(self, name: str) -> str:
+        """Where a database of that name is, or would be."""
         return f"postgresql://{USER}@{self.address}:{self.port}/{name}"
 
     def sql(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:

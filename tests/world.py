@@ -59,6 +59,7 @@ Value = float | str | bool | None
 CONTROLLER = "heat-co"
 CANARY = "kanariefågel-"  # in front of every customer and device: whatever shows it has leaked
 SQLITE = "sqlite:///keys.db"
+KEY_STORES = ("sqlite", "postgresql")  # as tests that run on both call them
 KEYS = "keys.url"  # where a world notes its key store
 PATTERN = TopicPattern("glomska/{controller}/{device}/readings")
 

@@ -16,6 +16,7 @@ from gateway.control.verification import verify
 from gateway.crypto.signing import decode
 from gateway.errors import IntegrityStop, VerificationFailed
 from tests.conformance import verifier
+from tests.copies import imaged
 from tests.unit.control.test_erasure import ledger_lines
 from tests.unit.control.test_signed_ledger import rechained
 from tests.world import World
@@ -41,13 +42,10 @@ def test_a_cut_ledger_is_refused(world: World, lines: int) -> None:
     path(world).write_bytes(whole)
 
 
-@pytest.mark.one_key_store
 def test_a_fork_of_the_same_length_is_refused(world: World) -> None:
     """Signed by the same key, chained whole, as long as the true one: another story told after a restore."""
     world.enrol("anna", "meter-1")
-    fork = world.directory.parent / "fork"
-    shutil.copytree(world.directory, fork)
-    other = World(fork)
+    other = World(imaged(world, world.directory.parent / "fork"))
     with other.control.act("enrol"):
         pass
     with world.control.act("purge-source"):
@@ -63,7 +61,7 @@ def test_a_fork_of_the_same_length_is_refused(world: World) -> None:
     path(world).write_bytes(whole)
 
 
-@pytest.mark.one_key_store
+@pytest.mark.one_key_store  # which is not asked: whoever reads has the ledger and a public key
 @pytest.mark.parametrize("act", ["final", "ledger-key"])
 def test_an_outcome_that_calls_the_key_lost_is_not_believed_unsigned(world: World, act: str) -> None:
     """Appended by who can write the file and count hashes, and cannot sign: an erasure that never became final."""

@@ -68,6 +68,7 @@ def shown(thing: object) -> bytes:
         return str(fault).encode()
 
 
+@pytest.mark.one_key_store  # it is about the process
 def test_no_core_is_dumped(tmp_path: Path) -> None:
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)

@@ -142,7 +142,6 @@ def test_nor_in_the_ledger(world: World) -> None:
     assert found(stopped, fence_file)
 
 
-@pytest.mark.one_key_store
 def test_route_hashes_of_the_erased_are_gone(world: World) -> None:
     with_others(world).enrol("anna", "meter-1")
     hashes = marks(world, "anna", "meter-1")

@@ -50,7 +50,7 @@ def test_no_identifier_and_no_value_in_the_dead_letters(world: World) -> None:
     assert not any(CANARY in repr(letter) for letter in letters)
 
 
-@pytest.mark.one_key_store
+@pytest.mark.one_key_store  # of files
 def test_the_search_would_find_them(world: World) -> None:
     """The search itself bites: what is planted in a file is found in each disguise."""
     planted = world.directory / "planted"

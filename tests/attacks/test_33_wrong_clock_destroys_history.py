@@ -28,9 +28,9 @@ IN_2099 = ns("2099-06-01T00:00:00+00:00")
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
+def state(tmp_path: Path, keys_url: str) -> Path:
     """A gateway with a reading in each of the oldest months that are kept."""
-    world = World(tmp_path / "state", clock=ShiftedClock(NOW))
+    world = World(tmp_path / "state", clock=ShiftedClock(NOW), keys=keys_url)
     world.enrol("anna", "meter-1", since=1)
     oldest = horizon(world)
     for months in range(4):
@@ -50,9 +50,9 @@ def hasty(policy: Policy) -> Policy:
     return dataclasses.replace(policy, key_classes=MappingProxyType(classes))
 
 
-def kept(world: World) -> int:
+def kept(state: Path) -> int:
     """Readings that are left, by a clock and policy that are right."""
-    right = World(world.directory, clock=ShiftedClock(NOW))
+    right = World(state, clock=ShiftedClock(NOW))
     try:
         return len(right.read("anna", start=1))
     finally:
@@ -73,13 +73,13 @@ def turned(state: Path, now: int, *, mistaken: bool = False) -> int:
 
 def test_a_clock_in_2099_takes_no_month(state: Path) -> None:
     assert turned(state, IN_2099) == 0
-    assert kept(World(state, clock=ShiftedClock(NOW))) == 4
+    assert kept(state) == 4
 
 
 def test_nor_do_many_passes_of_that_year_take_more_than_one(state: Path) -> None:
     gone = [turned(state, IN_2099 + day * DAY) for day in range(0, 60, 10)]
     assert sum(gone) <= 1
-    assert kept(World(state, clock=ShiftedClock(NOW))) >= 3
+    assert kept(state) >= 3
 
 
 def test_a_fence_outlives_many_passes_of_that_year(state: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_policy_that_keeps_nothing_takes_one_month_at_most(state: Path) -> Non
     assert turned(state, NOW, mistaken=True) == 1
     assert turned(state, NOW + DAY, mistaken=True) == 0
     assert turned(state, NOW + 27 * DAY, mistaken=True) == 0
-    assert kept(World(state, clock=ShiftedClock(NOW))) == 3
+    assert kept(state) == 3
 
 
 def test_a_month_goes_each_month(state: Path) -> None:

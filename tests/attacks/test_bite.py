@@ -1,4 +1,4 @@
-"""Every test of every attack is seen to fail when a defence is taken out."""
+"""Every test of every attack is seen to fail when a defence is taken out, on each key store that it runs on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.mutations import CONTROLS, MUTATIONS, Mutation
+from tests.conftest import new_key_store
+from tests.postgres import Postgres
+from tests.world import KEY_STORES
 
 HERE = Path(__file__).parent
 FAILED = 1  # pytest: tests ran, and some failed
 PATIENCE_S = 300
 ROOT = HERE.parents[1]
+MARKS = {"both_key_stores", "one_key_store"}
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["hypothesis", "pytest", "tests.attacks.mutations", "tests.world"])
-OUTCOME = re.compile(r"^(FAILED|PASSED) \S+?::(\w+)", re.MULTILINE)
+OUTCOME = re.compile(r"^(FAILED|PASSED) \S+?::(\w+)(?:\[(sqlite|postgresql)\b)?", re.MULTILINE)
 BROKEN = re.compile(
     r"^FAILED .* - \w*(AttributeError|ImportError|IntegrityStop|NameError|TypeError|UnicodeEncodeError)\b.*",
     re.MULTILINE,
@@ -29,21 +33,34 @@ BROKEN = re.compile(
 
 def files_of(attack: str) -> dict[str, Path]:
     """Test functions of an attack, each with its file: an attack may be about several rooms."""
-    return {test: file for file in sorted(HERE.glob(f"test_{attack}_*.py")) for test in functions_in(file)}
+    return {test: file for file in sorted(HERE.glob(f"test_{attack}_*.py")) for test in stores_in(file)}
 
 
-def functions_in(file: Path) -> set[str]:
-    """Names of its test functions."""
-    functions = (node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef))
-    return {function.name for function in functions if function.name.startswith("test_")}
+def stores_in(file: Path) -> dict[str, tuple[str, ...]]:
+    """Its test functions, each with the key stores that it runs on by name; one that has no choice runs on ""."""
+    body = ast.parse(file.read_text()).body
+    everywhere = {mark for node in body if isinstance(node, ast.Assign) for mark in marks_of(node.value)}
+    functions = (node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
+    marks = {f.name: everywhere | {mark for made in f.decorator_list for mark in marks_of(made)} for f in functions}
+    return {name: KEY_STORES if is_on_both(given) else ("",) for name, given in marks.items()}
 
 
-def mutated(name: str, mutation: Mutation, said: Path) -> int:
+def marks_of(node: ast.expr) -> set[str]:
+    """`pytest.mark.both_key_stores` is called so."""
+    return {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)} & MARKS
+
+
+def is_on_both(marks: set[str]) -> bool:
+    """See conftest.py, which refuses such a mark where there is no key store."""
+    return marks == {"both_key_stores"}
+
+
+def mutated(name: str, mutation: Mutation, said: Path, *options: str) -> int:
     """The exit code of the tests that a mutation must kill, under that mutation; what they print goes to a file."""
     files = files_of(mutation.attack)
-    wanted = [f"{files[test]}::{test}" for test in (kill.removesuffix("[*]") for kill in mutation.kills)]
-    options = ["-q", "--tb=short", "-rfp", "--no-header", "-p", "no:cacheprovider", "--without-defence", name]
-    process = FORKS.Process(target=run_apart, args=([*wanted, *options], said))
+    wanted = [f"{files[test]}::{test}" for test in names_of(mutation)]
+    given = ["-q", "--tb=short", "-rfp", "--no-header", "-p", "no:cacheprovider", "--without-defence", name]
+    process = FORKS.Process(target=run_apart, args=([*wanted, *given, *options], said))
     process.start()
     process.join(PATIENCE_S)
     if process.exitcode is None:
@@ -51,6 +68,11 @@ def mutated(name: str, mutation: Mutation, said: Path) -> int:
         process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def names_of(mutation: Mutation) -> list[str]:
+    """Of test functions."""
+    return [test.removesuffix("[*]") for test in mutation.kills]
 
 
 def run_apart(arguments: list[str], said: Path) -> None:
@@ -80,13 +102,22 @@ def test_every_test_is_to_be_killed_or_said_to_be_a_control(attack: str) -> None
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
-def test_bites(name: str, tmp_path: Path) -> None:
-    code = mutated(name, MUTATIONS[name], tmp_path / "said")
+def test_bites(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    mutation, options = MUTATIONS[name], list[str]()
+    stores = {test: stores_in(file)[test] for test, file in files_of(mutation.attack).items()}
+    if any(stores[test] == KEY_STORES for test in names_of(mutation)):
+        server: Postgres = request.getfixturevalue("postgres")
+        new_key_store(server)
+        options = ["--postgres", str(server.directory)]
+    code = mutated(name, mutation, tmp_path / "said", *options)
     said = (tmp_path / "said").read_text()
     assert code == FAILED, said[-4000:]
     assert not BROKEN.findall(said), said[-4000:]
-    outcomes = [(match[2], match[1]) for match in OUTCOME.finditer(said)]
-    failed, passed = (Counter(test for test, outcome in outcomes if outcome == o) for o in ("FAILED", "PASSED"))
-    survivors = {t for t in MUTATIONS[name].kills if not failed[t.removesuffix("[*]")]}
-    survivors |= {t for t in MUTATIONS[name].kills if t.endswith("[*]") and passed[t.removesuffix("[*]")]}
+    seen = Counter((match[1], match[2], match[3] or "") for match in OUTCOME.finditer(said))
+    survivors = {
+        (kill, store)
+        for kill, test in zip(mutation.kills, names_of(mutation), strict=True)
+        for store in stores[test]
+        if not seen["FAILED", test, store] or (kill.endswith("[*]") and seen["PASSED", test, store])
+    }
     assert not survivors, said[-2000:]

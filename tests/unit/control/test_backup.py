@@ -33,6 +33,7 @@ def put_back(world: World, file: Path, directory: Path) -> None:
     restore(world.custodian, file, directory / "keys.db", opened)
 
 
+@pytest.mark.both_key_stores
 def test_it_holds_no_key_and_no_name_that_anyone_can_read(world: World) -> None:
     world.enrol("anna", "meter-1")
     file = backups(world).take()
@@ -45,9 +46,10 @@ def test_it_holds_no_key_and_no_name_that_anyone_can_read(world: World) -> None:
 
 
 @pytest.mark.parametrize("day", [29, 30, 31])
-def test_on_its_date_it_opens_no_more(tmp_path: Path, day: int) -> None:
+@pytest.mark.both_key_stores
+def test_on_its_date_it_opens_no_more(tmp_path: Path, keys_url: str, day: int) -> None:
     clock = FixedClock(20_000 * DAY, 10**15)
-    world = World(tmp_path / "state", clock=clock)
+    world = World(tmp_path / "state", clock=clock, keys=keys_url)
     world.enrol("anna", "meter-1")
     file = backups(world).take(days=30)
     clock.advance(day * DAY)
@@ -73,6 +75,7 @@ def test_two_of_one_moment_are_two(tmp_path: Path) -> None:
     world.close()
 
 
+@pytest.mark.both_key_stores
 def test_a_turnover_ends_it(world: World) -> None:
     world.enrol("anna", "meter-1")
     file = backups(world).take()
@@ -161,6 +164,7 @@ def test_one_of_postgresql_comes_back_as_either(postgres: Postgres, tmp_path: Pa
         back.close()
 
 
+@pytest.mark.both_key_stores
 def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
     """As docs/operations.md has it: the medium is dead; keys, ledger and configuration come back on a new machine."""
     world.enrol("anna", "meter-1")

@@ -67,6 +67,7 @@ def finalised(world: World, customer: str = "anna") -> bytes:
     return erasure
 
 
+@pytest.mark.both_key_stores
 def test_the_first_says_what_was_destroyed_and_what_it_does_not_cover(world: World) -> None:
     world.enrol("anna", "meter-1", "meter-2")
     world.publish("meter-1", temperature=21.5)
@@ -86,6 +87,7 @@ def test_the_first_says_what_was_destroyed_and_what_it_does_not_cover(world: Wor
     assert not any(CANARY in json.dumps(value) for value in said.values())
 
 
+@pytest.mark.both_key_stores
 def test_the_second_names_the_first_and_what_the_custodian_reported(world: World) -> None:
     erasure = finalised(world)
     said = claims(world, erasure, FINAL)
@@ -106,6 +108,7 @@ def test_the_second_names_the_first_and_what_the_custodian_reported(world: World
     assert world.finality.finalise(parse_controller(CONTROLLER)) == []
 
 
+@pytest.mark.both_key_stores
 def test_not_final_before_the_wrapping_key_is_reported_destroyed(world: World) -> None:
     world.enrol("anna", "meter-1")
     erasure = world.erase("anna").erasure
@@ -117,6 +120,7 @@ def test_not_final_before_the_wrapping_key_is_reported_destroyed(world: World) -
     assert not world.certificates.path(erasure, FINAL).exists()
 
 
+@pytest.mark.both_key_stores
 def test_somebody_else_can_check_certificates_and_ledger(world: World) -> None:
     erasure = finalised(world)
     for kind in (EFFECTIVE, FINAL):
@@ -186,6 +190,7 @@ def test_a_certificate_of_another_ledger_is_told(world: World, tmp_path: Path) -
         verify(file, public, ledger=other)
 
 
+@pytest.mark.both_key_stores
 def test_erased_twice_tells_where_the_certificate_is(world: World) -> None:
     world.enrol("anna", "meter-1")
     place = world.erase("anna").certificate
@@ -194,6 +199,7 @@ def test_erased_twice_tells_where_the_certificate_is(world: World) -> None:
     assert str(place) in destroyed.value.hint
 
 
+@pytest.mark.both_key_stores
 def test_what_was_not_written_is_written_later_and_never_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.enrol("anna", "meter-1")
 
@@ -215,6 +221,7 @@ def test_what_was_not_written_is_written_later_and_never_twice(world: World, mon
     assert world.certificates.path(erasure, EFFECTIVE).read_bytes() == before
 
 
+@pytest.mark.both_key_stores
 def test_certificates_and_ledger_name_nobody(world: World) -> None:
     finalised(world)
     assert world.leaks("anna", "meter-anna") == []

@@ -39,18 +39,21 @@ from gateway.keys.custodian import FileCustodian, PairedCustodian
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
 from gateway.keystore import acts, departures, lineages, rows, subjects
-from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from gateway.transport.spool import Spools
 from tests.conformance import verifier
+from tests.copies import imaged, opened, put_back
 from tests.unit.control.processes import ended, exit_until, start
 from tests.unit.control.test_erasure import accounts_of, lineage_and_incarnation
 from tests.unit.control.test_turnover import HEAT_CO
 from tests.world import CANARY, SECOND, Message, World, message, topic
 
+pytestmark = pytest.mark.both_key_stores
+
 OTHER = parse_controller("cool-co")
 BOUNDARIES = 17
+SAMPLED = 4  # of PostgreSQL's boundaries each fourth is taken: they are the same, and each takes a database
 
 
 def spools(world: World) -> Spools:
@@ -79,8 +82,7 @@ def test_one_is_added_once(two: World) -> None:
 
 def test_one_that_leaves_takes_all_that_was_its_and_nothing_else(two: World, tmp_path: Path) -> None:
     two.turn_over()
-    copy = tmp_path / "copy"
-    shutil.copytree(two.directory, copy, ignore=shutil.ignore_patterns("kek"))
+    copy = imaged(two, tmp_path / "copy", without="kek")
     with two.polling():
         gone = controllers(two).exit(HEAT_CO)
     assert (gone.keys, gone.wrappings, gone.attested) == (3, 2, False)
@@ -92,7 +94,7 @@ def test_one_that_leaves_takes_all_that_was_its_and_nothing_else(two: World, tmp
         assert lineages.all_controllers(tx) == [OTHER]
         assert lineages.count_states(tx, HEAT_CO) == {"destroyed": 3}
         assert Lineage.load(tx, two.custodian, OTHER) is not None
-    old = KeyStore.open("sqlite:///keys.db", state=copy)
+    old = opened(copy)
     with old.snapshot() as tx, pytest.raises(CustodianFault):
         Lineage.load(tx, two.custodian, HEAT_CO)
     old.close()
@@ -140,7 +142,6 @@ def test_its_certificate_is_verified_by_anyone(two: World) -> None:
         verify(forged, public)
 
 
-@pytest.mark.both_key_stores
 def test_the_certificate_of_another_ledger_is_not_taken_for_its_own(two: World) -> None:
     """Key store and ledger begun anew in a state directory that still has the certificates of the ones before."""
     before = exit_at_once(two)
@@ -164,10 +165,18 @@ def exit_at_once(world: World) -> Path:
     return certificate
 
 
-@pytest.mark.parametrize("boundary", range(1, BOUNDARIES + 1))
-def test_killed_at_a_boundary_what_run_does_once_a_second_ends_it(tmp_path: Path, boundary: int) -> None:
+@pytest.mark.parametrize(
+    ("keys_url", "boundary"),
+    [
+        *(("sqlite", boundary) for boundary in range(1, BOUNDARIES + 1)),
+        *(("postgresql", boundary) for boundary in range(1, BOUNDARIES + 1, SAMPLED)),
+    ],
+    indirect=["keys_url"],
+)
+@pytest.mark.one_key_store  # a case
+def test_killed_at_a_boundary_what_run_does_once_a_second_ends_it(tmp_path: Path, keys_url: str, boundary: int) -> None:
     directory = tmp_path / "state"
-    made = World(directory)
+    made = World(directory, keys=keys_url)
     made.enrol("anna", "meter-1")
     controllers(made).add(OTHER)
     made.close()
@@ -188,8 +197,8 @@ def test_killed_at_a_boundary_what_run_does_once_a_second_ends_it(tmp_path: Path
     world.close()
 
 
-def test_the_boundaries_are_all_of_them(tmp_path: Path) -> None:
-    made = World(tmp_path / "state")
+def test_the_boundaries_are_all_of_them(tmp_path: Path, keys_url: str) -> None:
+    made = World(tmp_path / "state", keys=keys_url)
     made.enrol("anna", "meter-1")
     made.close()
     assert ended(start(exit_until, tmp_path / "state", BOUNDARIES + 1)) == 0, "it has more steps than are killed"
@@ -199,7 +208,7 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     two.ring.leave()
     two._registered = False
     two.keystore.scrub(())
-    shutil.copy(two.directory / "keys.db", tmp_path / "keys.db")
+    copy = imaged(two, tmp_path / "copy")
     two.erase("anna")
     two.enrol("cia", "meter-3")
     lines = [
@@ -211,9 +220,7 @@ def test_a_key_store_of_before_is_told_that_one_has_left(two: World, tmp_path: P
     two.erase("eva", controller=OTHER)
     controllers(two).exit(HEAT_CO)
     two.close()
-    for file in two.directory.glob("keys.db*"):
-        file.unlink()
-    shutil.copy(tmp_path / "keys.db", two.directory / "keys.db")
+    put_back(copy, two.directory)
     back = World(two.directory)
     with pytest.raises(IntegrityStop):
         controllers(back).resume()
@@ -277,7 +284,6 @@ def asked_for(world: World) -> None:
         world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
 
 
-@pytest.mark.both_key_stores
 def test_not_while_an_erasure_is_asked_for_of_which_there_is_the_intent_alone(two: World) -> None:
     asked_for(two)
     with two.polling(), pytest.raises(Refused, match="erasures of this controller's customers are under way"):
@@ -289,7 +295,6 @@ def test_not_while_an_erasure_is_asked_for_of_which_there_is_the_intent_alone(tw
     assert two.ledger.open_intents == {}, "which is the way on"
 
 
-@pytest.mark.both_key_stores
 def test_an_erasure_whose_controller_has_left_holds_up_no_other(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asked_for(two)
     two.enrol("bo", "meter-2", controller=OTHER)
@@ -371,7 +376,6 @@ def test_a_worker_that_holds_on_delays_the_certificate_and_no_key(two: World) ->
     mine.keystore.close()
 
 
-@pytest.mark.both_key_stores
 def test_what_was_erased_is_not_final_before_the_exit_has_destroyed_the_wrapping_key(two: World) -> None:
     two.ring.leave()
     two._registered = False
@@ -418,7 +422,6 @@ def test_a_turnover_whose_intent_is_all_there_is_of_it_makes_no_key_for_one_that
     assert two.ledger.open_intents == {}
 
 
-@pytest.mark.both_key_stores
 def test_an_empty_mount_point_is_not_the_custodian(two: World, tmp_path: Path) -> None:
     exits = controllers(two)
     with two.polling():

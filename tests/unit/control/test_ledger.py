@@ -90,6 +90,7 @@ def test_an_edited_ledger_is_not_opened(world: World, damage: Callable[[bytes], 
     path(world).write_bytes(raw)
 
 
+@pytest.mark.both_key_stores
 def test_a_cut_ledger_is_refused(world: World) -> None:
     do_nothing(world, 3)
     raw = path(world).read_bytes()
@@ -133,6 +134,7 @@ def test_a_torn_last_line_is_cut_and_the_chain_goes_on(world: World) -> None:
     world.ledger.verify()
 
 
+@pytest.mark.both_key_stores
 def test_a_torn_last_line_that_the_key_store_knows_is_a_cut(world: World) -> None:
     do_nothing(world, 1)
     whole = path(world).read_bytes()
@@ -169,6 +171,7 @@ def test_a_line_that_could_not_be_made_durable_is_not_found_later(
     world.ledger.verify()
 
 
+@pytest.mark.both_key_stores
 def test_several_processes_append_in_turn(world: World) -> None:
     do_nothing(world)
     begin = CONTEXT.Barrier(4)
@@ -187,6 +190,7 @@ def test_a_removed_ledger_is_seen_while_it_is_open(world: World) -> None:
     path(world).write_bytes(raw)
 
 
+@pytest.mark.both_key_stores
 def test_another_ledger_refuses_the_role(world: World) -> None:
     do_nothing(world)
     shutil.move(world.directory / "ledger", world.directory / "ledger.mine")

@@ -109,6 +109,7 @@ def test_a_ledger_of_before_signatures_opens_and_is_signed_from_its_next_act_on(
     assert verify(new.path, str(new.key)).claims["signed_lines"] == 4
 
 
+@pytest.mark.both_key_stores
 def test_the_key_before_vouches_for_the_next(world: World) -> None:
     do_nothing(world)
     first = str(world.ledger.key)
@@ -120,6 +121,7 @@ def test_the_key_before_vouches_for_the_next(world: World) -> None:
     assert not world.signing_key.file.with_name("signing.key.next").exists()
 
 
+@pytest.mark.both_key_stores
 def test_a_rotation_that_was_ended_before_its_outcome_signs_on_with_the_key_before(world: World) -> None:
     do_nothing(world)
     first = world.ledger.key
@@ -130,6 +132,7 @@ def test_a_rotation_that_was_ended_before_its_outcome_signs_on_with_the_key_befo
 
 
 @pytest.mark.parametrize("known", [False, True])
+@pytest.mark.both_key_stores
 def test_a_rotation_away_from_a_lost_key_that_was_ended_is_carried_on_with(world: World, *, known: bool) -> None:
     """No other outcome of it could be signed, and every later act has to close it first."""
     world.enrol("anna", "meter-1")
@@ -146,6 +149,7 @@ def test_a_rotation_away_from_a_lost_key_that_was_ended_is_carried_on_with(world
     assert world.ledger.verify() == len(ledger_lines(world.directory))
 
 
+@pytest.mark.both_key_stores
 def test_a_lost_key_is_told_and_nothing_is_done_without_one(world: World) -> None:
     do_nothing(world)
     first = str(world.ledger.key)
