@@ -8,8 +8,9 @@ be written. A day's key is destroyed when `operations_days` days have begun afte
 than that then. Making is a step; destroying is an act, in the ledger. Letters of customers are dropped by age.
 
 A wrong clock destroys nothing: keys are made and none is destroyed while wall time has moved otherwise than the time
-since boot since this process began, nor in a process at whose beginning the ledger did not agree with the clock (see
-`guard`).
+since boot since this process began, nor in a process at whose beginning the ledger did not agree with the clock, nor
+within 28 days of a leap in the ledger's times (see `guard`). What came while a clock was set back looks old when it is
+right again: a process that has seen that destroys nothing any more.
 """
 
 from __future__ import annotations
@@ -91,10 +92,14 @@ class Operations:
 
     def _trust_clock(self, now: int) -> None:
         """Raises Unreachable while it is not to be trusted."""
+        ledger = self._control.ledger
         if self._doubt is None:
-            self._doubt = doubts(now, ledger_time=self._control.ledger.time)
-        strayed = abs(now - self._clock.boottime() - self._strayed) > _STRAYED
-        why = self._doubt or ("the clock was set while this process ran" if strayed else "")
+            self._doubt = doubts(now, ledger_time=ledger.time)
+        strayed = now - self._clock.boottime() - self._strayed
+        if strayed < -_STRAYED:
+            self._doubt = self._doubt or "the clock was set back while this process ran"
+        set_ahead = "the clock was set ahead while this process ran" if strayed > _STRAYED else ""
+        why = self._doubt or set_ahead or doubts(now, ledger_time=now, leapt=ledger.leapt)
         if why:
             message = f"{why}, so neither dead letters nor their keys are dropped by age"
             raise Unreachable(message, hint="when the clock is right, start the gateway again")

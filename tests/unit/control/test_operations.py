@@ -99,7 +99,7 @@ def test_a_clock_that_jumps_destroys_nothing_and_todays_key_is_there_all_the_sam
     refused(world, "meter-1")
     clock = clock_of(world)
     clock.wall_ns += 73 * 365 * DAY
-    with pytest.raises(Unreachable, match="clock was set"):
+    with pytest.raises(Unreachable, match="clock was set ahead"):
         world.operations.tend()
     assert world.letters.count(EVERY) == 2
     assert {0, 1} < set(days(world))
@@ -112,3 +112,33 @@ def test_a_clock_that_jumps_destroys_nothing_and_todays_key_is_there_all_the_sam
     clock.wall_ns -= 73 * 365 * DAY
     world.operations.tend()
     assert world.letters.count(EVERY) == 2
+
+
+def test_what_came_while_the_clock_was_set_back_is_not_old_when_it_is_right_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter is dated when it arrives; by a clock ten years late it is ten years old, as is the key it is under."""
+    world.operations.tend()
+    clock = clock_of(world)
+    clock.wall_ns -= 3_650 * DAY
+    with pytest.raises(Unreachable, match="clock was set"):
+        world.operations.tend()
+    world.turn_over()
+    worker = World(world.directory, clock=clock)
+    monkeypatch.setattr(worker.operations, "tend", lambda: None)  # another's duty
+    refused(worker)
+    refused(worker, "meter-1")
+    worker.close()
+    clock.wall_ns += 3_650 * DAY
+    with pytest.raises(Unreachable, match="clock was set back"):
+        world.operations.tend()
+    assert world.letters.count(EVERY) == 2
+    world.turn_over()
+    for _ in range(2):
+        restarted = World(world.directory, clock=FixedClock(clock.wall_ns, 5))
+        with pytest.raises(Unreachable, match="leapt ahead"):
+            restarted.operations.tend()
+        restarted.turn_over()
+        restarted.close()
+    assert world.letters.count(EVERY) == 2
+    assert len(days(world)) == 4
