@@ -40,10 +40,13 @@ class Mosquitto(Server):
 
     program, package, scheme = "mosquitto", "mosquitto", "mqtt"
 
-    def __init__(self, *, port: int = 0, persistence: bool = False) -> None:
-        """`persistence`: sessions are saved at SIGTERM and every second, so that they outlive `restart`."""
+    def __init__(self, *, port: int = 0, persistence: bool = False, queue: int = 0) -> None:
+        """`persistence`: sessions are saved at SIGTERM and every second, so that they outlive `restart`.
+
+        `queue`: how many messages wait for a session at most, beside those in flight; 0: all.
+        """
         super().__init__(port=port)
-        self._persistence = persistence
+        self._persistence, self._queue = persistence, queue
 
     def arguments(self) -> list[str]:
         """See mosquitto.conf(5)."""
@@ -51,7 +54,7 @@ class Mosquitto(Server):
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             "max_inflight_messages 0",
-            "max_queued_messages 0",
+            f"max_queued_messages {self._queue}",
             "set_tcp_nodelay true",
             "sys_interval 0",
             "connection_messages false",

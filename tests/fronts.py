@@ -12,6 +12,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import queue
 import socket
 import threading
 import time
@@ -79,12 +80,37 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
 
 
+class Gate:
+    """Where requests wait until each is let through, or all are turned away for good. `arrived` counts them."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+        self._words: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def let_one_through(self) -> None:
+        """The one that has waited longest, or the next."""
+        self._words.put(True)
+
+    def shut(self) -> None:
+        """Whoever waits, and whoever comes, is turned away."""
+        self._words.put(False)
+
+    def enter(self) -> bool:
+        """Wait; whether it may pass."""
+        self.arrived += 1
+        word = self._words.get()
+        if not word:
+            self.shut()  # for the next
+        return word
+
+
 class StoreFront:
     """An HTTP port in front of InfluxDB.
 
     `answer`: a status that every request gets instead of being passed on, with `retry_after`; None passes on.
     `silent`: requests are passed on, and their answers withheld. `delay_s`: how long each waits before it is passed
-    on. `most_bytes`: a longer write is answered 413. `asked` counts requests to write that were not answered by the
+    on. `gate`: where each write waits, and is answered 503 once it is shut. `most_bytes`: a longer write is answered
+    413. `asked` counts requests to write that were not answered by the
     store. `on_taken` is called with each body that the store has acknowledged, whether or not its answer is passed
     on.
     """
@@ -96,6 +122,7 @@ class StoreFront:
         self.retry_after = "0"
         self.silent = threading.Event()
         self.delay_s = 0.0
+        self.gate: Gate | None = None
         self.most_bytes = 0
         self.asked = 0
         self.on_taken = on_taken
@@ -134,6 +161,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         front = self.server.front
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(front.delay_s)
+        if (gate := front.gate) is not None and self.path.startswith("/write") and not gate.enter():
+            self._reply(http.HTTPStatus.SERVICE_UNAVAILABLE, [], b"")
+            return
         if 0 < front.most_bytes < len(body) and self.path.startswith("/write"):
             self._reply(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [], b"")
             return

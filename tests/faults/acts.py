@@ -15,6 +15,7 @@ from collections.abc import Callable
 from tests.faults.site import LEASE_S, Site
 
 Act = Callable[[Site, random.Random], None]
+PATIENCE_S = 30.0
 
 
 def gateway_killed(site: Site, _chance: random.Random) -> None:
@@ -40,6 +41,24 @@ def worker_stopped(site: Site, chance: random.Random) -> None:
         _signal(pid, signal.SIGSTOP)
         time.sleep(LEASE_S * chance.uniform(1.1, 1.5))
         _signal(pid, signal.SIGCONT)
+
+
+def policy_reloaded(site: Site, chance: random.Random) -> None:
+    """SIGHUP with a policy that is faulty, which changes nothing, and with one that is not."""
+    for more in ("[faulty", f"# {chance.random()}\n"):
+        if (pid := site.ready_pid()) is not None:
+            site.write_policy(more)
+            _signal(pid, signal.SIGHUP)
+            time.sleep(chance.uniform(0.2, 1))
+    site.write_policy()
+
+
+def workers_changed(site: Site, chance: random.Random) -> None:
+    """Stopped in good order and started with more or fewer: what waits for those who have gone is for who is there."""
+    if (pid := site.ready_pid()) is not None:
+        site.workers = chance.choice([count for count in (1, 2, 3) if count != site.workers])
+        _signal(pid, signal.SIGTERM)
+        until(lambda: site.pid != pid)
 
 
 def broker_killed(site: Site, chance: random.Random) -> None:
@@ -124,10 +143,20 @@ def fsync_fails(site: Site, chance: random.Random) -> None:
     site.front.answer = None
 
 
+def until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:
+    """Wait; not for ever, since a gateway that lacks something may never get there, or must not. Whether it did."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
 ACTS: dict[str, Act] = {
     "gateway killed": gateway_killed,
     "worker killed": worker_killed,
     "worker stopped beyond its lease": worker_stopped,
+    "policy reloaded": policy_reloaded,
+    "workers changed": workers_changed,
     "broker killed": broker_killed,
     "broker restarted": broker_restarted,
     "broker forgets": broker_forgets,

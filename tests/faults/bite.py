@@ -3,12 +3,10 @@
     python -m tests.faults.bite --write                       # all of them, and the table in docs/faults.md
     python -m tests.faults.bite --only "disk full" --json     # one, as the tests run it
 
-Every act is done twice, under load, at a site of its own: to the gateway as it is, whose books must balance, and to one
-with a defence of `without` taken out, whose books must show what `shows` names. Chance is left out: what an act of the
-soak needs a hundred tries for, the acts here bring about at once. Exit code 1: a gateway as it is has failed, or one
-without a defence has not.
-
-The fleet's own line has no act here: what happens on it is between devices and broker.
+Every act, and some in a special form, is done twice, under load, at a site of its own: to gateway and fleet as they
+are, whose books must balance, and to those with a defence of `without` taken out, whose books must show what `shows`
+names. Chance is left out: what an act of the soak needs a hundred tries for, the acts here bring about at once. Exit
+code 1: what is as it is has failed, or what lacks a defence has not.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,12 +49,13 @@ def bitten(name: str, seed: int) -> dict[str, Any]:
     written = stream.Stream(count=messages, start_ms=int(time.time() * 1000) - (messages // 200 + 3_600) * 1000)
     with (
         tempfile.TemporaryDirectory(prefix="glomska-bite-") as directory,
-        Site(Path(directory), written, workers=bite.workers) as site,
+        Site(Path(directory), written, workers=bite.workers, queue=bite.queue, settings=bite.settings) as site,
     ):
         with site.publishing(rate=RATE):
             at_work(site)
             bite.act(site, chance)
         site.settle()
+        site.gateway.environment = without_mark(site.gateway.environment)  # who balances the books lacks nothing
         books, crashed = balance(site), sum(code not in CALM for code in site.ended)
     kept = holds(books) and not crashed and (bite.forgives or not books.lost_by_broker)
     return dataclasses.asdict(books) | {"crashed": crashed, "holds": kept}
@@ -73,8 +72,13 @@ def apart(name: str, seed: int, without: str) -> dict[str, Any]:
     return told
 
 
+def without_mark(environment: Mapping[str, str]) -> dict[str, str]:
+    """That of a process that lacks nothing."""
+    return {key: value for key, value in environment.items() if key not in _CLEAR}
+
+
 def _environment(without: str) -> dict[str, str]:
-    environment = {key: value for key, value in os.environ.items() if key not in _CLEAR}
+    environment = without_mark(os.environ)
     if without:
         environment |= {"PYTHONPATH": f"{ROOT / 'tests/faults/lacking'}:{ROOT}", NAME: without}
     return environment
@@ -108,15 +112,21 @@ def write(found: Sequence[dict[str, Any]], page: Path) -> None:
     """Their rows in the table of docs/faults.md; what was not tried keeps the row it has."""
     before, _, rest = page.read_text().partition(_MARKS[0])
     old, _, after = rest.partition(_MARKS[1])
-    rows = {line.split("`")[1]: line for line in old.splitlines() if line.count("`") > 1}
-    rows |= {one["act"]: _row(one) for one in found}
-    wanted = [rows[name] for name in (*BITES, *TESTS) if name in rows]
+    rows = {line.partition(" | ")[0]: line for line in (*old.splitlines(), *map(_row, found))}
+    wanted = [rows[first] for name in (*BITES, *TESTS) if (first := f"| {_title(name)}") in rows]
     page.write_text(before + _MARKS[0] + "\n".join([*_HEAD, *wanted, ""]) + _MARKS[1] + after)
 
 
 def _row(one: dict[str, Any]) -> str:
-    of = "" if one["act"] in TESTS else "act "
-    return f"| {of}`{one['act']}` | `{one['without']}` | {_shown(one)} | {_sound(one)} |"
+    return f"| {_title(one['act'])} | `{one['without']}` | {_shown(one)} | {_sound(one)} |"
+
+
+def _title(name: str) -> str:
+    """In the table: the test, or the act and what is special."""
+    if name in TESTS:
+        return f"`{name}`"
+    act, _, special = name.partition(":")
+    return f"act `{act}`" + (f":{special}" if special else "")
 
 
 def _shown(one: dict[str, Any]) -> str:
@@ -126,7 +136,7 @@ def _shown(one: dict[str, Any]) -> str:
         return "**fails**"
     if name == "crashed":
         return f"**it ended**, {books.get('lost_by_broker', 0):,} of {books.get('published', 0):,} not taken"
-    said = {"lost": "lost", "lost_by_broker": "not taken"}[name]
+    said = {"lost": "lost", "doubled": "doubled", "lost_by_broker": "not taken"}[name]
     return f"**{books.get(name, 0):,} {said}** of {books.get('published', 0):,}"
 
 

@@ -21,13 +21,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from benchmarks import processes
 from benchmarks.servers import InfluxDB1, Mosquitto
+from gateway.runtime.config import resource
 from tests.commands import Gateway, Running, Stack
 from tests.faults.stream import Stream, enrolment
 from tests.faults.tap import Tap
@@ -43,13 +44,23 @@ _EXPECTED_ENDS = {0, 4, -signal.SIGKILL}  # stopped, unreachable at the start, k
 class Site:
     """See the module. A context manager; it must stand in namespaces of its own (`netns.isolated`)."""
 
-    def __init__(self, directory: Path, stream: Stream, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        stream: Stream,
+        *,
+        workers: int = 1,
+        queue: int = 0,
+        settings: Mapping[str, str | float] = MappingProxyType({}),
+    ) -> None:
+        """`queue`: messages that the broker keeps for a session at most; `settings` of the gateway as in `Gateway`."""
         self.stream = stream
         self.workers = workers
         self.taken = bytearray(stream.count)  # acknowledged by the store: 0 or 1 a message
         self.ended: list[int] = []  # how the gateway ended when nobody had asked it to
         self.now_mb = self.peak_mb = 0.0  # resident memory of the gateway, workers and all
-        self._directory = directory
+        self._directory, self._queue, self._settings = directory, queue, settings
+        self._policy = directory / "policy.toml"
         self._lives = contextlib.ExitStack()
         self._over = threading.Event()
         self._starting = threading.Lock()
@@ -57,7 +68,7 @@ class Site:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as lives:
-            self.broker = lives.enter_context(Mosquitto(persistence=True))
+            self.broker = lives.enter_context(Mosquitto(persistence=True, queue=self._queue))
             self.store = lives.enter_context(InfluxDB1(database="glomska", log_level="info"))
             within, self._fleet = machine("gateway"), machine("fleet")
             self.lines = {
@@ -69,7 +80,7 @@ class Site:
             self.front = lives.enter_context(
                 StoreFront(self.store.port, host=self.lines["store"].here, on_taken=self._take)
             )
-            self.entrance = lives.enter_context(Relay(self.broker.port, host=self.lines["fleet"].here)).url
+            self.entrance = lives.enter_context(Relay(self.broker.port, host=self.lines["fleet"].here))
             self.disk = Disk(self._directory / "box", DISK_MB)
             lives.callback(self.disk.remove)
             self.gateway = self._configured(within)
@@ -91,12 +102,21 @@ class Site:
         running = self._running
         return None if running is None else running.pid
 
+    def ready_pid(self) -> int | None:
+        """The same once it hears signals; None before."""
+        running = self._running
+        return running.pid if running is not None and running.alive and running.events("ready") else None
+
     def worker_pids(self) -> list[int]:
         """The processes that take messages in."""
         pid = self.pid
         if pid is None:
             return []
         return processes.tree(pid)[1:] if self.workers > 1 else [pid]
+
+    def write_policy(self, more: str = "") -> None:
+        """As it is shipped, and more."""
+        self._policy.write_text(resource("policy.toml").read_text(encoding="utf-8") + more, encoding="utf-8")
 
     @contextlib.contextmanager
     def fsync_failing(self) -> Iterator[None]:
@@ -112,7 +132,7 @@ class Site:
     def publishing(self, *, rate: float) -> Iterator[subprocess.Popen[str]]:
         """The fleet on its way, once somebody listens; the end of the block waits until the broker has acknowledged."""
         assert self.tap.subscribed.wait(_PATIENCE_S), "the gateway does not subscribe"
-        command = [*self._fleet, sys.executable, "-m", "tests.faults.stream", "--url", self.entrance]
+        command = [*self._fleet, sys.executable, "-m", "tests.faults.stream", "--url", self.entrance.url]
         command += ["--count", str(self.stream.count), "--start-ms", str(self.stream.start_ms), "--rate", str(rate)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as publisher:
             try:
@@ -140,10 +160,10 @@ class Site:
                 self._running = None
 
     def points(self) -> int:
-        """Distinct points in the store."""
-        answer = json.loads(self.store.query('SELECT COUNT("s_1d") FROM telemetry', "glomska"))
+        """Distinct points in the store, and fields of one that has more than one."""
+        answer = json.loads(self.store.query("SELECT COUNT(*) FROM telemetry", "glomska"))
         series = answer["results"][0].get("series", [])
-        return int(series[0]["values"][0][1]) if series else 0
+        return sum(count or 0 for count in series[0]["values"][0][1:]) if series else 0
 
     def in_the_clear(self, needles: Sequence[bytes]) -> list[str]:
         """Files of the gateway and of the store that hold one of these."""
@@ -181,20 +201,25 @@ class Site:
             broker_url=self.tap.url,
             store_url=self.front.url,
             within=within,
-            mqtt__allow_plaintext="true",
-            mqtt__keep_alive_s=5,
-            store__allow_plaintext="true",
-            store__timeout_s=2,
-            keys__lease_s=LEASE_S,
-            keys__poll_ms=200,
+            **{
+                "policy": str(self._policy),
+                "mqtt__allow_plaintext": "true",
+                "mqtt__keep_alive_s": 5,
+                "store__allow_plaintext": "true",
+                "store__timeout_s": 2,
+                "keys__lease_s": LEASE_S,
+                "keys__poll_ms": 200,
+                **self._settings,
+            },
         )
+        self.write_policy()
         gateway.environment |= {"LD_PRELOAD": str(preload), "FSYNC_FAILS": str(self._directory / "fsync-fails")}
         return gateway
 
     def _keep(self) -> None:
         """Start the gateway again whenever it has ended."""
-        workers = ("--workers", str(self.workers)) if self.workers > 1 else ()
         while not self._over.is_set():
+            workers = ("--workers", str(self.workers)) if self.workers > 1 else ()
             with self._starting:
                 if self._over.is_set():
                     return

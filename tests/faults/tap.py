@@ -29,7 +29,8 @@ _READ = 256 * 1024
 class Tap:
     """A TCP port in front of a broker's. `given` and `acknowledged` have a byte a message of the stream: 0 or 1.
 
-    `acknowledged_s`: when it was, last, in seconds since the start.
+    `acknowledged_s`: when it was, last, in seconds since the start. `under_way` is of the newest connection, another
+    object for each: messages given and not acknowledged, by packet id.
     """
 
     def __init__(self, stream: Stream, *, upstream: int, host: str = "127.0.0.1") -> None:
@@ -39,6 +40,7 @@ class Tap:
         self.started = time.monotonic()
         self.subscribed = threading.Event()  # the gateway has been, once
         self.again = 0  # deliveries of what had been given before
+        self.under_way: dict[int, int | None] = {}
         self._stream = stream
         self._upstream = upstream
         self._listener = socket.create_server((host, 0))
@@ -80,6 +82,7 @@ class _Connection:
     def __init__(self, tap: Tap, near: socket.socket, far: socket.socket) -> None:
         self._tap, self._near, self._far = tap, near, far
         self._numbers: dict[int, int | None] = {}  # by packet id
+        tap.under_way = self._numbers
 
     def start(self) -> None:
         for source, sink, look in (

@@ -1,12 +1,13 @@
 """A clock that jumps, both ways: nothing is destroyed by it, and nothing is lost.
 
-The gateway's clock is a library's (libfaketime) that reads its offset from a file; that of broker, store and fleet is
-the machine's. CLOCK_MONOTONIC and CLOCK_BOOTTIME do not jump, as on a machine whose wall clock is set.
+The gateway's wall clock is shifted by what a file says (`clock.c`); that of broker, store and fleet is the machine's.
+CLOCK_MONOTONIC and CLOCK_BOOTTIME do not jump, as on a machine whose wall clock is set.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -24,32 +25,35 @@ def messages(number: int, count: int = 50) -> list[Message]:
     return [flat(TOPIC, NOW - 1_000_000 * number - 1000 * i, power=i, energy=number) for i in range(count)]
 
 
+def shift(offset: Path, days: int) -> None:
+    """Whole or not at all: it is read at every look at the clock."""
+    fresh = offset.with_suffix(".new")
+    fresh.write_text(str(days * 86_400))
+    fresh.replace(offset)
+
+
 @pytest.mark.parametrize("days", [3_650, -3_650])
 def test_a_clock_that_jumps_loses_nothing(days: int, tmp_path: Path) -> None:
-    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
-    offset = tmp_path / "offset"
-    offset.write_text("+0")
+    library, offset = tmp_path / "clock.so", tmp_path / "offset"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("clock.c")], check=True)
+    shift(offset, 0)
     with stack("servers") as on:
         gateway = Gateway(tmp_path, on)
         gateway.enrol(ENROLMENT)
         before = status(gateway)
-        gateway.environment |= {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(offset),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        gateway.environment |= {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}
         with gateway.run() as running:
             deliver(on, *messages(1))
             gateway.await_points(50)
-            offset.write_text(f"{days:+}d")
+            shift(offset, days)
             deliver(on, *messages(2))
             settled(gateway, on, days)
-            offset.write_text("+0")
+            await_(lambda: turned(gateway), lambda: "keys were not turned over by that clock")
+            shift(offset, 0)
             deliver(on, *messages(3))
             gateway.await_points(150 if days > 0 else 100)
             running.stop()
-        for name in ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"):
+        for name in ("LD_PRELOAD", "CLOCK_OFFSET"):
             del gateway.environment[name]
         if days < 0:  # they lay in the future of that clock, and were kept
             gateway.call("dead-letters", "replay", "--reason", "future", "--json")
@@ -67,6 +71,12 @@ def settled(gateway: Gateway, on: Stack, days: int) -> None:
         lambda: len(json.loads(gateway.call("dead-letters", "list", "--json"))["letters"]) == 50,
         lambda: "what lay in the future was not kept",
     )
+
+
+def turned(gateway: Gateway) -> bool:
+    """Whether a turnover has begun and ended: only then has a wrong clock had its chance."""
+    (controller,) = json.loads(gateway.call("keys", "status", "--json"))["controllers"]
+    return bool(controller["kek"] > 1 and controller["under_way"] is None)
 
 
 def status(gateway: Gateway) -> object:

@@ -26,4 +26,4 @@ def test_whatever_breaks_nothing_is_lost_doubled_or_in_the_clear() -> None:
     assert told["stored"] + told["lost_by_broker"] + told["lost_by_store"] == told["valid"], told
     assert told["kept"] >= told["refused"] > 0, told
     assert told["stored"] > told["valid"] // 2, told
-    assert told["holds"]
+    assert told["holds"], told["peak_mb"]

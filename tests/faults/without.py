@@ -1,4 +1,4 @@
-"""The gateway's defences against faults, taken out one by one, in real processes: see `bite`.
+"""The defences of gateway and fleet against faults, taken out one by one, in real processes: see `bite`.
 
     WITHOUT_DEFENCE=full_and_silent PYTHONPATH=tests/faults/lacking:. glomska run
 
@@ -12,14 +12,20 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from firmware_sim.connection import Connection as FleetConnection
+from gateway.cli import run
+from gateway.control import turnover
+from gateway.control.guard import Verdict
 from gateway.control.turnover import Turnovers
 from gateway.errors import Unreachable
 from gateway.keys.lease import Lease
 from gateway.keystore import rows
 from gateway.model.ids import Controller
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
+from gateway.pipeline.seal import Sealer
 from gateway.runtime import spooling
 from gateway.runtime.batch import Job
+from gateway.runtime.roll import Roll
 from gateway.runtime.writer import Writer
 from gateway.transport import http
 from gateway.transport.influx1 import Influx1Store
@@ -154,6 +160,12 @@ def drained_before_it_is_stored() -> None:
 
 
 @_enter
+def no_spool() -> None:
+    """What the store cannot take the broker is to hold."""
+    _put(spooling.Spooling, "_spooled", lambda both, points: both._store.write(points))
+
+
+@_enter
 def full_and_silent() -> None:
     """What the spool cannot take is dropped."""
     append = Spool.append
@@ -209,3 +221,43 @@ def the_custodian_comes_first() -> None:
         return found
 
     _put(Turnovers, "begin", hasty)
+
+
+@_enter
+def a_delivery_is_a_revision() -> None:
+    """A point is named after the process that sealed it, and not by what it says alone."""
+    points = Sealer._points
+    _put(Sealer, "_points", lambda sealer, rows, shape, _revision: points(sealer, rows, shape, os.getpid()))
+
+
+@_enter
+def nobody_hears_a_hangup() -> None:
+    """SIGHUP is left to do what it does to any process."""
+    _put(run, "_HEARD", run._ENDING)
+
+
+@_enter
+def nobody_looks_for_who_has_gone() -> None:
+    """A worker that there is no more keeps its place in the shared subscription, and its share."""
+    _put(Roll, "left_behind", lambda _roll, **_now: [])
+
+
+@_enter
+def times_are_not_compared() -> None:
+    """Any clock will do."""
+    _put(turnover, "judge", lambda policy, now, **_times: Verdict(policy=policy, now=now, why=""))
+
+
+@_enter
+def sent_is_delivered() -> None:
+    """The fleet does not wait for the broker's word, and sends nothing again."""
+    disconnected = FleetConnection._disconnected
+
+    def careless(line: FleetConnection, *told: object) -> None:
+        for message in line._in_flight.values():
+            line._settled(message, True)
+        line._in_flight.clear()
+        line._client._out_messages.clear()
+        disconnected(line, *told)
+
+    _put(FleetConnection, "_disconnected", careless)

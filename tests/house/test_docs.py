@@ -156,3 +156,10 @@ def test_the_table_of_faults_names_what_is_there() -> None:
     assert [f"{file}::{name}" for file, name in tests if f"def {name}(" not in (ROOT / file).read_text()] == []
     rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| fault ")]
     assert [row for row in rows if "act `" not in row and "::test_" not in row] == []
+    places = [*ROOT.glob("tests/attacks/mutations*.py"), ROOT / "tests/faults/without.py"]
+    there = set(re.findall(r"^def (\w+)\(", "".join(file.read_text() for file in places), flags=re.MULTILINE))
+    lacking = [set(re.findall(r"`(?:\d\d:)?([a-z]\w+)`", row)) for row in rows]
+    assert [row for row, names in zip(rows, lacking, strict=True) if not names & there] == [
+        row for row in rows if row.startswith("| one controller floods |")
+    ]
+    assert {name for names in lacking for name in names if "_" in name} <= there
