@@ -12,6 +12,9 @@ before it, which so vouches for the next; the first by its own, and so is a rota
     chain = Chain(public)               # None: whatever key the ledger names
     for raw in file: chain.follow(raw)
     chain.settle()                      # VerificationFailed unless `public` answers for all of it
+
+To answer is to sign: a line by `public`, or by a key it vouched for. That a line names `public` says nothing; anybody
+may write that.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from gateway.keys import signing
 Value = str | int | None | list[str]
 ZERO = "0" * 64
 ROTATE = "ledger-key"
+CHECKPOINT = "checkpoint"  # changes nothing, and is signed
 _CONTEXT = b"glomska/1|ledger"
 
 
@@ -55,6 +59,10 @@ class Line:
             return None
         return str(self.body["key"])
 
+    def signer(self, key: str | None) -> str | None:
+        """The key that signs this line where it is an outcome, `key` being the one in use; None where none is yet."""
+        return self.next_key if key is None or self.is_unvouched else key
+
     @property
     def is_unvouched(self) -> bool:
         """Whether it changes the key without the one before, which is lost: the one line that its own key signs."""
@@ -77,11 +85,10 @@ def parse(raw: bytes, last: Line | None, *, number: int) -> Line:
         line: Line | None = _line(body)
         rest = {name: value for name, value in body.items() if name != "hash"}
         whole = sha256(rfc8785.dumps(rest)).hexdigest() == body["hash"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         line, whole = None, False
     if line is None or not whole:
-        message = f"the ledger is damaged at line {max(number, 1)}"
-        raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
+        raise _damaged(number)
     if (line.seq, line.body["prev"]) != ((0, ZERO) if last is None else (last.seq + 1, last.hash)):
         message = f"the ledger's chain is broken at line {max(number, 1)}: lines were removed, added or exchanged"
         raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
@@ -97,12 +104,17 @@ class Chain:
         self.id = ""
         self.signed = 0  # lines, from the first, that a signature answers for
         self._wanted = public
-        self._vouched = public is None  # whether the key in use is `public`, or one it has vouched for
+        self._vouched = public is None  # whether the key in use is `public`, or one that is vouched for by it
+        self._answered = public is None  # whether it, or one that it vouched for, has signed a line
         self._key: str | None = None
 
     def follow(self, raw: bytes) -> Line:
         """Take the next line. Raises IntegrityStop, VerificationFailed: it, or its signature, does not hold."""
         line = parse(raw, self.head, number=self.lines + 1)
+        if (
+            rfc8785.dumps(line.body) + b"\n" != raw
+        ):  # names twice, or other white space: who reads it decides what it says
+            raise _damaged(self.lines + 1)
         if line.seq == 0:
             self.id = str(line.body.get("ledger"))
         self._judge(line)
@@ -111,17 +123,18 @@ class Chain:
 
     def settle(self) -> None:
         """Raises VerificationFailed when `public` has signed nothing here, or not the newest."""
-        if self._wanted is not None and not (self._vouched and self.signed):
+        if not self._answered:
             raise VerificationFailed(
                 "nothing in this ledger is signed with that key",
                 hint="give the ledger's public key: `glomska ledger public-key`",
             )
 
     def _judge(self, line: Line) -> None:
-        key = line.next_key if self._key is None or line.is_unvouched else self._key
+        key = line.signer(self._key)
         if line.phase == "outcome" and key is not None:
-            self._verify(line, key)
+            verify(line, key)
             self.signed = self.lines + 1
+            self._answered = self._answered or key == self._wanted or (self._vouched and key == self._key)
         elif "signature" in line.body:
             raise VerificationFailed(f"line {self.lines + 1} of the ledger is signed and may not be")
         if line.next_key is not None:
@@ -130,16 +143,6 @@ class Chain:
             self._key = line.next_key
             self._vouched = self._vouched or self._key == self._wanted
 
-    def _verify(self, line: Line, key: str) -> None:
-        body = {name: value for name, value in line.body.items() if name not in {"hash", "signature"}}
-        try:
-            signing.verify(key, str(line.body.get("signature")), _signed(body))
-        except VerificationFailed:
-            hint = "keep the file: lines were forged, or it was signed by something else"
-            raise VerificationFailed(
-                f"the signature of line {self.lines + 1} of the ledger does not hold", hint=hint
-            ) from None
-
     def _unvouched(self) -> None:
         raise VerificationFailed(
             f"from line {self.lines + 1} on the ledger is signed with a key that the one given never vouched for",
@@ -147,15 +150,35 @@ class Chain:
         )
 
 
+def verify(line: Line, key: str) -> None:
+    """Raises VerificationFailed unless the holder of `key` signed this line, and with it all before."""
+    body = {name: value for name, value in line.body.items() if name not in {"hash", "signature"}}
+    try:
+        signing.verify(key, str(line.body.get("signature")), _signed(body))
+    except VerificationFailed:
+        hint = "keep the file: lines were forged, or it was signed by something else"
+        raise VerificationFailed(
+            f"the signature of line {line.seq + 1} of the ledger does not hold", hint=hint
+        ) from None
+
+
+def _damaged(number: int) -> IntegrityStop:
+    message = f"the ledger is damaged at line {max(number, 1)}"
+    return IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
+
+
 def _signed(body: dict[str, Value]) -> bytes:
     return _CONTEXT + sha256(rfc8785.dumps(body)).digest()
 
 
 def _line(body: dict[str, Value]) -> Line:
+    for name in ("time", "prev"):
+        if not isinstance(body[name], str):
+            raise TypeError(f"{name} is text")
     return Line(_int(body["seq"]), str(body["act"]), str(body["phase"]), str(body["hash"]), body)
 
 
 def _int(value: Value) -> int:
-    if not isinstance(value, int):
+    if type(value) is not int:
         raise TypeError("a sequence is a number")
     return value

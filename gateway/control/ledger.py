@@ -25,9 +25,9 @@ from typing import Protocol
 import rfc8785
 
 from gateway.clock import Clock
-from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse
+from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse, verify
 from gateway.control.guard import is_leap, ns_of
-from gateway.errors import IntegrityStop, Unreachable
+from gateway.errors import IntegrityStop, Unreachable, VerificationFailed
 from gateway.model.ids import new_id
 
 LOCK_S = 60.0  # a page of a turnover on a slow disk takes seconds, and others wait in line
@@ -67,6 +67,7 @@ class Ledger:
         self.late: set[int] = set()  # intents of outcomes that came after another intent; whoever looked empties it
         self.open_intents: dict[int, Line] = {}
         self.torn = 0
+        self._unproven: tuple[Line, str] | None = None  # the newest outcome that another process wrote, and its key
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.locked():
@@ -224,8 +225,21 @@ class Ledger:
                 if not raw.endswith(b"\n"):
                     self.torn = len(raw)
                     break
-                self._note(parse(raw, self._last, number=0 if self._last is None else self._last.seq + 2))
+                line = parse(raw, self._last, number=0 if self._last is None else self._last.seq + 2)
+                if line.phase == "outcome" and (key := line.signer(self.key)):
+                    self._unproven = line, key
+                self._note(line)
                 self._offset += len(raw)
+        self._require_signed()
+
+    def _require_signed(self) -> None:
+        """What a signature answers for is all before it: whoever signed had read that, and asked the same of it."""
+        if self._unproven is not None:
+            try:
+                verify(*self._unproven)
+            except VerificationFailed as fault:
+                raise IntegrityStop(str(fault), hint=fault.hint) from None
+            self._unproven = None
 
     def _note(self, line: Line) -> None:
         time = ns_of(str(line.body["time"]))

@@ -1,6 +1,6 @@
 """The key of the ledger changes: an act like any other, whose outcome the key before signs and so vouches for the next.
 
-rotate(control, key)                # the new key is in use from the next line on
+rotate(control, key)                # the new key is in use from the next line on, which it signs: a checkpoint
 rotate(control, key, lost=True)     # the key before is gone: nobody vouches, and every verifier is told so
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.control.chain import ROTATE, Chain
+from gateway.control.chain import CHECKPOINT, ROTATE, Chain
 from gateway.control.ledger import Ledger
 from gateway.control.role import Control
 
@@ -30,6 +30,9 @@ def rotate(control: Control, signer: Rotates, *, lost: bool = False) -> str:
     with control.act(ROTATE, **({"lost": public} if lost else {})) as act:
         act.outcome |= {"key": public} | ({"lost": "yes"} if lost else {})
     signer.require(public)
+    if not lost:  # else it has signed its own act
+        with control.act(CHECKPOINT):  # that it is named proves nothing to who trusts it alone
+            pass
     return public
 
 

@@ -70,9 +70,14 @@ def verify(
 def read_certificate(raw: bytes, public: str) -> Verdict:
     """A certificate's claims. Raises VerificationFailed."""
     claims = signing.open_jws(raw.decode("ascii", "replace").strip(), public=public, typ=TYPE)
-    if claims.get("v") != 1 or claims.get("kind") not in KINDS:
+    kind, stands = claims.get("kind"), claims.get("ledger")
+    if claims.get("v") != 1 or kind not in KINDS:
         raise VerificationFailed("the certificate is of a version or kind that this program does not know")
-    return Verdict(str(claims["kind"]), claims)
+    if kind not in claims or not isinstance(stands, dict) or not stands.keys() >= {"id", "seq", "head"}:
+        raise VerificationFailed(
+            "the certificate lacks what one of its kind says", hint="ask who signed it for a whole one"
+        )
+    return Verdict(str(kind), claims)
 
 
 def _ledger(file: Path, public: str, progress: Callable[[int], None]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def open_jws(text: str, *, public: str, typ: str) -> dict[str, Any]:
     try:
         header, payload = (json.loads(decode(each)) for each in part.split("."))
         expected = {"alg": "EdDSA", "kid": key_id(public), "typ": typ}
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise VerificationFailed("this is not a certificate", hint="give a file from `state/certificates`") from None
     if header != expected or not isinstance(payload, dict):
         hint = "give the key that was in use when it was signed; `glomska ledger public-key --all` shows them"

@@ -47,9 +47,13 @@ class SigningKey(Redacted):
 
     def prepare(self) -> str:
         """The key that comes next, durable; its public half. Raises CustodianFault."""
-        self._next.unlink(missing_ok=True)  # of a rotation that never came into the ledger
-        self._write(self._next)
-        return signing.public_of(self._read(self._next))
+        while True:
+            if (
+                not self._next.exists()
+            ):  # else it is of a rotation that has not come into the ledger: nobody has used it
+                self._write(self._next)
+            with contextlib.suppress(FileNotFoundError):  # another rotation took it into use
+                return signing.public_of(self._read(self._next))
 
     def _find(self, public: str) -> bytes:
         for file in (self.file, self._next):

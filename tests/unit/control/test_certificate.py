@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.control.certificate import EFFECTIVE, FINAL, Certificates
 from gateway.control.rotation import rotate
-from gateway.control.verification import pem, read_certificate, verify
+from gateway.control.verification import TYPE, pem, read_certificate, verify
 from gateway.errors import KeyDestroyed, Unreachable, VerificationFailed
+from gateway.keys import signing
 from gateway.keystore import acts, lineages, rows
 from gateway.model.ids import parse_controller
 from tests import conformance
@@ -164,8 +165,9 @@ def resigned(text: str) -> str:
         lambda text: text.rpartition(".")[0] + ".",
         lambda text: "",
         lambda text: "no certificate",
+        lambda text: ".".join([base64.urlsafe_b64encode(b"[" * 100_000).rstrip(b"=").decode()] * 2) + ".AAAA",
     ],
-    ids=["date", "keys", "no algorithm", "type", "other signer", "last bit", "no signature", "empty", "text"],
+    ids=["date", "keys", "no algorithm", "type", "other signer", "last bit", "no signature", "empty", "text", "deep"],
 )
 def test_a_forged_certificate_is_refused_here_and_by_somebody_else(world: World, forge: Callable[[str], str]) -> None:
     world.enrol("anna", "meter-1")
@@ -177,6 +179,19 @@ def test_a_forged_certificate_is_refused_here_and_by_somebody_else(world: World,
     assert refusal.value.exit_code == 8
     assert by_somebody_else(world, forged).returncode != 0
     assert by_somebody_else(world, file).returncode == 0
+
+
+@pytest.mark.parametrize("missing", ["ledger", "effective"])
+def test_a_signed_certificate_that_lacks_what_it_must_say_is_refused(world: World, missing: str) -> None:
+    world.enrol("anna", "meter-1")
+    public, file = str(world.ledger.key), world.directory / "short.jws"
+    claims: dict[str, object] = {"v": 1, "kind": EFFECTIVE, "effective": "2026-01-01T00:00:00Z", "ledger": {}}
+    claims["ledger"] = {"id": "", "seq": 0, "head": ""}
+    del claims[missing]
+    part = signing.signed_part(json.dumps(claims).encode(), public=public, typ=TYPE)
+    file.write_text(f"{part}.{world.signing_key.sign(public, part.encode())}")
+    with pytest.raises(VerificationFailed, match="lacks what one of its kind says"):
+        verify(file, public)
 
 
 def test_a_certificate_of_another_ledger_is_told(world: World, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -12,15 +14,17 @@ import pytest
 import rfc8785
 
 from gateway.clock import SystemClock
-from gateway.control.chain import ROTATE
+from gateway.control.chain import ROTATE, Value, chained
 from gateway.control.ledger import Ledger
 from gateway.control.rotation import public_keys, rotate
 from gateway.control.verification import pem, read_public, verify
-from gateway.errors import CustodianFault, UsageFault, VerificationFailed
+from gateway.errors import CustodianFault, IntegrityStop, UsageFault, VerificationFailed
 from gateway.keys.signing import SigningKey
 from gateway.keystore import acts
 from tests.unit.control.test_erasure import ledger_lines
 from tests.world import World
+
+VERIFIER = Path(__file__).parents[2] / "conformance" / "verifier.py"
 
 
 def path(world: World) -> Path:
@@ -58,6 +62,88 @@ def test_another_key_verifies_nothing(world: World, tmp_path: Path) -> None:
     other = SigningKey(tmp_path / "other").begin()
     with pytest.raises(VerificationFailed, match="nothing in this ledger is signed with that key"):
         verify(path(world), other)
+
+
+def test_a_key_that_is_only_named_has_answered_for_nothing(world: World, tmp_path: Path) -> None:
+    """Whoever has the public key can write a ledger of their own that ends with a rotation to it."""
+    do_nothing(world)
+    public = SigningKey(tmp_path / "victim").begin()
+    with world.control.act(ROTATE) as act:
+        act.outcome["key"] = public
+    pub = tmp_path / "pub.pem"
+    pub.write_text(pem(public))
+    with pytest.raises(VerificationFailed, match="nothing in this ledger is signed with that key"):
+        verify(path(world), public)
+    theirs = subprocess.run([sys.executable, VERIFIER, path(world), pub], capture_output=True, text=True, check=False)
+    assert "not signed with this key" in theirs.stderr
+
+
+def test_a_rotated_key_answers_at_once_to_who_trusts_it_alone(world: World, tmp_path: Path) -> None:
+    do_nothing(world)
+    second = rotate(world.control, world.signing_key)
+    pub = tmp_path / "pub.pem"
+    pub.write_text(pem(second))
+    assert verify(path(world), second).claims["signed_lines"] == 7
+    subprocess.run([sys.executable, VERIFIER, path(world), pub], capture_output=True, check=True)
+
+
+def test_two_rotations_at_once_leave_a_key_that_signs(world: World) -> None:
+    """The second prepares while the first stands between its own preparation and its act."""
+    do_nothing(world)
+    first = world.ledger.key
+
+    class Late:
+        """The first one's signer: another process prepares before it is taken into use."""
+
+        def prepare(self) -> str:
+            public = world.signing_key.prepare()
+            SigningKey(world.signing_key.file).prepare()
+            return public
+
+        def require(self, public: str) -> None:
+            world.signing_key.require(public)
+
+    assert rotate(world.control, Late()) == world.ledger.key != first
+    do_nothing(world)
+
+
+def test_an_outcome_that_nobody_signed_stops_who_reads_it_and_who_comes_after(world: World) -> None:
+    """Else somebody who may write the file could call an erasure off."""
+    with world.ledger.locked():
+        intent = world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation="cd" * 16, access="0" * 64)
+        head = world.ledger.head
+    body: dict[str, Value] = {"act": "erase", "phase": "outcome", "intent": intent, "result": "abandoned"}
+    forged = chained({**body, "prev": head.hash, "seq": head.seq + 1, "time": "2026-03-10T12:00:00Z"})
+    with path(world).open("ab") as file:
+        file.write(rfc8785.dumps(forged.body) + b"\n")
+    for _ in range(2):  # the second finds nothing new in the file
+        with pytest.raises(IntegrityStop, match="signature of line 3 of the ledger does not hold"):
+            do_nothing(world)
+    with pytest.raises(IntegrityStop, match="signature of line 3"):
+        Ledger(path(world).parent, SystemClock(), world.signing_key)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b'{"a":' + b"[" * 100_000 + b"\n", b"[1,2]\n", b"\0\n", b'{"seq":1' + b"0" * 5000 + b"}\n"],
+    ids=["deep", "a list", "a zero", "a long number"],
+)
+def test_a_line_that_is_no_line_is_damage_and_nothing_else(world: World, tail: bytes) -> None:
+    do_nothing(world)
+    key = str(world.ledger.key)
+    with path(world).open("ab") as file:
+        file.write(tail)
+    with pytest.raises(VerificationFailed, match="the ledger is damaged at line 4"):
+        verify(path(world), key)
+
+
+def test_a_line_that_says_a_thing_twice_is_not_as_it_was_written(world: World) -> None:
+    do_nothing(world)
+    whole = path(world).read_bytes()
+    path(world).write_bytes(whole.replace(b'"act":"enrol"', b'"act":"erase","act":"enrol"', 1))
+    with pytest.raises(VerificationFailed, match="the ledger is damaged at line 2"):
+        verify(path(world), str(world.ledger.key))
+    path(world).write_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +202,7 @@ def test_the_key_before_vouches_for_the_next(world: World) -> None:
     second = rotate(world.control, world.signing_key)
     do_nothing(world)
     assert public_keys(world.ledger) == [first, second]
-    assert [verify(path(world), key).claims["lines"] for key in (first, second)] == [7, 7]
+    assert [verify(path(world), key).claims["lines"] for key in (first, second)] == [9, 9]
     world.ledger.verify()
     assert not world.signing_key.file.with_name("signing.key.next").exists()
 
