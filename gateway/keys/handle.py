@@ -13,7 +13,7 @@ of event time within which nothing about that changes: one customer, one epoch, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -289,10 +289,16 @@ class Device(Redacted):
         """Whose it is."""
         return self._common.controller
 
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing of it is refused but what is too old: no fence, no suspension, no row that did not open."""
-        return all(span.reason is None for span in self._spans)
+    def outlasts(self, gone: Collection[Incarnation]) -> bool:
+        """Whether it was never theirs, and nothing of it is refused but what is too old.
+
+        Where there is a fence, a suspension or a row that did not open, it cannot be told whose it was. All devices are
+        asked before a generation is acknowledged, so in a loop that makes nothing.
+        """
+        for span in self._spans:
+            if span.reason is not None or not span.keys or span.keys[0].incarnation in gone:
+                return False
+        return True
 
     def at(self, time: int) -> Window | Reason:
         """The window that an event time falls into, or why there is none."""

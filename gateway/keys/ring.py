@@ -3,7 +3,8 @@
 Three rules hold it together:
 
 - `using()` is held while handles are looked up and used; a new generation waits for it, then all that is cached goes:
-  but for a generation that a turnover raised, which changes no customer's keys, unless a month expires with it.
+  but for a generation that a turnover raised, which changes no customer's keys, unless a month expires with it, and for
+  one that an erasure raised, which changes one customer's.
 - a look-up reads generation and keys in one snapshot; when the generation has moved it raises, and the batch is taken
   again after a poll: a fill of another generation than the ring's is thrown away.
 - `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
@@ -222,11 +223,22 @@ class Ring:
                     del self._lineages[lineage.controller]
                 else:
                     lineage.refresh(tx)
-            turned = generation == self.generation + 1 and turnovers.has_raised(tx, generation)
+            gone = self._erased(tx, generation)
         same = before == {controller: lineage.horizons for controller, lineage in self._lineages.items()}
-        self._known = {topic: d for topic, d in self._known.items() if d.is_open} if turned and same else {}
+        if gone is None or not same:
+            self._known.clear()
+        else:
+            for topic in [topic for topic, device in self._known.items() if not device.outlasts(gone)]:
+                del self._known[topic]
         self._operations.clear()
         self.generation = generation
+
+    def _erased(self, tx: Transaction, generation: int) -> frozenset[Incarnation] | None:
+        """Whom erasures since have begun on; None where something else may have changed somebody's keys."""
+        erased = acts.erased_since(tx, self.generation)
+        told = erased.keys() | turnovers.raised_since(tx, self.generation)
+        missed = range(self.generation + 1, generation + 1)
+        return frozenset(erased.values()) if missed and told.issuperset(missed) else None
 
     def _fill(self, missing: set[str]) -> dict[str, Reason]:
         parsed = {topic: self._parse(topic) for topic in missing}

@@ -89,6 +89,12 @@ def open_erasures(tx: Transaction, *, done: str) -> list[rows.Erasure]:
     return rows.many(rows.Erasure, tx.execute(query))
 
 
+def erased_since(tx: Transaction, generation: int) -> dict[int, Incarnation]:
+    """By each later generation that an erasure raised, and so nothing else did: whom it began on."""
+    query = sa.select(erasures.c.generation, erasures.c.incarnation).where(erasures.c.generation > generation)
+    return {row.generation: Incarnation(row.incarnation) for row in tx.execute(query)}
+
+
 def all_erasures(tx: Transaction) -> list[rows.Erasure]:
     """Every erasure, oldest first."""
     return rows.many(rows.Erasure, tx.execute(erasures.select().order_by(erasures.c.seq)))

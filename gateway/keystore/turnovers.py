@@ -80,9 +80,9 @@ def with_captures(tx: Transaction, *, but: Collection[str]) -> list[rows.Turnove
     return rows.many(rows.Turnover, tx.execute(turnovers.select().where(*has).order_by(turnovers.c.e)))
 
 
-def has_raised(tx: Transaction, generation: int) -> bool:
-    """Whether a pass raised this generation, and so nothing else did."""
-    return bool(tx.execute(sa.select(turnovers.c.e).where(turnovers.c.generation == generation)).first())
+def raised_since(tx: Transaction, generation: int) -> set[int]:
+    """Later generations that a pass is known to have raised, and so nothing else did: of each the last."""
+    return set(tx.scalars(sa.select(turnovers.c.generation).where(turnovers.c.generation > generation)))
 
 
 def page_of_keys(tx: Transaction, controller: Controller, *, e: int, limit: int) -> Sequence[Any]:

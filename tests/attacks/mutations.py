@@ -36,11 +36,11 @@ from gateway.keys.custodian import Destruction, FileCustodian
 from gateway.keys.handle import Device, SeriesKey, SubjectKey, Window
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import Subject
-from gateway.keystore import subjects, workers
+from gateway.keystore import acts, subjects, workers
 from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.clear import Arrival
 from gateway.model.dead import DeadLetter
-from gateway.model.ids import Controller, Pseudonym, epoch_of, epoch_start
+from gateway.model.ids import Controller, Incarnation, Pseudonym, epoch_of, epoch_start
 from gateway.model.sealed import Reason, SealedPoint, sealed_field
 from gateway.pipeline import seal, times
 from gateway.pipeline.budget import Budget
@@ -264,6 +264,13 @@ def look_ups_of_any_generation(patch: Patch, _part: str) -> None:
 
     fill = ring.Ring._fill
     patch.setattr(ring.Ring, "_fill", believed)
+
+
+@kills("06", "test_an_erasure_takes_all_handles_of_one_customer_and_of_nobody_else")
+def handles_outlast_an_erasure(patch: Patch, _part: str) -> None:
+    """A worker takes an erasure for a turnover, after which nobody's keys are other ones."""
+    since = acts.erased_since
+    patch.setattr(acts, "erased_since", lambda tx, at: dict.fromkeys(since(tx, at), Incarnation(b"")))
 
 
 @kills("06", "test_a_request_that_was_on_its_way_is_caught_by_the_second_purge")

@@ -16,12 +16,13 @@ from gateway.clock import FixedClock
 from gateway.control.erasure import Step
 from gateway.errors import LeaseOver
 from gateway.keys.ring import GenerationMoved
-from gateway.keystore import acts
+from gateway.keystore import acts, workers
 from gateway.model.ids import parse_controller, parse_customer
 from gateway.model.sealed import Reason
 from tests.unit.control import processes
 from tests.unit.control.processes import CONTEXT, ended, start
 from tests.unit.control.test_erasure import subject
+from tests.unit.control.test_handover import handed
 from tests.world import CANARY, CONTROLLER, SECOND, World, topic
 
 pytestmark = pytest.mark.both_key_stores
@@ -88,6 +89,31 @@ def test_a_look_up_that_raced_the_erasure_is_thrown_away(world: World) -> None:
         world.ring.poll()
     erasing.join()
     assert world.publish("meter-1", temperature=20).refusals.readings == {Reason.ERASED: 1}
+    eraser.close()
+
+
+def test_an_erasure_takes_all_handles_of_one_customer_and_of_nobody_else(world: World) -> None:
+    """Two at once, so that a worker misses a generation; a device that was the first one's is another's by now."""
+    for name, device in (("anna", "meter-1"), ("bo", "meter-2"), ("cai", "meter-3"), ("dan", "meter-4")):
+        world.enrol(name, device)
+    handed(world, ("meter-1", "cai", world.clock.wall() - SECOND))
+    for number in range(1, 5):
+        world.publish(f"meter-{number}", temperature=20)
+    assert len(world.ring) == 4
+    eraser = World(world.directory)
+    for name in ("anna", "bo"):
+        eraser.erasures.begin(parse_controller(CONTROLLER), parse_customer(CANARY + name))
+    world.ring.poll()
+    assert len(world.ring) == 2, "the devices that were ever theirs are looked up again"
+    assert world.publish("meter-2", temperature=20).refusals.readings == {Reason.ERASED: 1}
+    for number in (1, 3, 4):
+        assert len(world.publish(f"meter-{number}", temperature=20).points) == 1
+    eraser.erasures.begin(parse_controller(CONTROLLER), parse_customer(f"{CANARY}dan"))
+    with world.keystore.act() as tx:
+        workers.raise_generation(tx)
+    world.ring.poll()
+    assert len(world.ring) == 0, "what else has changed is not known"
+    assert world.publish("meter-4", temperature=20).refusals.readings == {Reason.ERASED: 1}
     eraser.close()
 
 
