@@ -2,7 +2,7 @@
 
 Asked of the server: an index on disk and no limit on series (`index-version = "tsi1"`, `max-values-per-tag = 0`,
 `max-series-per-database = 0`), and the default `wal-fsync-delay = "0s"`, under which an answer to `/write` means that
-the batch is on disk. The database is created by the first write that finds it missing.
+the batch is on disk. The database is created by the first write that finds it missing; a second 404 is a fault.
 
 Source: InfluxDB 1.6 API reference and InfluxQL reference; behaviour seen on 1.6.7.
 """
@@ -63,6 +63,7 @@ class Influx1Store:
         self._server = Server(url, name="InfluxDB", speech=_SPEECH, timeout_s=timeout_s, login=login)
         self._influxql = InfluxQL(self._server, database=database, retention_policy=retention_policy)
         self._portion = Portion()
+        self._just_created = False
         self._database = database
         self._policy = retention_policy
         self._keep_days = keep_days
@@ -75,7 +76,8 @@ class Influx1Store:
         body, refused = render(sent)
         if body:
             response = self._server.request("POST", self._write_path, body=body)
-            if response.status == NOT_FOUND:
+            self._just_created = response.status == NOT_FOUND and not self._just_created
+            if self._just_created:
                 self._create_database()
                 return Outcome(kept=range(len(points)))
             if response.status == TOO_LARGE:

@@ -66,6 +66,20 @@ def store(influxdb: InfluxDB1) -> Iterator[Influx1Store]:
         yield opened
 
 
+def test_a_404_that_stays_though_the_database_was_made_is_a_fault_and_not_tried_at_once_for_ever() -> None:
+    """A proxy that lets `/query` through alone; then it is mended, and the database is gone meanwhile."""
+    made = b'{"results":[{"statement_id":0}]}\n'
+    with (
+        answering(200, by_path={b"/query": made}, otherwise=404) as url,
+        closing(Influx1Store(url, database="d")) as store,
+    ):
+        for _ in range(2):
+            assert len(store.write([point()]).kept) == 1, "it may be there now"
+            with pytest.raises(StoreUnreachable, match="answers 404") as fault:
+                store.write([point()])
+            assert "store.url" in fault.value.hint
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 418, 429, 500, 502, 503, 504])
 def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
     with answering(status, SENTINEL.encode()) as url, closing(Influx1Store(url, database="d")) as store:
