@@ -33,7 +33,17 @@ from influxdb_client.service.write_service import WriteService
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
 from gateway.transport.deadline import POOLS
-from gateway.transport.http import NOT_FOUND, REFUSALS, TOO_LARGE, UNPROCESSABLE, Server, Speech, retry_after, time_of
+from gateway.transport.http import (
+    NO_CONTENT,
+    NOT_FOUND,
+    REFUSALS,
+    TOO_LARGE,
+    UNPROCESSABLE,
+    Server,
+    Speech,
+    retry_after,
+    time_of,
+)
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import kept, mismatch, older_than
@@ -163,9 +173,9 @@ class Influx2Store:
         self._server.close()
 
     def _post(self, body: bytes) -> None:
-        """Raises ApiException for an answer, StoreUnreachable for none."""
+        """Raises ApiException for an answer, StoreUnreachable for none, or for a success that is not InfluxDB's."""
         with self._server.guarded(), self._server.deadline():
-            WriteService(self._client.api_client).post_write(
+            _, status, _ = WriteService(self._client.api_client).post_write_with_http_info(
                 org=self._organisation,
                 bucket=self._bucket,
                 body=body,
@@ -173,6 +183,8 @@ class Influx2Store:
                 content_type=_TEXT,
                 urlopen_kw=_ONCE,
             )
+        if status != NO_CONTENT:  # the library takes any 2xx, as of a proxy that has a page for logging in
+            self._server.foreign()
 
     def _delete_one(self, measurement: str, pseudonym: str) -> None:
         name = measurement.replace("\\", "\\\\").replace('"', '\\"')

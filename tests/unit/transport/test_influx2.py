@@ -56,6 +56,15 @@ def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
         assert not store.health().ok
 
 
+@pytest.mark.parametrize("status", [200, 202, 203, 206])
+def test_another_success_than_its_own_stores_nothing(status: int) -> None:
+    """A proxy's page for logging in, or a queue that has not stored it yet."""
+    with answering(status, b"<html>please log in</html>") as url, closing(opened(url)) as store:
+        with pytest.raises(StoreUnreachable, match="answer is not InfluxDB's") as fault:
+            store.write([point()])
+        assert "store.url" in fault.value.hint
+
+
 @pytest.mark.parametrize(
     ("status", "message", "what"),
     [
