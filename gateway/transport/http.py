@@ -149,7 +149,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from either form of the header. Source: RFC 9110, section 10.2.3."""
     try:
         return urllib3.Retry().parse_retry_after(headers["Retry-After"])
-    except (KeyError, urllib3.exceptions.InvalidHeader):
+    except (KeyError, ValueError, OverflowError, urllib3.exceptions.InvalidHeader):  # none, or none that could be meant
         return None
 
 
@@ -157,5 +157,5 @@ def time_of(headers: Mapping[str, str]) -> int | None:
     """The server's clock, ns since 1970, from its header `Date`. Source: RFC 9110, section 6.6.1."""
     try:
         return int(email.utils.parsedate_to_datetime(headers["Date"]).timestamp()) * 1_000_000_000
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -126,7 +126,16 @@ def test_offending_points_are_found_among_many_and_all_others_are_stored(influxd
         assert write_all(store, [point(k) for k in range(2000, 3000)]) == ACCEPTED
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None)])
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("soon", None),
+        pytest.param("9" * 5_000, None, id="digits"),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+    ],
+)
 def test_a_wish_to_be_left_alone_is_passed_on(said: str, seconds: float | None) -> None:
     with answering(503, Retry_After=said) as url, closing(Influx1Store(url, database="d")) as store:
         with pytest.raises(StoreUnreachable) as fault:
