@@ -6,6 +6,8 @@ Erasure counts on it: when the longest request that a worker may have had under 
     with Deadline(seconds):
         pool.urlopen(…)             # hung up on when it is over; urllib3 then says that the connection is closed
 
+Connecting has a time-out for each address of a name: where these took all of it, nothing is sent any more.
+
 One thread watches over all requests, twice a second while there are any: a timer each would be a thread each.
 """
 
@@ -49,6 +51,11 @@ class Deadline:
     def uses(self, connection: HTTPConnection) -> None:
         """By which the request goes."""
         self._connection = connection
+
+    def begins(self) -> None:
+        """Connected, and nothing is sent yet. Raises TimeoutError: connecting took all of it, address after address."""
+        if time.monotonic() >= self.due:
+            raise TimeoutError
 
     def hang_up(self) -> None:
         """From another thread."""
@@ -103,6 +110,11 @@ _watch = _Watch()
 
 
 class _Plain(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        if _under.deadline is not None:
+            _under.deadline.begins()
+
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
         if _under.deadline is not None:
             _under.deadline.uses(self)
@@ -110,6 +122,11 @@ class _Plain(HTTPConnection):
 
 
 class _Tls(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        if _under.deadline is not None:
+            _under.deadline.begins()
+
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
         if _under.deadline is not None:
             _under.deadline.uses(self)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from gateway.transport.influx1 import Influx1Store
 from gateway.transport.influx2 import Influx2Store
-from gateway.transport.store import Login, Store, StoreUnreachable
+from gateway.transport.store import REQUEST_WAITS, Login, Store, StoreUnreachable
 from tests.unit.transport.answers import point
 
 TIMEOUT_S = 0.3
@@ -61,3 +61,39 @@ def test_an_answer_that_trickles_is_hung_up_on(opened: type[Store]) -> None:
         with pytest.raises(StoreUnreachable, match="does not answer"):
             store.write([point()])
         assert left.wait(30), "nobody hung up"
+
+
+@contextmanager
+def deaf(hosts: list[str], port: int) -> Iterator[None]:
+    """Addresses where connecting is never answered: their queues are full."""
+    with ExitStack() as opened:
+        for host in hosts:
+            listener = opened.enter_context(socket.socket())
+            listener.bind((host, port))
+            listener.listen(0)
+            for _ in range(3):
+                client = opened.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex((host, port))
+        yield
+
+
+@pytest.mark.parametrize("opened", [influx1, influx2])
+def test_nothing_is_sent_when_connecting_took_all_the_time(
+    opened: type[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of many addresses of which only the last answers: each has the time-out to itself."""
+    hosts = [f"127.0.0.{number}" for number in range(2, 3 + REQUEST_WAITS)]
+
+    def resolved(_host: str, port: int, *_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in (*hosts, "127.0.0.1")]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with deaf(hosts, port), closing(opened(f"http://store.example:{port}")) as store:  # type: ignore[call-arg]
+            monkeypatch.setattr(socket, "getaddrinfo", resolved)
+            with pytest.raises(StoreUnreachable, match="does not answer"):
+                store.write([point()])
+        client, _ = server.accept()
+        with client:
+            assert client.recv(65_536) == b""
