@@ -11,6 +11,7 @@ from gateway.model.ids import KeyId
 from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Processed
 from gateway.runtime.batch import Batch, Job
+from gateway.runtime.writer import quiet_share
 from tests.unit.runtime.line import delivery
 
 
@@ -84,3 +85,8 @@ def test_each_point_settles_once(data: st.DataObject) -> None:
         for owner in each.done.owners:
             messages.setdefault((n, owner), set()).add(fate[next(times)])
     assert batch.refused_messages().total() == sum(words == {"rejected"} for words in messages.values())
+
+
+def test_a_large_delivery_is_followed_by_another_and_a_small_one_is_written_early() -> None:
+    assert quiet_share(5_000) == quiet_share(250) == 1.0
+    assert quiet_share(1) == quiet_share(249) < 0.5

@@ -63,3 +63,12 @@ def test_a_point_that_cannot_be_written_is_refused_alone(point: SealedPoint, rea
 
 def test_nothing_gives_nothing() -> None:
     assert render([]) == (b"", {})
+
+
+def test_many_points_are_written_in_parts_and_a_refused_one_keeps_its_place() -> None:
+    points = [SealedPoint(HOME, time, "s_1", "AQEx") for time in range(4_500)]
+    points[3_210] = SealedPoint(HOME, 3_210, "s_1", "")
+    lines, refused = render(points)
+    assert refused == {3_210: Reason.STORE}
+    assert lines == b"\n".join(render([point])[0] for i, point in enumerate(points) if i not in refused)
+    assert render(points[3_210:3_211] * 4_001) == (b"", dict.fromkeys(range(4_001), Reason.STORE))
