@@ -121,7 +121,7 @@ def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrappi
         "final": rfc3339(found.final or 0),
         "first": found.certified,
         "parties": accounting.claims(tx, found.erasure),
-        "stores": evidence.get("stores", {}),
+        "stores": {} if _capture_lost(found) else evidence.get("stores", {}),
         "recipients": [],
         "custodian": {"kind": evidence["custodian"], "reported": [_report(report) for report in reports]},
         "residuals": [*_copies(reports), *_residuals(found, keeps)],
@@ -171,8 +171,15 @@ def _residuals(found: rows.Erasure, keeps: list[dict[str, str]]) -> list[dict[st
         {"what": "dead letters that could not be told to be this customer's", "until": rfc3339(letters)},
         {"what": "fences: who holds the fence secret can confirm a guessed id", "until": "a horizon later"},
     ]
+    if _capture_lost(found):
+        dated.append({"what": "rows in the stores and retained messages, whose names were lost", "until": None})
     dated += [{"what": what, "until": hold["until"]} for what, hold in zip(held, keeps, strict=True)]
     return dated
+
+
+def _capture_lost(found: rows.Erasure) -> bool:
+    """Whether what was to be deleted was given up as lost, so that nothing was."""
+    return evidence_of(found).get("capture") == "lost"
 
 
 def _copies(reports: list[rows.Wrapping]) -> list[dict[str, str | None]]:

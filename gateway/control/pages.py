@@ -12,12 +12,13 @@ import gc
 from collections.abc import Collection, Mapping
 
 from gateway.control import customer as customers
+from gateway.control.purge import give_up_captures
 from gateway.control.role import Control
 from gateway.errors import IntegrityStop
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines
 from gateway.keys.rewrap import Rewrapping
-from gateway.keystore import lineages, rows, subjects, turnovers, workers
+from gateway.keystore import accounts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyId
 
@@ -54,15 +55,28 @@ class Pages:
     def turn(self, found: rows.Turnover) -> bool:
         """Some rows of whatever is left under an older e; when nothing is, the end of step 3."""
         with self._control.step() as tx:
-            now = turnovers.unfinished(tx, found.controller)
-            if now is None or (now.e, now.step) != (found.e, Step.REWRAPPING):
-                self._made.clear()
-                return True  # another process has come further
-            lineages.pin_e(tx, found.controller)
-            if not (self._keys(tx, found) or self._routes(tx, found) or self._secrets(tx, found)):
+            if not self._page(tx, found) and self._is_at(tx, found):
                 self._leave(tx, found)
         gc.collect(0)  # a page's statements end in cycles, of a third of a megabyte; see `runtime.memory`
         return True
+
+    def look_again(self, controller: Controller) -> None:
+        """What stands in quarantine is taken by the next pages as any other row: it may have been brought back."""
+        with self._control.step() as tx:
+            turnovers.release(tx, controller)
+
+    def _page(self, tx: Transaction, found: rows.Turnover) -> bool:
+        """Whether there was anything to take."""
+        if not self._is_at(tx, found):
+            self._made.clear()
+            return False  # another process has come further
+        lineages.pin_e(tx, found.controller)
+        return self._keys(tx, found) or self._routes(tx, found) or self._secrets(tx, found)
+
+    @staticmethod
+    def _is_at(tx: Transaction, found: rows.Turnover) -> bool:
+        now = turnovers.unfinished(tx, found.controller)
+        return now is not None and (now.e, now.step) == (found.e, Step.REWRAPPING)
 
     def forget_but(self, under_way: Collection[tuple[Controller, int]]) -> None:
         """Nothing that opens older rows is kept but for these controllers and e, which are in step 3."""
@@ -129,21 +143,37 @@ class Pages:
         ledger.rewrite_fences(kept + fence_lines(tx, lineage, turnovers.find_fences(tx, found.controller), under))
 
     def release_lost(self, controller: Controller) -> int:
-        """Give up, for ever, what is in quarantine; how many rows. An operator's word, in the ledger.
+        """Give up, for ever, what does not open; how many rows. An operator's word, in the ledger.
 
+        Whatever stands in quarantine is tried once more first: what has been brought back is not given up.
         With the identity key goes the customer, whom nobody can find any more: no rows are deleted for them, nothing
-        fences them, and no certificate is made. The outcome names the incarnations of such.
+        fences them, and no certificate is made. The outcome names the incarnations of such. A held key is held no more,
+        and an erasure whose purge key is lost goes on without what that opened.
         """
+        self._try_again(controller)
         with self._control.act("release", controller=controller) as act:
             lost = turnovers.quarantined(act.tx, controller)
             now = self._clock.wall()
-            gone = subjects.lose_keys(act.tx, [KeyId(item) for item, kind in lost.items() if kind == "csk"], now=now)
+            keys = [KeyId(item) for item, kind in lost.items() if kind == "csk"]
+            gone = subjects.lose_keys(act.tx, keys, now=now)
+            accounts.drop_holds(act.tx, keys)
             turnovers.drop(act.tx, lost)
             turnovers.release(act.tx, controller)
-            act.outcome |= {"rows": len(lost), "incarnations": [one.hex() for one in gone]}
+            captures = give_up_captures(act.tx, self._custodian, controller, now=now)
+            act.outcome |= {"rows": len(lost), "incarnations": [one.hex() for one in gone], "captures": captures}
             if lost:
                 workers.raise_generation(act.tx)
         return len(lost)
+
+    def _try_again(self, controller: Controller) -> None:
+        """Every page that is left, so that only what does not open now stands in quarantine."""
+        with self._control.keystore.snapshot() as tx:
+            found = turnovers.unfinished(tx, controller)
+        self.look_again(controller)
+        more = found is not None
+        while found is not None and more:
+            with self._control.step() as tx:
+                more = self._page(tx, found)
 
     def _rewrapping(self, tx: Transaction, found: rows.Turnover) -> Rewrapping:
         """Its KEKs and horizons do not change during the pass, so it is made once a process."""

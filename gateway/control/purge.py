@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -25,7 +26,7 @@ from gateway.keys import lease, process
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
 from gateway.keystore import accounts, acts, lineages, rows, workers
-from gateway.keystore.database import KeyStore
+from gateway.keystore.database import KeyStore, Transaction
 from gateway.model.ids import Controller, DeviceId, KeyId
 from gateway.model.sealed import SealedPoint
 
@@ -218,6 +219,27 @@ def capture_of(keystore: KeyStore, custodian: Custodian, erasure: bytes) -> Capt
             return None
         lineage = customers.open_lineage(tx, custodian, found.controller)
         return Capture.decode(lineage.open_capture(tx, found.purge_key, found.capture, erasure=erasure))
+
+
+def give_up_captures(tx: Transaction, custodian: Custodian, controller: Controller, *, now: int) -> int:
+    """Erasures whose purge key was given up as lost go on without what it opened; how many.
+
+    What waits in queues under their keys still goes. Which rows and topics were theirs nobody can tell any more: those
+    stay, unreadable, and the certificate says so.
+    """
+    bare = acts.without_purge_key(tx, controller)
+    lineage = customers.open_lineage(tx, custodian, controller) if bare else None
+    for found in bare:
+        known = tuple(str(key["key_id"]) for key in json.loads(found.evidence or "{}").get("keys", ()))
+        left = Capture(devices=(), measurements=(), pseudonyms=(), key_ids=known, dead=(), traces=())
+        if lineage is not None:
+            fresh = lineage.add_purge_key(tx, now=now)
+            sealed = lineage.seal_capture(tx, fresh, left.encode(), erasure=found.erasure)
+            acts.update_erasure(tx, found.erasure, purge_key=fresh, capture=sealed)
+            acts.add_evidence(tx, found.erasure, capture="lost")
+            if any(account.party == accounting.BROKER for account in accounting.owing(tx, found.erasure)):
+                accounts.settle(tx, found.erasure, accounting.BROKER, how="lost", now=now)
+    return len(bare)
 
 
 def kind_of(store: str) -> str:

@@ -127,7 +127,6 @@ class Turnovers:
         """One whole pass, or the rest of the one that is under way.
 
         Args:
-            controller: whose keys.
             until: an operator's word that every month before this one may go, whatever the clock guard says.
             on_progress: told the step, and how many rows of how many are done.
 
@@ -139,6 +138,7 @@ class Turnovers:
         started = self._clock.boottime()
         verdict = self.verdict()
         found = self.begin(controller, verdict=verdict, until=until)
+        self._pages.look_again(controller)
         total = found.rewrapped + self._left(found)
         while found.step != Step.DONE:
             begun = time.monotonic()
@@ -210,6 +210,8 @@ class Turnovers:
             if not self._is_due(tx, controller, turnovers.newest(tx, controller)):
                 return
         found = self.begin(controller)
+        if self._sulking_until.pop(controller, None):
+            self._pages.look_again(controller)
         while found.step != Step.DONE and self.advance(found):
             found = self._found(found)
             if time.monotonic() > end:

@@ -17,6 +17,7 @@ from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.purge import Step
 from gateway.control.role import Act, Control
+from gateway.errors import KeyDestroyed
 from gateway.keys.capture import Capture, collect, letter_keys
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines, fences_of, secret_of
@@ -114,10 +115,12 @@ class Withdrawal:
     def of_held(
         self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes, keys: Collection[KeyId]
     ) -> None:
-        """What a law kept of an erased customer, under these keys. Raises VerificationFailed."""
+        """What a law kept of an erased customer, under these keys. Raises KeyDestroyed, VerificationFailed."""
         tx, now = act.tx, self._clock.wall()
         lineage.hold(tx)
-        key_rows = [row for row in subjects.find_keys(tx, [incarnation]) if row.key_id in keys]
+        key_rows = [row for row in subjects.find_keys(tx, [incarnation]) if row.key_id in keys and _is_held(row)]
+        if not key_rows:
+            raise KeyDestroyed("what a law kept of this customer was given up as lost meanwhile")
         subject = open_subject(lineage, incarnation, key_rows, to_end=True)
         devices = held_devices(tx, subject)
         capture = collect(tx, subject, key_rows, newest=self._newest(now), operations=(), devices=devices)
@@ -128,6 +131,10 @@ class Withdrawal:
     def _newest(self, now: int) -> int:
         """The last event time (ns) that may be sealed yet."""
         return now + self._policy().future_window_s * _SECOND + _SEALED_UNTIL
+
+
+def _is_held(row: rows.Key) -> bool:
+    return row.state == KeyState.DEACTIVATED
 
 
 def _keep(tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, Hold], *, now: int) -> None:

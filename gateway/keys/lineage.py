@@ -33,6 +33,10 @@ __all__ = ["IDENTITY", "Kind", "Lineage"]
 
 IDENTITY = "identity"
 Hasher = Callable[[Kind, str], bytes]
+_PURGE_KEY = (
+    "bring its row back from a backup made since the last turnover; `glomska keys turnover --release-lost` gives it up "
+    "for ever: then that erasure ends without the rows that it was still to delete, and its certificate says so"
+)
 
 
 class Lineage(Redacted):
@@ -316,7 +320,7 @@ class Lineage(Redacted):
         found = lineages.find_secret(tx, key_id)
         if found is None:
             message = "an erasure's purge key is missing"
-            raise KeyMissing(message)
+            raise VerificationFailed(message, hint=_PURGE_KEY)
         return self._unwrap(found)
 
     def _unwrap(self, row: rows.Secret) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -53,6 +53,12 @@ def holds_due(tx: Transaction, controller: Controller, *, now: int) -> list[rows
     """Holds whose date has come and that nobody has ended."""
     due = (holds.c.controller == controller, holds.c.until <= now, holds.c.released.is_(None))
     return rows.many(rows.Hold, tx.execute(holds.select().where(*due).order_by(holds.c.until)))
+
+
+def drop_holds(tx: Transaction, lost: Collection[KeyId]) -> None:
+    """Keys that were given up as lost are kept by no law."""
+    for key_id in lost:
+        tx.execute(holds.delete().where(holds.c.key_id == key_id))
 
 
 def release(tx: Transaction, key_id: KeyId, *, erasure: bytes) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway.errors import Refused
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import accesses, acts, erasures, state
+from gateway.keystore.schema import accesses, acts, erasures, secrets, state
 from gateway.model.ids import Controller, Incarnation
 
 _GROUP = 500  # bound parameters a statement
@@ -123,6 +123,13 @@ def add_evidence(tx: Transaction, erasure: bytes, **more: object) -> None:
         both = isinstance(value, dict) and isinstance(known.get(name), dict)
         known[name] = known[name] | value if both else value
     tx.execute(erasures.update().where(erasures.c.erasure == erasure).values(evidence=json.dumps(known)))
+
+
+def without_purge_key(tx: Transaction, controller: Controller) -> list[rows.Erasure]:
+    """A controller's erasures whose purge key is not there, and with it nothing that they were still to delete."""
+    bare = (erasures.c.purge_key.is_not(None), erasures.c.purge_key.not_in(sa.select(secrets.c.key_id)))
+    query = erasures.select().where(erasures.c.controller == controller, *bare)
+    return rows.many(rows.Erasure, tx.execute(query.order_by(erasures.c.seq)))
 
 
 def access_head(tx: Transaction) -> bytes:

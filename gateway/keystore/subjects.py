@@ -111,6 +111,8 @@ def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> list[Inc
         if row.key_class == "identity":
             delete_identity(tx, row.incarnation)
             gone |= {key.key_id for key in find_keys(tx, [row.incarnation]) if key.wrapped is not None}
+        under = (records.c.incarnation == row.incarnation, records.c.key_class == row.key_class)
+        tx.execute(records.delete().where(*under, records.c.version == row.version))
     for key_id in gone:
         destroy_key(tx, key_id)
         for state in ("erasing", "destroyed"):
