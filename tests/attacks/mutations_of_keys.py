@@ -21,7 +21,8 @@ from gateway.keystore.database import Transaction
 from gateway.model.ids import KeyId
 from gateway.runtime import wiring
 from gateway.runtime.log import Log
-from tests.attacks.mutations import Patch, kills, the_route_stays
+from tests.attacks.mutations import Patch, kills
+from tests.attacks.mutations_of_erasure import the_route_stays
 
 
 @kills("10", "test_no_core_is_dumped")

@@ -21,10 +21,12 @@ HERE = Path(__file__).parent
 FAILED = 1  # pytest: tests ran, and some failed
 PATIENCE_S = 300
 ROOT = HERE.parents[1]
+OF_KEYS = {*range(1, 11), 12, 16, 22, 24, 25, 27, 33, 34}
 MARKS = {"both_key_stores", "one_key_store"}
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["hypothesis", "pytest", "tests.attacks.mutations", "tests.world"])
 OUTCOME = re.compile(r"^(FAILED|PASSED) \S+?::(\w+)(?:\[(sqlite|postgresql)\b)?", re.MULTILINE)
+ROW = re.compile(r"^\| `(test_\w+\.py)` \| (both|SQLite|PostgreSQL) \| (.*)\|$", re.MULTILINE)
 BROKEN = re.compile(
     r"^FAILED .* - \w*(AttributeError|ImportError|IntegrityStop|NameError|TypeError|UnicodeEncodeError)\b.*",
     re.MULTILINE,
@@ -99,6 +101,20 @@ def test_every_test_is_to_be_killed_or_said_to_be_a_control(attack: str) -> None
     controls = CONTROLS.get(attack, {}).keys()
     assert killed | controls == files_of(attack).keys()
     assert not killed & controls
+
+
+def test_the_threat_model_tells_what_runs_on_one_key_store() -> None:
+    told = {}
+    for row in ROW.finditer((ROOT / "docs/threat-model.md").read_text()):
+        told[row[1]] = row[2] == "both", set(re.findall(r"`(test_\w+)`", row[3]))
+    found = {}
+    for file in sorted(HERE.glob("test_[0-9][0-9]_*.py")):
+        stores = stores_in(file)
+        on_one = {test for test, on in stores.items() if on != KEY_STORES}
+        if file.name in told or on_one != stores.keys():
+            found[file.name] = on_one != stores.keys(), on_one
+    assert told == found
+    assert {int(file[5:7]) for file in told} >= OF_KEYS
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
