@@ -28,7 +28,7 @@ from gateway.control.final import Finality
 from gateway.control.purge import Purging
 from gateway.control.shredding import Shredding
 from gateway.control.turnover import Turnovers
-from gateway.errors import GlomskaError, KeyDestroyed
+from gateway.errors import GlomskaError, KeyDestroyed, LeaseOver
 from gateway.keystore import lineages, turnovers
 from gateway.keystore.database import KeyStore
 from gateway.model.ids import Controller, parse_customer
@@ -216,10 +216,15 @@ def _look(environment: dict[str, str], windows: list[Window], controller: Contro
 def _read(
     house: House, controller: Controller, name: str, start: int, end: int
 ) -> list[tuple[int, str, float]] | str | None:
-    try:
-        table = house.access.read(controller, parse_customer(name), purpose="provision", start=start * MS, end=end * MS)
-    except KeyDestroyed:
-        return None
-    except GlomskaError as fault:
-        return type(fault).__name__
+    table, until = None, time.monotonic() + PATIENCE_S / 2
+    while table is None:
+        try:
+            table = house.access.read(
+                controller, parse_customer(name), purpose="provision", start=start * MS, end=end * MS
+            )
+        except KeyDestroyed:
+            return None
+        except GlomskaError as fault:
+            if not isinstance(fault, LeaseOver) or time.monotonic() > until:  # it did not get to run for so long
+                return type(fault).__name__
     return [(int(t) // MS, q, float(v)) for t, q, v in zip(table.time, table.quantity, table.value, strict=True)]
