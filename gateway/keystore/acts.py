@@ -90,8 +90,12 @@ def open_erasures(tx: Transaction, *, done: str) -> list[rows.Erasure]:
 
 
 def erased_since(tx: Transaction, generation: int) -> dict[int, Incarnation]:
-    """By each later generation that an erasure raised, and so nothing else did: whom it began on."""
-    query = sa.select(erasures.c.generation, erasures.c.incarnation).where(erasures.c.generation > generation)
+    """By each later generation that an erasure raised, and so nothing else did: whom it began on.
+
+    One without evidence was brought back by a recovery, and raised none here.
+    """
+    raised = (erasures.c.generation > generation, erasures.c.evidence.is_not(None))
+    query = sa.select(erasures.c.generation, erasures.c.incarnation).where(*raised)
     return {row.generation: Incarnation(row.incarnation) for row in tx.execute(query)}
 
 

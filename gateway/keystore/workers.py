@@ -19,7 +19,7 @@ def generation(tx: Transaction) -> int:
 
 
 def raise_generation(tx: Transaction) -> int:
-    """Every worker must drop its cached keys; the new generation."""
+    """Every worker must drop what it cached of keys that this transaction changes; the new generation."""
     tx.execute(state.update().values(generation=state.c.generation + 1))
     if tx.dialect.name == "postgresql":
         tx.execute(sa.select(sa.func.pg_notify("glomska", "")))  # told when this commits; see `KeyStore.wait`

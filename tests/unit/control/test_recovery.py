@@ -117,4 +117,5 @@ def test_its_proof_was_lost_and_it_says_so(site: Site) -> None:
     with site.house() as house, house.keystore.snapshot() as tx:
         (found,) = acts.all_erasures(tx)
         (missing,) = house.forgetting.finality.missing(tx, found)
+        assert acts.erased_since(tx, 0) == {}, "no worker takes it for the one that raised its generation"
     assert "with a key store that was lost" in missing
