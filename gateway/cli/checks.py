@@ -147,13 +147,19 @@ def _broker(house: House) -> str:
             return f"nothing is subscribed to at {host}:{port} yet: `glomska enrol` makes the first controller"
         filters = tuple(dict.fromkeys(one for name in names for one in house.topics.filters_of(Controller(name))))
         whose = f" of {len(names)} controller(s)"
-    session = house.receiving.apart(
-        lambda _state: None, client_id=f"doctor-{secrets.token_hex(8)}", session_expiry_s=1, filters=filters
-    )
+    name, asked_s = f"doctor-{secrets.token_hex(8)}", house.settings.mqtt.session_expiry_s
+    kept_s = house.receiving.kept_s(client_id=name, filters=filters)
+    session = house.receiving.apart(lambda _state: None, client_id=name, session_expiry_s=1, filters=filters)
     try:
         session.connect()
     finally:
         session.close()
+    if kept_s < asked_s:
+        raise ConfigurationFault(
+            f"{host}:{port} keeps a session for {kept_s} s, not {asked_s} s: what it holds is lost when the gateway is "
+            "away for longer",
+            hint="raise the broker's limit, or lower mqtt.session_expiry_s",
+        )
     return f"{host}:{port} takes the subscription{whose} with QoS 1"
 
 

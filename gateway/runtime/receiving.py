@@ -58,6 +58,19 @@ class Receiving:
         """A session beside those the gateway receives by. Raises ConfigurationFault."""
         return self._made(Session, client_id, filters, on_state, session_expiry_s=session_expiry_s)
 
+    def kept_s(self, *, client_id: str, filters: Sequence[str]) -> int:
+        """For how long the broker keeps a session of the gateway's terms, in seconds, as far as it says.
+
+        Asked for one that receives nothing, so that nothing is held for it where this ends here; whoever connects under
+        the same id next decides how long it lasts. Raises ConfigurationFault, Unreachable.
+        """
+        session = self._made(Session, client_id, (), lambda _state: None, former=filters)
+        try:
+            session.connect()
+            return session.granted_s
+        finally:
+            session.close()
+
     def _own(self, on_state: OnState, seat: Seat, controller: Controller | None = None) -> Session:
         own = seat.client_id(self.mqtt.client_id)
         entry = Entry(

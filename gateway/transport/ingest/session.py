@@ -125,7 +125,8 @@ class Session:
         self._attempts = 0
         self._connected_at = self._retry_at = self._look_at = 0
         self._tls_version = 0
-        self._granted_s = session_expiry_s
+        self.granted_s = session_expiry_s
+        """For how long the broker keeps the session, in seconds, as far as it has said."""
 
     @property
     def stopped(self) -> bool:
@@ -230,8 +231,8 @@ class Session:
 
     def _look_at_expiry(self, granted_s: int) -> None:
         """Said once, and again when it has become less."""
-        if granted_s < self._granted_s:
-            self._granted_s = granted_s
+        if granted_s < self.granted_s:
+            self.granted_s = granted_s
             asked_s = self._terms.session_expiry_s
             self._on_state(
                 f"{CURTAILED}: {granted_s} s, not {asked_s} s; what the broker holds for this gateway is lost when it "
