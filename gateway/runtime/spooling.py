@@ -31,6 +31,7 @@ from gateway.transport.spool import Chunk, Spool, SpoolUnable
 
 CHUNK_POINTS = 1_000
 _SHARE = 4  # a chunk that took the store so long is followed by a pause of so many times that, less one
+_SWEEP_SHARE = 10  # of a sweep, so reckoned
 _BETTER = 0.1  # of the patience: what a store that was slow must come down to
 _KEYS_KEPT = 100_000
 _LOOK = 0.2  # seconds between looks at an empty spool
@@ -121,6 +122,7 @@ class Spooling:
         self._said = ""  # why it is not drained now
         self._lag_said = False  # the spool's cursor is not on disk as it is
         self._swept = -1  # whatever was erased while nobody had this spool is still in it
+        self._sweep_at = 0.0  # monotonic, s: not before
         self._open_spool = open_spool
         self._spool: Spool
         self._chunk: Chunk | None = None
@@ -262,12 +264,18 @@ class Spooling:
         return ACCEPTED
 
     def _sweep(self) -> None:
-        """Once for each generation: what waits under keys that are gone is overwritten, not only passed over."""
-        generation = self._generation()
-        if generation != self._swept:
-            dropped = self._drop_gone() if self._left else 0  # which still stand in the file, and are counted once
-            self.counted.erased += max(0, self._spool.purge(self._gone) - dropped)
-            self._swept = generation
+        """After new generations: what waits under keys that are gone is overwritten, not only passed over.
+
+        A tenth of the time at most: a large spool takes long, an erasure overwrites by itself what it finds, and each
+        chunk is looked at before it is sent.
+        """
+        generation, begun = self._generation(), time.monotonic()
+        if generation == self._swept or begun < self._sweep_at:
+            return
+        dropped = self._drop_gone() if self._left else 0  # which still stand in the file, and are counted once
+        self.counted.erased += max(0, self._spool.purge(self._gone) - dropped)
+        over = time.monotonic()
+        self._swept, self._sweep_at = generation, over + (over - begun) * (_SWEEP_SHARE - 1)
 
     def _turn_away(self, fault: Unreachable, *, in_time: float) -> None:
         self._direct, self._in_time, self._took = False, in_time, math.inf

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +16,7 @@ from typing import cast
 
 import pytest
 
+from gateway.model.ids import KeyId
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.runtime import spooling as spooling_module
 from gateway.runtime.log import Log
@@ -23,7 +24,7 @@ from gateway.runtime.spooling import Spooled as Counts
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
-from gateway.transport.spool import Spools, segment
+from gateway.transport.spool import Spool, Spools, segment
 from gateway.transport.store import StoreUnreachable, open_store
 from tests.fronts import StoreFront
 from tests.unit.runtime.line import Line, delivery
@@ -167,6 +168,7 @@ class Timed:
         self.world, self.takes, self.now = world, 0.0, 1_000.0
         self.asked: list[float] = []
         self.fault: StoreUnreachable | None = None
+        self.generation, self.swept = 1, list[int]()
         self.stopping = threading.Event()
         monkeypatch.setattr(spooling_module, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(self.stopping, "wait", self._wait)
@@ -178,7 +180,7 @@ class Timed:
             Log(stream=self.said),
             gone=lambda _key_ids: set(),
             kept_since=lambda _key_ids: {},
-            generation=lambda: 1,
+            generation=lambda: self.generation,
             patience_s=2.0,
         )
         self.spooling.open()
@@ -197,6 +199,17 @@ class Timed:
 
     def direct(self) -> bool:
         return not self.spooling.given_up
+
+    def sweep_slowly(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A look through the whole spool takes longer than a chunk does."""
+        honest = Spool.purge
+
+        def purge(spool: Spool, gone: Callable[[Collection[KeyId]], Collection[KeyId]]) -> int:
+            self.now += 10.0
+            self.swept.append(self.generation)
+            return honest(spool, gone)
+
+        monkeypatch.setattr(Spool, "purge", purge)
 
     def _wait(self, seconds: float) -> bool:
         assert len(self.asked) < 10, "it asks and asks"
@@ -229,6 +242,22 @@ def test_a_store_that_was_slow_once_and_has_taken_all_that_waited_in_time_is_wri
     assert timed.direct()
     timed.put(2)
     assert timed.spooling.counted.taken == 1
+
+
+def test_acts_upon_keys_do_not_keep_a_spool_from_draining(timed: Timed, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed.sweep_slowly(monkeypatch)
+    timed.takes = 2.1
+    timed.put(0)
+    for step in range(1, 31):
+        timed.put(step)
+        timed.generation += 1
+        timed.spooling.step()
+    assert timed.swept == [2], "at first, and the rest of the time is the store's"
+    timed.now += 60.0
+    timed.spooling.step()
+    timed.spooling.step()
+    assert timed.swept == [2, 31], "what has waited is looked through once for all acts"
+    assert timed.spooling.counted.drained == 30
 
 
 @pytest.mark.parametrize(("asks", "waits"), [(120.0, 120.0), (86_400.0, 600.0)])
