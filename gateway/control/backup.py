@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.control.role import Control
-from gateway.errors import IntegrityStop, Unreachable, UsageFault
+from gateway.errors import CustodianFault, IntegrityStop, Unreachable, UsageFault
 from gateway.keys import backup as sealed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import Lineage
 from gateway.keystore import lineages
 from gateway.keystore.copying import copy_rows
 from gateway.keystore.database import KeyStore
+from gateway.model.ids import Controller
 
 BACKUP, EXPIRE = "backup", "backup-expired"
 DAY = 86_400 * 10**9
@@ -34,6 +35,7 @@ DUE_DAYS = 7
 _KEPT = 3  # in the directory: what is older is of before a turnover
 _LOOK_BACK = 400  # days
 _ABANDONED_S = 3_600.0  # nothing here takes so long
+_LATER = 1_000  # turnovers of one controller that another one may have had none beside
 _PARTS = ("-wal", "-shm", "-journal")
 
 
@@ -70,7 +72,7 @@ class Backups:
                 _put(fresh, file)
             finally:
                 fresh.unlink(missing_ok=True)
-        self._prune()
+        self._prune(file)
         return file
 
     def expire(self) -> int:
@@ -113,14 +115,25 @@ class Backups:
                     if left.stat().st_mtime < time.time() - _ABANDONED_S:
                         left.unlink()
 
-    def _prune(self) -> None:
-        for file in sorted(self._directory.glob("*.backup"))[:-_KEPT]:
+    def _prune(self, fresh: Path) -> None:
+        """By what the ledger had come to: a clock may have been wrong. What is no backup is left alone."""
+        found = dict(_headers(self._directory))
+        ours = self._control.ledger.id.hex()
+        for file in sorted(found, key=lambda file: (file == fresh, found[file].ledger == ours, found[file].seq))[
+            :-_KEPT
+        ]:
             file.unlink(missing_ok=True)
 
 
 def newest(directory: Path) -> int | None:
-    """When (ns) the newest backup in a directory was made. Raises UsageFault for a file that is none."""
-    return max((sealed.read_header(file).made for file in directory.glob("*.backup")), default=None)
+    """When (ns) the newest backup in a directory was made."""
+    return max((header.made for _file, header in _headers(directory)), default=None)
+
+
+def _headers(directory: Path) -> Iterator[tuple[Path, sealed.Header]]:
+    for file in directory.glob("*.backup"):
+        with contextlib.suppress(UsageFault):  # it is none, or another process has just pruned it
+            yield file, sealed.read_header(file)
 
 
 def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path], KeyStore]) -> sealed.Header:
@@ -168,13 +181,26 @@ def _unsealed(custodian: Custodian, file: Path, directory: Path, opened: Callabl
 
 
 def _require_keys(custodian: Custodian, keystore: KeyStore) -> None:
-    """Raises CustodianFault where a turnover has destroyed the wrapping keys since."""
+    """Raises CustodianFault where a turnover has destroyed the wrapping keys since.
+
+    A controller of which no wrapping key is left at all has left since; the ledger tells `keys recover` of it.
+    """
+    opened, left = list[Controller](), list[CustodianFault]()
     try:
         with keystore.snapshot() as tx:
             for controller in lineages.all_controllers(tx):
-                Lineage.load(tx, custodian, controller)
+                try:
+                    Lineage.load(tx, custodian, controller)
+                    opened.append(controller)
+                except CustodianFault as fault:
+                    e = lineages.current_e(tx, controller) or 0
+                    if any(custodian.exists(controller, later) for later in range(1, e + _LATER)):
+                        raise
+                    left.append(fault)
     finally:
         keystore.close()
+    if left and not opened:
+        raise left[0]
 
 
 def _put(fresh: Path, place: Path) -> None:

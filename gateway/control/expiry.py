@@ -47,6 +47,13 @@ class Expiry:
         self._inventory = inventory
         self._letting_go = letting_go
 
+    def moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
+        """The horizons that moved in this pass, which is what its time was noted for."""
+        controller = found.controller
+        with self._control.keystore.snapshot() as tx:
+            stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
+        return {name: stored[name] for name in stored if moved_at[name] == found.started}
+
     def capture_page(self, found: rows.Turnover, moved: Mapping[str, KeyEpoch]) -> bool:
         """Some customers' expiring series; False when there are no more."""
         with self._control.step() as tx:

@@ -106,6 +106,11 @@ def is_leap(before: int, after: int) -> bool:
     return after > before + _AHEAD_OF_LEDGER
 
 
+def is_back(leapt: int, time: int) -> bool:
+    """Whether a line's time (ns) lies so far before one that leapt ahead that a clock was put right."""
+    return time < leapt - _BEHIND_LEDGER
+
+
 def goes(policy: Policy, key_class: str, horizon: KeyEpoch, moved: int | None) -> int | None:
     """When (ns) the oldest readable month of a class goes, at the earliest; None for a class that keeps all."""
     kept = policy.key_classes.get(key_class)

@@ -26,7 +26,7 @@ import rfc8785
 
 from gateway.clock import Clock
 from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse, verify
-from gateway.control.guard import is_leap, ns_of
+from gateway.control.guard import is_back, is_leap, ns_of
 from gateway.errors import IntegrityStop, Unreachable, VerificationFailed
 from gateway.model.ids import new_id
 
@@ -60,7 +60,8 @@ class Ledger:
         self._offset = 0
         self._last: Line | None = None
         self.time = 0  # of the newest line, ns
-        self.leapt: int | None = None  # time (ns) of the newest line that lies far ahead of the one before it
+        self.leapt: int | None = None  # time (ns) of a line that lies far ahead of the one before it
+        self._before_leap = 0
         self.key: str | None = None
         self.newest_intent: Line | None = None
         self.newest_outcome: Line | None = None  # by its intent: one of a long act comes after those of later ones
@@ -244,7 +245,9 @@ class Ledger:
     def _note(self, line: Line) -> None:
         time = ns_of(str(line.body["time"]))
         if self._last is not None and is_leap(self.time, time):
-            self.leapt = time
+            self.leapt, self._before_leap = time, self.time
+        elif self.leapt is not None and is_back(self.leapt, time):
+            self.leapt = time if is_leap(self._before_leap, time) else None
         self.time = time
         if line.seq == 0:
             self._id = bytes.fromhex(str(line.body["ledger"]))

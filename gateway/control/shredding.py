@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 
 from gateway.control.pages import Pages, Step
 from gateway.control.role import TURNOVER, Control
-from gateway.errors import CustodianFault
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import note_destroyed
+from gateway.keys.recovery import require_at_hand
 from gateway.keystore import lineages, rows, turnovers
 from gateway.model.ids import Controller
 
@@ -58,9 +58,8 @@ class Shredding:
             self._pages.require_nothing_behind(tx, found)
             oldest = lineages.oldest_e(tx, found.controller)
             self._pages.require_fences_rewritten(tx, found)
-        if not self._custodian.exists(found.controller, found.e):
-            message = "the custodian does not have the newest wrapping key: its medium may be away"
-            raise CustodianFault(message, hint="bring it back; nothing was destroyed")
+            wrapped = lineages.find_keks(tx, found.controller)[found.e]
+        require_at_hand(self._custodian, found.controller, found.e, wrapped)
         reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
         now = self._control.clock.wall()
         with self._control.step() as tx:

@@ -39,6 +39,7 @@ from gateway.control.shredding import Shredding
 from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
+from gateway.keys.recovery import require_at_hand
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
@@ -127,7 +128,7 @@ class Turnovers:
         """One whole pass, or the rest of the one that is under way.
 
         Args:
-            until: an operator's word that every month before this one may go, whatever the clock guard says.
+            until: an operator lets every month before it go, despite the clock guard; a pass under way ends first.
             on_progress: told the step, and how many rows of how many are done.
 
         Raises:
@@ -137,6 +138,8 @@ class Turnovers:
         """
         started = self._clock.boottime()
         verdict = self.verdict()
+        if until is not None and self._is_under_way(controller):
+            self.run(controller, on_progress=on_progress)
         found = self.begin(controller, verdict=verdict, until=until)
         self._pages.look_again(controller)
         total = found.rewrapped + self._left(found)
@@ -233,10 +236,9 @@ class Turnovers:
         """Whether the times that this gateway knows agree. Raises Unreachable."""
         with self._control.ledger.locked():
             written, leapt = self._control.ledger.time, self._control.ledger.leapt
-        try:
+        store_time = None
+        with contextlib.suppress(Unreachable):
             store_time = self._store_time()
-        except Unreachable:
-            store_time = None
         return judge(self._policy(), self._clock.wall(), ledger_time=written, store_time=store_time, leapt=leapt)
 
     def begin(
@@ -247,6 +249,8 @@ class Turnovers:
         self._resume_intents(controller)
         with self._keystore.snapshot() as tx:
             found = turnovers.unfinished(tx, controller)
+        if found is not None and until is not None:
+            raise Refused("another process has just begun a turnover, under the horizons that it found", hint="repeat")
         if found is not None:
             return found
         with contextlib.suppress(*_NOT_OURS):
@@ -254,8 +258,10 @@ class Turnovers:
         verdict = verdict or self.verdict()
         with self._keystore.snapshot() as tx:
             e = customers.open_lineage(tx, self._custodian, controller).e + 1
+            wrapped = lineages.find_keks(tx, controller)[e - 1]
             stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
         moves = verdict.horizons(stored, moved_at, until=until)
+        require_at_hand(self._custodian, controller, e - 1, wrapped)
         self._custodian.create(controller, e)
         body = [f"{name}={epoch}" for name, epoch in sorted(moves.items())]
         try:
@@ -319,7 +325,7 @@ class Turnovers:
         return True
 
     def _capture(self, found: rows.Turnover) -> bool:
-        moved = self._moved(found)
+        moved = self._expiry.moved(found)
         if not (moved and self._expiry.capture_page(found, moved)):
             self._note(found, Step.CAPTURED)
         return True
@@ -335,21 +341,11 @@ class Turnovers:
         self._note(found, Step.REWRAPPING)
         return True
 
-    def _moved(self, found: rows.Turnover) -> dict[str, KeyEpoch]:
-        """The horizons that moved in this pass, which is what its time was noted for."""
-        controller = found.controller
-        with self._keystore.snapshot() as tx:
-            stored, moved_at = lineages.find_horizons(tx, controller), lineages.horizons_moved(tx, controller)
-        return {name: stored[name] for name in stored if moved_at[name] == found.started}
-
     def _intents(self) -> list[Line]:
         return [line for line in self._control.ledger.open_intents.values() if line.act == TURNOVER]
 
     def _resume_intents(self, controller: Controller) -> None:
-        """Intents whose pass the key store has never heard of: step 1 now. Passes that are done: their outcome.
-
-        And what expired in passes that could not wait until it may be deleted again.
-        """
+        """Step 1 of intents the key store has not heard of, outcomes of passes that are done, expiry that waited."""
         self._expiry.catch_up(controller)
         for line in [line for line in self._intents() if line.body["controller"] == controller]:
             with self._keystore.snapshot() as tx:
@@ -380,6 +376,10 @@ class Turnovers:
         except _Overtaken:
             return False
         return True
+
+    def _is_under_way(self, controller: Controller) -> bool:
+        with self._keystore.snapshot() as tx:
+            return turnovers.unfinished(tx, controller) is not None
 
     def _found(self, found: rows.Turnover) -> rows.Turnover:
         with self._keystore.snapshot() as tx:

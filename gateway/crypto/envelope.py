@@ -117,7 +117,7 @@ def token_kek(sealed: bytes) -> bytes:
 
 def kek_rows(wrapped: bytes, version: int) -> list[bytes]:
     """The KEK rows of one version in this one: itself, or those of the joined ones."""
-    rows, rest = [], wrapped[1:] if wrapped[:1] == u8(JOINED) else lp(wrapped)
+    rows, rest = [], wrapped[1:] if is_joined(wrapped) else lp(wrapped)
     while rest:
         end = LP_BYTES + int.from_bytes(rest[:LP_BYTES])
         rows.append(rest[LP_BYTES:end])
@@ -128,6 +128,11 @@ def kek_rows(wrapped: bytes, version: int) -> list[bytes]:
 def joined_kek(wrapped: Sequence[bytes]) -> bytes:
     """KEK row of several custodians' KEK rows."""
     return u8(JOINED) + b"".join(map(lp, wrapped))
+
+
+def is_joined(wrapped: bytes) -> bool:
+    """Whether a KEK row is of several custodians."""
+    return wrapped[:1] == u8(JOINED)
 
 
 def wrap(kek: bytes, secret: bytes, place: RowPlace) -> bytes:

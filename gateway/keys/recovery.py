@@ -75,6 +75,21 @@ def keepers(custodian: Custodian) -> tuple[Custodian, ...]:
     return custodian.both if isinstance(custodian, PairedCustodian) else (custodian,)
 
 
+def require_at_hand(custodian: Custodian, controller: Controller, e: int, wrapped: bytes) -> None:
+    """That each of those which the KEK row `wrapped` is under has its W_e.
+
+    An empty mount point would make new keys, and report the older ones destroyed that lie on the medium.
+
+    Raises:
+        CustodianFault: one has not.
+        Unreachable.
+    """
+    for keeper in keepers(custodian) if envelope.is_joined(wrapped) else keepers(custodian)[:1]:
+        if not keeper.exists(controller, e):
+            message = "a custodian does not have the newest wrapping key: its medium may be away"
+            raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was destroyed")
+
+
 @contextlib.contextmanager
 def _first_is_lost() -> Iterator[None]:
     """A fault of the first says what the second is for."""

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import FixedClock
-from gateway.control.backup import DAY, Backups, restore, restore_rows
+from gateway.control.backup import DAY, Backups, newest, restore, restore_rows
+from gateway.control.controllers import Controllers
+from gateway.control.customer import open_lineage
 from gateway.control.recovery import Recovery
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
+from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import metadata
 from gateway.model.ids import parse_controller
@@ -73,6 +76,56 @@ def test_two_of_one_moment_are_two(tmp_path: Path) -> None:
     assert len(files) == 2
     assert all(file.exists() for file in files)
     world.close()
+
+
+@pytest.mark.parametrize("ahead", [DAY, 0], ids=["clock put right", "one second"])
+def test_the_newest_is_kept_whatever_the_clock_said(tmp_path: Path, ahead: int) -> None:
+    """Else a turnover would go on to destroy what opens all that are left."""
+    clock = FixedClock(20_000 * DAY + ahead, 10**15)
+    world = World(tmp_path / "state", clock=clock)
+    world.enrol("anna", "meter-1")
+    while world.ledger.head.seq < 91:  # then sequences get a digit more
+        with world.control.act("enrol"):
+            pass
+    made = [backups(world).take() for _ in range(4)]
+    clock.advance(-ahead)
+    made.append(backups(world).take())
+    assert [file.exists() for file in made] == [False, False, True, True, True]
+    world.close()
+
+
+def test_what_is_no_backup_is_left_alone(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    file = backups(world).take()
+    (stray := file.with_name("0.backup")).touch()
+    for _ in range(3):
+        backups(world).take()
+    assert stray.exists()
+    assert newest(file.parent) is not None
+
+
+@pytest.mark.both_key_stores
+def test_one_of_before_an_exit_brings_back_the_other_controllers(tmp_path: Path, keys_url: str) -> None:
+    world = World(tmp_path / "state", keys=keys_url)
+    world.enrol("anna", "meter-1")
+    world.enrol("zoe", "meter-9", controller="other")
+    world.publish("meter-1", temperature=20)
+    file = backups(world).take()
+    world.ring.leave()
+    exits = Controllers(world.control, world.custodian, lambda: world.policy, world.certificates)
+    exits.exit(parse_controller("other"))
+    ledger = world.ledger.path.parent
+    world.close()
+    put_back(world, file, tmp_path / "new")
+    shutil.copytree(world.directory / "kek", tmp_path / "new" / "kek")
+    shutil.copytree(ledger, tmp_path / "new" / "ledger")
+    shutil.copy(world.signing_key.file, tmp_path / "new" / world.signing_key.file.name)
+    back = World(tmp_path / "new")
+    Recovery(back.control, back.custodian, Withdrawal(back.control, back.custodian, lambda: back.policy)).run()
+    with back.keystore.snapshot() as tx:
+        assert lineages.has_left(tx, parse_controller("other"))
+        assert open_lineage(tx, back.custodian, parse_controller(CONTROLLER)).e == 1
+    back.close()
 
 
 @pytest.mark.both_key_stores

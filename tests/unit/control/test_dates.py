@@ -264,6 +264,22 @@ def test_a_fence_does_not_go_by_a_clock_that_only_claims_to_be_later(site: Site)
     assert site.fences() == [], "a clock that has gone on for four weeks is believed"
 
 
+@pytest.mark.parametrize("wrong_for", [0, 50], ids=["at once", "later"])
+def test_a_leap_ends_when_the_clock_is_put_right(site: Site, wrong_for: int) -> None:
+    """Else one act under a clock of 2099 would keep what is due until then."""
+    site.world.enrol("anna", "meter-1")
+    assert site.turn(days=1) == ""
+    assert "ledger" in site.turn(days=20_000)
+    for _ in range(wrong_for // 10):
+        site.turn(days=10)
+    site.clock.advance(-20_000 * DAY)
+    assert "before the last line" in site.turn(days=1)
+    if wrong_for:  # by the ledger alone that is a leap, too, and a small one
+        assert "leapt ahead" in site.turn(days=1)
+        site.daily(site.clock.wall() + 28 * DAY)
+    assert site.turn(days=1) == ""
+
+
 def test_a_backup_is_not_locked_out_by_a_clock_that_only_claims_to_be_later(site: Site) -> None:
     site.world.enrol("anna", "meter-1")
     with site.house() as house:

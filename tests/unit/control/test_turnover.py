@@ -13,9 +13,11 @@ from gateway.control import pages
 from gateway.control.enrolment import Enrolment, enrol
 from gateway.control.pages import Step
 from gateway.control.status import status
+from gateway.control.turnover import Turnovers
 from gateway.control.verification import verify
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UnknownSubject, VerificationFailed
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UnknownSubject, VerificationFailed
 from gateway.keys import process
+from gateway.keys.custodian import FileCustodian, PairedCustodian
 from gateway.keys.lineage import Kind, Lineage
 from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import KeyStore
@@ -363,6 +365,29 @@ def test_without_the_newest_wrapping_key_none_is_destroyed(world: World) -> None
     assert world.turn_over().e == 2
 
 
+@pytest.mark.parametrize("until", [None, Step.BACKED_UP], ids=["begins", "destroys"])
+def test_a_second_custodian_whose_medium_is_away_has_destroyed_nothing(world: World, until: Step | None) -> None:
+    """Its empty mount point would take a new key, and report the older ones gone that lie on the medium."""
+    world.enrol("anna", "meter-1")
+    (stick := world.directory / "stick").mkdir(mode=0o700)
+    pair = PairedCustodian(world.custodian, FileCustodian(stick))
+    turnovers = Turnovers(world.control, pair, lambda: world.policy, {"readings": world.store})
+    assert turnovers.run(HEAT_CO).e == 2  # from here on the keys are under both
+    found = turnovers.begin(HEAT_CO) if until else None
+    while found is not None and found.step != until:
+        turnovers.advance(found)
+        found = newest(world)
+    safe = stick.rename(world.directory / "safe")
+    stick.mkdir(mode=0o700)
+    with pytest.raises(CustodianFault, match="does not have the newest wrapping key"):
+        turnovers.run(HEAT_CO)
+    assert pair.exists(HEAT_CO, 2)
+    stick.rmdir()
+    safe.rename(stick)
+    assert turnovers.run(HEAT_CO).e == 3
+    assert not pair.exists(HEAT_CO, 2)
+
+
 def test_a_worker_without_the_new_wrapping_key_uses_none_until_it_has_it(world: World) -> None:
     world.enrol("anna", "meter-1")
     world.publish("meter-1", temperature=21.5)
@@ -470,6 +495,27 @@ def test_a_page_of_a_pass_that_another_process_ended_forgets_the_older_key(world
     other.close()
     mine.advance(found)
     assert mine._pages._made == {}
+
+
+def test_an_operators_horizon_is_not_lost_on_a_pass_that_is_under_way(dated: World) -> None:
+    """`run` begins one a day; its horizons are those that the clock guard allowed."""
+    dated.enrol("anna", "meter-1")
+    dated.clock.advance(35 * DAY)  # type: ignore[attr-defined]
+    dated.turn_over()
+    dated.clock.advance(80 * DAY)  # type: ignore[attr-defined]
+    before = horizon_of(dated)
+    dated.turnovers.begin(HEAT_CO)
+    asked = epoch_of(dated.clock.wall())
+    assert dated.turn_over(until=asked).e == 4
+    assert horizon_of(dated) > before + 1
+    dated.turnovers.begin(HEAT_CO)
+    with pytest.raises(Refused, match="another process has just begun"):
+        dated.turnovers.begin(HEAT_CO, until=asked)
+
+
+def horizon_of(world: World) -> int:
+    with world.keystore.snapshot() as tx:
+        return max(lineages.find_horizons(tx, HEAT_CO).values())
 
 
 def test_two_at_once_make_one_pass(world: World) -> None:
