@@ -18,6 +18,7 @@ A `Net` is a hub and machines around it, beside the machine's own network. It ne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -96,18 +97,11 @@ class Disk:
 
     def fill(self) -> None:
         """Not a byte is left."""
-        with self._ballast.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 20))
-                    file.flush()
-            except OSError:
-                pass
-            try:
-                while True:
-                    os.write(file.fileno(), bytes(4096))
-            except OSError:
-                return
+        with self._ballast.open("wb", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
 
     def free(self) -> None:
         """As it was."""

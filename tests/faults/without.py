@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.connection import Connection as FleetConnection
 from gateway.cli import run
 from gateway.control import turnover
 from gateway.control.guard import Verdict
+from gateway.control.ledger import Ledger
 from gateway.control.turnover import Turnovers
 from gateway.errors import Unreachable
 from gateway.keys.lease import Lease
@@ -246,6 +248,18 @@ def nobody_looks_for_who_has_gone() -> None:
 def times_are_not_compared() -> None:
     """Any clock will do."""
     _put(turnover, "judge", lambda policy, now, **_times: Verdict(policy=policy, now=now, why=""))
+
+
+@_enter
+def the_ledger_is_not_looked_at() -> None:
+    """What cannot be written into the ledger is done all the same."""
+    write = Ledger._write
+
+    def careless(path: Path, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            write(path, data)
+
+    _put(Ledger, "_write", staticmethod(careless))
 
 
 @_enter
