@@ -57,7 +57,9 @@ def a_month_has_the_newest_secret_alone(patch: Patch, _part: str) -> None:
 
     def forgetful(opened: Lineage, tx: Transaction) -> None:
         refresh(opened, tx)
-        opened._fences = list(dict(opened._fences).items())
+        newest = {month: at for at, (month, _secret) in enumerate(opened._fences)}.values()
+        opened._fences = [opened._fences[at] for at in newest]
+        opened._fence_hashers = [opened._fence_hashers[at] for at in newest]
 
     patch.setattr(Lineage, "refresh", forgetful)
     patch.setattr(withdrawal.Withdrawal, "_noted", lambda _withdrawal: [])

@@ -27,9 +27,12 @@ _HOUR = 3600 * 10**9
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")
 def unkeyed_hashes(patch: Patch, _part: str) -> None:
     """Identifiers are hashed as everyone hashes them: without a key."""
-    patch.setattr(
-        derive, "_keyed_hash", lambda _secret, _label, _controller, _kind, name: sha256(name.encode()).digest()
-    )
+
+    def unkeyed(*_secret_label_controller: object) -> Callable[[object, str], bytes]:
+        return lambda _kind, name: sha256(name.encode()).digest()
+
+    patch.setattr(derive, "_hasher", unkeyed)
+    patch.setattr(derive, "_keyed_hash", lambda secret, label, of, kind, name: unkeyed(secret, label, of)(kind, name))
 
 
 @kills("11", "test_every_candidate_is_tried_in_vain", "test_after_erasure_too")

@@ -62,6 +62,7 @@ def mutated(name: str, mutation: Mutation, said: Path, *options: str) -> int:
     files = files_of(mutation.attack)
     wanted = [f"{files[test]}::{test}" for test in names_of(mutation)]
     given = ["-q", "--tb=short", "-rfp", "--no-header", "-p", "no:cacheprovider", "--without-defence", name]
+    given += ["-p", "no:unraisableexception"]  # what fails leaves connections open
     process = FORKS.Process(target=run_apart, args=([*wanted, *given, *options], said))
     process.start()
     process.join(PATIENCE_S)
