@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.control.role import Control
+from gateway.disk import sync_directory
 from gateway.errors import CustodianFault, IntegrityStop, Unreachable, UsageFault
 from gateway.keys import backup as sealed
 from gateway.keys.custodian import Custodian
@@ -206,11 +207,7 @@ def _require_keys(custodian: Custodian, keystore: KeyStore) -> None:
 def _put(fresh: Path, place: Path) -> None:
     """Under its name, durably. Raises OSError."""
     fresh.replace(place)
-    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(place.parent)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ import rfc8785
 from gateway.control import accounting
 from gateway.control.ledger import Ledger, Signer
 from gateway.control.verification import TYPE
+from gateway.disk import sync_directory
 from gateway.errors import Unreachable
 from gateway.keys.signing import signed_part
 from gateway.keystore import accounts, departures, rows
@@ -213,8 +214,4 @@ def _write_once(place: Path, data: bytes) -> None:
             place.hardlink_to(fresh)
     finally:
         fresh.unlink(missing_ok=True)
-    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(place.parent)

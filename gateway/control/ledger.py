@@ -27,6 +27,7 @@ import rfc8785
 from gateway.clock import Clock
 from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse, verify
 from gateway.control.guard import is_back, is_leap, ns_of
+from gateway.disk import sync_directory
 from gateway.errors import IntegrityStop, Unreachable, VerificationFailed
 from gateway.model.ids import new_id
 
@@ -160,7 +161,7 @@ class Ledger:
             fresh.unlink(missing_ok=True)
             self._write(fresh, b"".join(rfc8785.dumps(line) + b"\n" for line in lines))
             fresh.replace(self.fences_path)
-            _sync_directory(self.fences_path.parent)
+            sync_directory(self.fences_path.parent)
         except OSError as fault:
             message = f"the fence file cannot be rewritten: {fault.strerror}"
             raise Unreachable(message, hint="free some space beside the ledger, then repeat") from None
@@ -300,15 +301,7 @@ class Ledger:
         finally:
             os.close(descriptor)
         if new:
-            _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+            sync_directory(path.parent)
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

@@ -22,6 +22,7 @@ import msgspec
 
 from gateway.crypto import envelope
 from gateway.crypto.derive import KEY_BYTES
+from gateway.disk import sync_directory
 from gateway.errors import CustodianFault, VerificationFailed
 from gateway.keys.custody import Destruction, Mark
 from gateway.model.ids import Controller
@@ -51,7 +52,7 @@ class FileCustodian:
                     file.hardlink_to(fresh)
             finally:
                 fresh.unlink(missing_ok=True)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def wrap(self, controller: Controller, e: int, kek: bytes) -> bytes:
         """KEK_e under W_e. Raises CustodianFault."""
@@ -81,7 +82,7 @@ class FileCustodian:
         with _faults("destroyed"), contextlib.suppress(FileNotFoundError):
             _write_synced(os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK), secrets.token_bytes(KEY_BYTES))
             file.unlink()
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         return Destruction(kind=self.kind, attested=False, residue=_RESIDUE)
 
     def mark(self, ledger: bytes) -> Mark | None:
@@ -115,7 +116,7 @@ class FileCustodian:
                 fresh.replace(file)
             finally:
                 fresh.unlink(missing_ok=True)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def _file(self, controller: Controller, e: int) -> Path:
         return self._directory / f"w-{sha256(controller.encode()).hexdigest()[:16]}-{e}.key"
@@ -164,11 +165,3 @@ def _write_synced(descriptor: int, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from gateway.disk import sync_directory
 from gateway.model.ids import KeyId
 from gateway.transport.spool.record import VOID, Damage, Record, scan, void
 
@@ -170,12 +171,3 @@ def torn_tail(data: bytes) -> int:
     for last in scan(data):  # noqa: B007 - the last one is wanted
         pass
     return last.end - last.start if isinstance(last, Damage) else 0
-
-
-def sync_directory(directory: Path) -> None:
-    """Names that were made or removed are durable. Raises OSError."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

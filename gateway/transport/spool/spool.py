@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar, Self
 
+from gateway.disk import sync_directory
 from gateway.errors import Refused, Unreachable, VerificationFailed
 from gateway.model.ids import KeyId
 from gateway.model.sealed import SealedPoint
@@ -85,7 +86,7 @@ class Spool:
         """
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            segment.sync_directory(directory.parent)
+            sync_directory(directory.parent)
             held = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 _hold(held)
@@ -177,7 +178,7 @@ class Spool:
             try:
                 segment.write_cursor(self._directory, self._cursor)
                 self._compact()
-                segment.sync_directory(self._directory)
+                sync_directory(self._directory)
             except OSError as fault:
                 raise _unable("dropped", fault) from None
 
@@ -248,7 +249,7 @@ class Spool:
             with contextlib.suppress(FileExistsError):  # of an attempt that failed
                 file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 try:
-                    segment.sync_directory(self._directory)
+                    sync_directory(self._directory)
                 except OSError:
                     os.close(file)
                     raise
