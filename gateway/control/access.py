@@ -44,6 +44,7 @@ from gateway.policy.rules import Mode, Policy, Purpose
 
 _SECOND = 1_000_000_000
 _LAST = 2**63 - 1  # the end of time, for a store
+_LOST = "nobody can read what it sealed; `glomska keys rekey` gives this customer a new one for what comes from now on"
 _LOOK = 4096  # points between looks at the lease, which are opened together
 
 
@@ -268,6 +269,9 @@ class _Reader:
     def table(self, start: int, end: int) -> Table:
         """All readings of the purpose's quantities, one a device, time and quantity: the newest revision."""
         for measurement in sorted({q.key_class for q in self._wanted.values()}):
+            if measurement in self._opened.subject.lost:
+                message = f"this customer's key of class {measurement} was given up as lost"
+                raise VerificationFailed(message, hint=_LOST)
             named = self._series(self._opened.subject.keys.get(measurement, ()), start, end)
             sealed: dict[int, list[_Run]] = {}
             for points in self._kept_up(self._store.query(measurement, list(named), start, end)):

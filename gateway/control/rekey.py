@@ -5,6 +5,8 @@ lease, after which every worker has either learned of it or lost its lease. So e
 and a redelivery seals as it did before. The version before becomes `compromised`: it opens what was sealed, and seals
 what belongs to times before the new one. Records of class `identity` are sealed anew in the same transaction.
 
+A class whose key was given up as lost gets one that is valid at once, and for all event times.
+
 It does not protect what was sealed before: who has the old key and a copy of the store reads that. Erasure does.
 """
 
@@ -73,16 +75,20 @@ def _new_versions(
         )
         raise Refused(message, hint="repeat it in some minutes")
     subject = open_subject(lineage, incarnation, key_rows)
-    latest = {key.key_class: key for key in key_rows if key.state != KeyState.DESTROYED}
-    for name, key in latest.items():
-        state, since = (KeyState.ACTIVE, now) if name == IDENTITY else (KeyState.PRE_ACTIVATION, valid_from)
+    newest = {key.key_class: key for key in key_rows}
+    left = {key.key_class: key for key in key_rows if key.state != KeyState.DESTROYED}
+    for name, key in newest.items():
+        state, since = (KeyState.PRE_ACTIVATION, valid_from) if name in left else (KeyState.ACTIVE, 0)
+        if name == IDENTITY:
+            state, since = KeyState.ACTIVE, now
         row, fresh = lineage.mint_version(incarnation, name, version=key.version + 1, valid_from=since, state=state)
         if name == IDENTITY:
             for record in subjects.all_records(tx, incarnation):
                 subjects.reseal_record(tx, subject.resealed(record, fresh))
-        _retire(tx, key, now=now)
+        if name in left:
+            _retire(tx, left[name], now=now)
         subjects.add_keys(tx, [row], now=now)
-    return sorted(latest)
+    return sorted(newest)
 
 
 def _retire(tx: Transaction, key: rows.Key, *, now: int) -> None:

@@ -7,7 +7,7 @@ Three rules hold it together:
   one that an erasure raised, which changes one customer's.
 - a look-up reads generation and keys in one snapshot; when the generation has moved it raises, and the batch is taken
   again after a poll: a fill of another generation than the ring's is thrown away.
-- `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `living` tells which keys remain.
+- `fit_to_send(generation)` is asked after sealing, before sending; when it says no, `gone` tells whose keys are gone.
 
 A generation that goes backwards is of a key store that was set back: then no key is used and nothing sent any more.
 
@@ -162,9 +162,7 @@ class Ring:
         """Those of these keys that may still seal. Raises LeaseOver, Unreachable."""
         self._lease.require()
         with self._keystore.snapshot() as tx:
-            states = subjects.key_states(tx, key_ids)
-            compromised = {key_id for key_id, state in states.items() if state == KeyState.COMPROMISED}
-            resting = subjects.find_newest(tx, compromised) if compromised else set()
+            states, resting = subjects.key_states(tx, key_ids), subjects.find_resting(tx, key_ids)
         return {key_id for key_id, state in states.items() if KeyState(state) in SEALS} - resting
 
     def gone(self, key_ids: Collection[KeyId]) -> set[KeyId]:
@@ -308,7 +306,7 @@ class Ring:
     ) -> list[Span]:
         if is_erased(found):
             return [Span(starts=0, ends=FOREVER, reason=Reason.ERASED)]
-        if lineage.suspended or not _seal(found):
+        if lineage.suspended or not _seal(found, self._classes):
             keys = self._letter_keys(lineage, incarnation, found)
             return [Span(starts=0, ends=FOREVER, reason=Reason.SUSPENDED, keys=keys)]
         needed = {*self._classes, IDENTITY} if choices else self._classes  # a key that is not used is not opened
@@ -363,10 +361,15 @@ class Ring:
         return self._lineages[controller]
 
 
-def _seal(found: Sequence[rows.Key]) -> bool:
-    """Whether one customer's keys, oldest version first, may seal: a compromised one only up to the one after it."""
-    newest = {row.key_class: row.state for row in found}
-    return KeyState.COMPROMISED not in newest.values() and all(KeyState(row.state) in SEALS for row in found)
+def _seal(found: Sequence[rows.Key], classes: Collection[str]) -> bool:
+    """Whether one customer's keys, oldest version first, may seal: a compromised one only up to the one after it.
+
+    A key that was given up as lost seals nothing, and stops those of other classes from nothing.
+    """
+    left = {row.key_class: row.state for row in found if row.state != KeyState.DESTROYED}
+    lost = {row.key_class for row in found} - left.keys()
+    sealing = all(KeyState(row.state) in SEALS for row in found if row.state != KeyState.DESTROYED)
+    return sealing and KeyState.COMPROMISED not in left.values() and not lost.intersection(classes)
 
 
 @lru_cache(maxsize=4096)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.errors import VerificationFailed
+from gateway.errors import KeyDestroyed, VerificationFailed
 from gateway.keys.handle import SubjectKey
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import IDENTITY, Lineage
@@ -45,10 +45,11 @@ class OwnedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One incarnation's live keys by class, oldest version first."""
+    """One incarnation's live keys by class, oldest version first; of a class in `lost` none is left."""
 
     incarnation: Incarnation
     keys: dict[str, tuple[SubjectKey, ...]]
+    lost: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> SubjectKey:
@@ -95,18 +96,23 @@ def open_subject(
 ) -> Subject:
     """Handles of all keys of one incarnation; `to_end` also of those that are suspended or held, for an erasure.
 
+    A key that was given up as lost has none, and its customer goes on with the others.
+
     Raises KeyDestroyed, KeyMissing, Refused, VerificationFailed.
     """
+    if not to_end and is_erased(key_rows):
+        raise KeyDestroyed("this customer's key was destroyed")
     keys: dict[str, tuple[SubjectKey, ...]] = {}
     for row in key_rows:
-        if row.state != KeyState.DESTROYED or not to_end:
+        if row.state != KeyState.DESTROYED:
             try:
                 opened = lineage.open_to_end(row) if to_end else lineage.open(row)
             except VerificationFailed as fault:
                 message = f"this customer's key of class {row.key_class} does not open: {fault}"
                 raise VerificationFailed(message, hint=_DAMAGED) from None
             keys[row.key_class] = (*keys.get(row.key_class, ()), opened)
-    return Subject(incarnation=incarnation, keys=keys)
+    lost = frozenset(row.key_class for row in key_rows) - keys.keys()
+    return Subject(incarnation=incarnation, keys=keys, lost=lost)
 
 
 def minted_subject(incarnation: Incarnation, handles: dict[str, SubjectKey]) -> Subject:

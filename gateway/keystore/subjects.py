@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from gateway.errors import IntegrityStop
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import fences, horizons, incarnations, keys, records, routes, transitions
+from gateway.keystore.schema import fences, horizons, incarnations, keys, records, routes, suspensions, transitions
 from gateway.keystore.workers import raise_generation
 from gateway.model.ids import Controller, Incarnation, KeyEpoch, KeyId, RouteId
 
@@ -71,14 +71,19 @@ def ends_of_retention(tx: Transaction, wanted: Collection[KeyId], *, but: str) -
     return found
 
 
-def find_newest(tx: Transaction, wanted: Collection[KeyId]) -> set[KeyId]:
-    """Those of these keys that no later version of their class follows."""
+def find_resting(tx: Transaction, wanted: Collection[KeyId]) -> set[KeyId]:
+    """Those of these keys that seal nothing whatever their own state.
+
+    Of suspended controllers, of customers who have a suspended key, and compromised ones that no later one follows.
+    """
+    other, same = keys.alias(), keys.c.incarnation
+    theirs = sa.exists().where(other.c.incarnation == same, other.c.state == "suspended")
+    later = (other.c.key_class == keys.c.key_class, other.c.version > keys.c.version, other.c.wrapped.is_not(None))
+    ended = sa.and_(keys.c.state == "compromised", ~sa.exists().where(other.c.incarnation == same, *later))
+    whole = sa.exists().where(suspensions.c.scope.in_(["", keys.c.controller]))
     found: set[KeyId] = set()
-    later = keys.alias()
-    followed = (later.c.incarnation == keys.c.incarnation) & (later.c.key_class == keys.c.key_class)
-    followed &= later.c.version > keys.c.version
     for part in _groups(wanted):
-        query = sa.select(keys.c.key_id).where(keys.c.key_id.in_(part) & ~sa.exists().where(followed))
+        query = sa.select(keys.c.key_id).where(keys.c.key_id.in_(part), sa.or_(theirs, ended, whole))
         found |= {KeyId(key_id) for (key_id,) in tx.execute(query)}
     return found
 
@@ -117,7 +122,18 @@ def lose_keys(tx: Transaction, lost: Collection[KeyId], *, now: int) -> list[Inc
         destroy_key(tx, key_id)
         for state in ("erasing", "destroyed"):
             move_key(tx, key_id, state=state, now=now)
+    for row in found:
+        _succeed(tx, row)
     return sorted({Incarnation(row.incarnation) for row in found if row.key_class == "identity"})
+
+
+def _succeed(tx: Transaction, lost: sa.Row[Any]) -> None:
+    """What was measured while a lost version was valid is the next one's, so that each event time has one."""
+    of = (keys.c.incarnation == lost.incarnation, keys.c.key_class == lost.key_class, keys.c.version > lost.version)
+    following = sa.select(sa.func.min(keys.c.version)).where(*of, keys.c.wrapped.is_not(None))
+    first = tx.scalars(following).one()
+    since = sa.case((keys.c.valid_from > lost.valid_from, lost.valid_from), else_=keys.c.valid_from)
+    tx.execute(keys.update().where(*of, keys.c.version == first).values(valid_from=since))
 
 
 def delete_identity(tx: Transaction, incarnation: Incarnation, *, keep: Collection[str] = ()) -> None:

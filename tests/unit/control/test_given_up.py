@@ -9,22 +9,24 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.control.purge import Step
+from gateway.control.rekey import Rekeyed, rekey
 from gateway.control.verification import verify
 from gateway.errors import IntegrityStop, VerificationFailed
-from gateway.keystore import acts, rows, turnovers
+from gateway.keystore import accounts, acts, rows, turnovers
 from gateway.keystore.schema import keys as key_table
 from gateway.keystore.schema import secrets
+from gateway.model.sealed import Reason
 from tests.unit.control.test_dates import Site, erased
 from tests.unit.control.test_erasure import ledger_lines, subject
 from tests.unit.control.test_turnover import HEAT_CO
-from tests.world import DAY, World
+from tests.world import DAY, SECOND, World
 
 pytestmark = pytest.mark.both_key_stores
 
 
-def damage(world: World, key_class: str) -> bytes:
+def damage(world: World, key_class: str, version: int = 1) -> bytes:
     """A class's key opens no more; what it was."""
-    one = key_table.c.key_class == key_class
+    one = (key_table.c.key_class == key_class) & (key_table.c.version == version)
     with world.keystore.act() as tx:
         was = tx.execute(select(key_table.c.wrapped).where(one)).scalar_one()
         tx.execute(update(key_table).where(one).values(wrapped=bytes(len(was))))
@@ -152,3 +154,69 @@ def test_a_purge_key_that_is_not_there_stops_nobody_else(world: World) -> None:
 def all_erasures(world: World) -> list[rows.Erasure]:
     with world.keystore.snapshot() as tx:
         return acts.all_erasures(tx)
+
+
+def without(world: World, key_class: str, *, version: int = 1) -> None:
+    """Anna lives without a key that was given up."""
+    damage(world, key_class, version)
+    world.ring.poll()
+    assert give_up(world) == 1
+    world.turn_over()
+    world.ring.poll()
+
+
+def refused(world: World, value: float) -> list[Reason]:
+    return list(world.publish("meter-1", temperature=value).refusals.message.values())
+
+
+def renewed(world: World) -> Rekeyed:
+    with world.polling():
+        return rekey(world.control, world.custodian, HEAT_CO, subject("anna")[1], window_s=300, lease_s=30)
+
+
+def test_who_loses_a_key_of_a_class_without_readings_goes_on(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    without(world, "billing")
+    assert refused(world, 22.5) == []
+    assert world.read("anna").value.tolist() == [21.5, 22.5]
+    assert world.enrol("anna", "meter-2").enrolled == 1
+    assert renewed(world).classes == ("billing", "identity", "telemetry")
+    assert world.read("anna").value.tolist() == [21.5, 22.5]
+    world.erase("anna")
+    assert set(world.sql("SELECT state FROM keys")) == {("destroyed",)}
+
+
+def test_who_loses_the_key_of_their_readings_gets_another(world: World) -> None:
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    without(world, "telemetry")
+    assert refused(world, 22.5) == [Reason.SUSPENDED], "kept until there is a key"
+    with pytest.raises(VerificationFailed, match="key of class telemetry was given up as lost") as caught:
+        world.read("anna")
+    assert "keys rekey" in caught.value.hint
+    renewed(world)
+    assert refused(world, 23.5) == [], "at once: nothing else is sealed under another"
+    assert world.read("anna").value.tolist() == [23.5]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_who_loses_one_version_of_a_key_goes_on_with_the_other(holding: Site, version: int) -> None:
+    world = holding.world
+    world.enrol("anna", "meter-1")
+    world.publish("meter-1", temperature=21.5)
+    since = renewed(world).valid_from
+    holding.clock.advance(since - holding.clock.wall() + SECOND)
+    world.ring.poll()
+    world.publish("meter-1", temperature=22.5)
+    without(world, "telemetry", version=version)
+    late = world.publish("meter-1", since - SECOND, temperature=20.5).refusals.message
+    assert list(late.values()) == ([] if version == 1 else [Reason.SUSPENDED]), "the time of the version before"
+    assert world.read("anna").value.tolist() == ([20.5, 22.5] if version == 1 else [21.5])
+    renewed(world)
+    assert refused(world, 23.5) == []
+    assert 23.5 in world.read("anna").value.tolist()
+    world.erase("anna")
+    with world.keystore.snapshot() as tx:
+        (erasure,) = acts.all_erasures(tx)
+        assert len(accounts.holds_of(tx, erasure.erasure)) == 2, "of three versions, two are there to be held"

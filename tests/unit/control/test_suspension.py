@@ -115,6 +115,27 @@ def test_who_was_rekeyed_can_be_erased_though_a_law_keeps_a_class(holding: Site,
     assert world.points() == []
 
 
+def test_every_key_of_who_rests_rests(world: World) -> None:
+    """Also those that were replaced, or are not in force yet, whose own states a suspension leaves as they are."""
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    (point,) = world.publish("meter-1", temperature=21.5).points
+    (other,) = world.publish("meter-2", temperature=22.5).points
+    both = {point.series.key_id, other.series.key_id}
+    renewed(world)
+    assert world.ring.living(both) == both
+    with world.polling():
+        suspensions(world).suspend(HEAT_CO, ANNA)
+    assert world.ring.living(both) == {other.series.key_id}
+    with world.polling():
+        suspensions(world).suspend(HEAT_CO)
+    assert world.ring.living(both) == set()
+    with world.polling():
+        suspensions(world).resume(HEAT_CO)
+        suspensions(world).resume(HEAT_CO, ANNA)
+    assert world.ring.living(both) == both
+
+
 def test_each_event_time_has_one_version(tmp_path: Path) -> None:
     world = World(tmp_path / "state", clock=ShiftedClock(START))
     world.enrol("anna", "meter-1")
