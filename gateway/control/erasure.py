@@ -34,7 +34,7 @@ from types import MappingProxyType
 
 from gateway.control import accounting
 from gateway.control import customer as customers
-from gateway.control.certificate import EFFECTIVE, FINAL, Certificates, effective_claims
+from gateway.control.certificate import EFFECTIVE, FINAL, Certificates, effective_claims, evidence_of
 from gateway.control.chain import Line
 from gateway.control.letting_go import requests_over
 from gateway.control.purge import Eraser, Purging, Queue, Retained, Step, find, note
@@ -42,6 +42,7 @@ from gateway.control.role import ERASE, Act, Control
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import GlomskaError, IntegrityStop, KeyDestroyed, Unreachable, VerificationFailed
 from gateway.keys import lease
+from gateway.keys.capture import trace
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.lineage import Kind, Lineage
@@ -251,13 +252,20 @@ class Erasures:
             self._delete_keys(erasure)
             found = find(self._control, erasure)
         if found.step == Step.DELETED:
-            capture = self.purging.capture(erasure)
-            self._control.keystore.scrub(capture.trace_bytes() if capture else ())
-            note(self._control, erasure, was=Step.DELETED, step=Step.EFFECTIVE, effective=self._clock.wall())
+            sought = self._control.keystore.scrub(self._traces(found))
+            evidence = {"traces": sought, "rewrapped": []}
+            now = self._clock.wall()
+            note(self._control, erasure, was=Step.DELETED, evidence=evidence, step=Step.EFFECTIVE, effective=now)
         self._control.conclude(ERASE, found.seq, state="effective", workers=counted)
         self._certify(erasure)
         self._asked.pop(erasure, None)
         return counted
+
+    def _traces(self, found: rows.Erasure) -> list[bytes]:
+        """Of all that was deleted: as it was at step 2, and as a turnover had brought it under a newer e meanwhile."""
+        capture = self.purging.capture(found.erasure)
+        rewrapped = [bytes.fromhex(one) for one in evidence_of(found).get("rewrapped", ())]
+        return [*dict.fromkeys((*(capture.trace_bytes() if capture else ()), *rewrapped))]
 
     def _certify(self, erasure: bytes) -> None:
         """The first certificate; whoever comes second leaves it as it is. Raises CustodianFault, Unreachable."""
@@ -285,17 +293,18 @@ class Erasures:
             found = acts.find_erasure(tx, erasure)
             if found is None or found.step != Step.FENCED:
                 return  # another process came first
-            now, held, e = self._clock.wall(), set(), 0
+            now, held, e, rewrapped = self._clock.wall(), set(), 0, list[str]()
             accounting.release(tx, found.erasure, found.generation, now=now)
             for key in subjects.find_keys(tx, [found.incarnation]):
                 if key.state == KeyState.ERASING:
                     e = max(e, key.e)  # a turnover may have brought it under a newer one since step 2
+                    rewrapped += [trace(key.wrapped).hex()] if key.wrapped else []
                     subjects.destroy_key(tx, key.key_id)
                     subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DESTROYED), now=now)
                 elif key.state == KeyState.DEACTIVATED:
                     held.add(key.key_class)
             subjects.delete_identity(tx, found.incarnation, keep=held)
-            acts.add_evidence(tx, erasure, last_e=e)
+            acts.add_evidence(tx, erasure, last_e=e, rewrapped=rewrapped)
             due = requests_over(workers.find_all(tx), now=self._clock.boottime())
             acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 

@@ -257,9 +257,17 @@ def find(control: Control, erasure: bytes) -> rows.Erasure:
     return found
 
 
-def note(control: Control, erasure: bytes, *, was: Step, **changes: object) -> None:
-    """Record progress, unless another process has come further."""
+def note(
+    control: Control,
+    erasure: bytes,
+    *,
+    was: Step,
+    evidence: Mapping[str, object] = MappingProxyType({}),
+    **changes: object,
+) -> None:
+    """Record progress, and what it has found, unless another process has come further."""
     with control.step() as tx:
         found = acts.find_erasure(tx, erasure)
         if found is not None and found.step == was:
+            acts.add_evidence(tx, erasure, **evidence)
             acts.update_erasure(tx, erasure, **changes)

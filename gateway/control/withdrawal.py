@@ -107,7 +107,7 @@ class Withdrawal:
             capture=lineage.seal_capture(tx, purge_key, capture.encode(), erasure=erasure),
             rows_first=None,
             rows_second=None,
-            evidence=json.dumps(evidence | {"traces": len(capture.traces)}),
+            evidence=json.dumps(evidence),
         )
         acts.add_erasure(tx, row)
         accounting.begin(tx, erasure, now=now)

@@ -27,7 +27,11 @@ _TRACE_BYTES = 13
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module's grammar. Device ids are in it for messages that a broker retains; its repr shows nothing."""
+    """See the module's grammar. Device ids are in it for messages that a broker retains; its repr shows nothing.
+
+    They are of the devices that are this customer's to the end: what a broker retains of one that was handed over is
+    another's.
+    """
 
     devices: tuple[str, ...]
     measurements: tuple[str, ...]
@@ -69,8 +73,13 @@ def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     `held`: those classes stay. `devices` are named where no identity key knows them any more.
     """
     controller = next(key.controller for versions in subject.keys.values() for key in versions)
+    theirs: Sequence[DeviceId] = ()
     if devices is None:
-        devices = tuple(dict.fromkeys(d.device for d in find_devices(tx, subject)))
+        owned = find_devices(tx, subject)
+        devices = tuple(dict.fromkeys(one.device for one in owned))
+        routes = subjects.routes_of(tx, subject.incarnation)
+        gone = {route.route_id for route in routes if route.valid_to is not None and route.valid_to <= newest}
+        theirs = tuple(dict.fromkeys(one.device for one in owned if one.route_id not in gone))
     key_rows = [row for row in key_rows if row.key_class not in held]
     classes = [name for name in subject.keys if name != IDENTITY and name not in held]
     last = epoch_of(newest)
@@ -85,7 +94,7 @@ def collect(  # noqa: PLR0913 - what there is to delete, and what stays
     records = [r.sealed for kind in kinds for r in _records(tx, subject, kind) if r.key_class not in held]
     wrapped = [row.wrapped for row in key_rows if row.wrapped is not None]
     return Capture(
-        devices=tuple(devices),
+        devices=tuple(theirs),
         measurements=tuple(classes),
         pseudonyms=tuple(pseudonyms),
         key_ids=tuple(row.key_id.hex() for row in key_rows),

@@ -43,7 +43,7 @@ class Backend(Protocol):
     def wrapped(self, fault: sa.exc.SQLAlchemyError) -> GlomskaError: ...
     def weaknesses(self) -> list[str]: ...
     def wait(self, stop: threading.Event, seconds: float) -> bool: ...
-    def scrub(self, traces: Sequence[bytes]) -> None: ...
+    def scrub(self, traces: Sequence[bytes]) -> int: ...
     def behind(self, names: Sequence[str], written: str) -> list[str]: ...
     def written(self) -> str: ...
     def close(self) -> None: ...
@@ -110,15 +110,17 @@ class KeyStore:
             self._backend.take_turn(tx, alone=False)
             yield tx
 
-    def scrub(self, traces: Sequence[bytes]) -> None:
+    def scrub(self, traces: Sequence[bytes]) -> int:
         """Prove that none of `traces` is left in the files, where that can be proven; where not, `residue` says so.
+
+        The number of traces that were looked for.
 
         Raises:
             Unreachable: a reader held the log for too long; call again.
             IntegrityStop: a trace is still in a file.
         """
         with self._foreign_errors():
-            self._backend.scrub(traces)
+            return self._backend.scrub(traces)
 
     def copy_to(self, file: Path) -> None:
         """A whole copy of the key store as it is now, as a key store in a file. Raises Unreachable."""

@@ -90,7 +90,7 @@ class Sqlite:
         """None: what erasure relies on is set by us, a connection at a time."""
         return []
 
-    def scrub(self, traces: Sequence[bytes]) -> None:
+    def scrub(self, traces: Sequence[bytes]) -> int:
         """Push deleted rows out of the write-ahead log and prove that none of `traces` is left in the files.
 
         With a reader open, `wal_checkpoint(TRUNCATE)` answers busy = 1 without raising: its row is checked and it is
@@ -109,6 +109,7 @@ class Sqlite:
         if (held is not None and contains(held, traces)) or self._in_log(traces):
             message = "bytes of a destroyed key are still in the key store's files"
             raise IntegrityStop(message, hint="keep the files and report this; the erasure is not effective")
+        return len(traces)
 
     def copy_to(self, file: Path) -> None:
         """One consistent state, without what was deleted."""

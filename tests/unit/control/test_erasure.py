@@ -12,14 +12,17 @@ from sqlalchemy import select
 from gateway.clock import FixedClock
 from gateway.control import accounting
 from gateway.control import customer as customers
+from gateway.control.enrolment import Enrolment
 from gateway.control.erasure import Erasures, Step
+from gateway.control.handover import hand_over
 from gateway.errors import IntegrityStop, KeyDestroyed, UnknownSubject, Unreachable, UsageFault, VerificationFailed
 from gateway.keys import lease, process
+from gateway.keys.capture import trace
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import Lineage
-from gateway.keystore import accounts, acts, rows, workers
+from gateway.keystore import accounts, acts, rows, turnovers, workers
 from gateway.keystore.schema import keys as key_table
-from gateway.model.ids import Controller, CustomerId, Incarnation, parse_controller, parse_customer
+from gateway.model.ids import Controller, CustomerId, Incarnation, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.transport.store import Store, StoreUnreachable
 from tests.unit.control.processes import open_erasures
@@ -481,3 +484,50 @@ def test_one_among_a_thousand(world: World) -> None:
     world.enrol("anna", "meter-1")
     erased = world.erase("anna")
     assert erased.step is Step.PURGED
+
+
+def test_what_a_turnover_rewrapped_before_it_was_deleted_is_looked_for_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol("anna", "meter-1")
+    erasure = world.erasures.begin(*subject("anna"))
+    passes, heat_co = world.turnovers, parse_controller(CONTROLLER)
+    under_way = passes.begin(heat_co)
+    while world.sql("SELECT DISTINCT e FROM keys") == [(1,)]:
+        passes.advance(under_way)
+        with world.keystore.snapshot() as tx:
+            under_way = turnovers.find(tx, heat_co, 2)
+    there = {trace(bytes(wrapped)) for (wrapped,) in world.sql("SELECT wrapped FROM keys")}
+    asked, scrub = set[bytes](), world.keystore.scrub
+
+    def sought(traces: Sequence[bytes]) -> int:
+        asked.update(traces)
+        return scrub(traces)
+
+    monkeypatch.setattr(world.keystore, "scrub", sought)
+    world.erasures.finish(erasure, started=0)
+    assert there <= asked
+
+
+def test_a_former_owners_erasure_leaves_the_new_owners_retained_message(world: World) -> None:
+    world.enrol("anna", "meter-1", "meter-2")
+    line = Enrolment(
+        line=2,
+        controller=parse_controller(CONTROLLER),
+        customer=parse_customer(CANARY + "bo"),
+        device=parse_device(CANARY + "meter-1"),
+        area="SE3",
+        valid_from=world.clock.wall() - DAY,
+    )
+    hand_over(world.control, world.custodian, world.policy, [line])
+    cleared = list[str]()
+
+    class Broker:
+        def clear(self, _controller: object, devices: Sequence[str]) -> int:
+            cleared.extend(devices)
+            return len(devices)
+
+    erasures = world.erasures
+    erasures.purging._retained = Broker()
+    erasures.erase(*subject("anna"))
+    assert set(cleared) == {CANARY + "meter-2"}
