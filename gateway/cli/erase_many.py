@@ -2,8 +2,8 @@
 
     controller,customer     # the controller may be left out where the key store has one
 
-A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`), and the others go on.
-Repeated with the same file, it carries on.
+A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`, `damaged`), and the
+others go on. Repeated with the same file, it carries on. A customer who is named twice is erased once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.progress import Progress
 from gateway.cli.failure import Interrupted
 from gateway.cli.subject import find_subject
 from gateway.control.erasure import Erased
-from gateway.errors import GlomskaError, KeyDestroyed, UnknownSubject, UsageFault
+from gateway.errors import GlomskaError, KeyDestroyed, UnknownSubject, UsageFault, VerificationFailed
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
 
@@ -48,21 +48,25 @@ def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> 
 
 
 def _erased(house: House, lines: list[tuple[int, str]]) -> tuple[list[Erased], list[tuple[int, str]]]:
-    console, refused, begun, erased = Console(stderr=True), [], [], []
+    console, refused, erased = Console(stderr=True), list[tuple[int, str]](), list[Erased]()
+    begun: dict[bytes, int] = {}  # by the first line that names them
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         fencing = progress.add_task("keys fenced", total=len(lines))
         started = house.clock.boottime()
         for number, text in lines:
             try:
-                begun.append(house.erasures.begin(*find_subject(text, house.keystore)))
-            except (UnknownSubject, KeyDestroyed, UsageFault) as fault:
+                begun.setdefault(house.erasures.begin(*find_subject(text, house.keystore)), number)
+            except (UnknownSubject, KeyDestroyed, UsageFault, VerificationFailed) as fault:
                 refused.append((number, _reason(fault)))
             progress.advance(fencing)
         destroying = progress.add_task("keys destroyed", total=len(begun))
-        for erasure in begun:
-            erased.append(house.erasures.finish(erasure, started=started))
+        for erasure, number in begun.items():
+            try:
+                erased.append(house.erasures.finish(erasure, started=started))
+            except VerificationFailed as fault:
+                refused.append((number, _reason(fault)))
             progress.advance(destroying)
-    return erased, refused
+    return erased, sorted(refused)
 
 
 def _say(erased: list[Erased], refused: list[tuple[int, str]], *, as_json: bool) -> None:
@@ -92,6 +96,8 @@ def outcome(erased: Erased) -> dict[str, object]:
 def _reason(fault: GlomskaError) -> str:
     if isinstance(fault, KeyDestroyed):
         return "erased"
+    if isinstance(fault, VerificationFailed):
+        return "damaged"
     return "unknown" if isinstance(fault, UnknownSubject) else "malformed"
 
 

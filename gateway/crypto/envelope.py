@@ -329,5 +329,5 @@ def _letter_aad(controller: Controller, day: int, letter: bytes) -> bytes:
 def _body(versioned: bytes) -> bytes:
     if versioned[:1] != _FORMAT:
         message = "a sealed row or record has a format that this version does not know"
-        raise VerificationFailed(message, hint="it was written by a newer version; use that one")
+        raise VerificationFailed(message, hint="it was damaged, or written by a newer version")
     return versioned[1:]

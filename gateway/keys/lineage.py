@@ -37,6 +37,10 @@ _PURGE_KEY = (
     "bring its row back from a backup made since the last turnover; `glomska keys turnover --release-lost` gives it up "
     "for ever: then that erasure ends without the rows that it was still to delete, and its certificate says so"
 )
+_SHARED = (
+    "no turnover can give it up: put a backup made since the last turnover in the key store's place "
+    "(`glomska keys restore`), then `glomska keys recover`"
+)
 
 
 class Lineage(Redacted):
@@ -107,8 +111,8 @@ class Lineage(Redacted):
             e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
         }
         self._opening = {e: envelope.Wrapping(kek) for e, kek in self._keks.items()}
-        self._routes = [self._unwrap(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
-        self._fences = [(s.version, self._unwrap(s)) for s in self.fence_rows(tx)]
+        self._routes = [self._shared(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
+        self._fences = [(s.version, self._shared(s)) for s in self.fence_rows(tx)]
         self._route_hashers = [derive.route_hasher(r, controller=self.controller) for r in self._routes]
         self._fence_hashers = [derive.fence_hasher(f, controller=self.controller) for _month, f in self._fences]
         self.horizons = lineages.find_horizons(tx, self.controller)
@@ -322,6 +326,14 @@ class Lineage(Redacted):
             message = "an erasure's purge key is missing"
             raise VerificationFailed(message, hint=_PURGE_KEY)
         return self._unwrap(found)
+
+    def _shared(self, row: rows.Secret) -> bytes:
+        """One that every look-up of this controller needs."""
+        try:
+            return self._unwrap(row)
+        except VerificationFailed as fault:
+            message = f"a controller's {row.kind} secret does not open, and nobody of it is found without: {fault}"
+            raise VerificationFailed(message, hint=_SHARED) from None
 
     def _unwrap(self, row: rows.Secret) -> bytes:
         place = self._secret_place(RowKind(row.kind), row.key_id, row.version)

@@ -220,3 +220,16 @@ def test_who_loses_one_version_of_a_key_goes_on_with_the_other(holding: Site, ve
     with world.keystore.snapshot() as tx:
         (erasure,) = acts.all_erasures(tx)
         assert len(accounts.holds_of(tx, erasure.erasure)) == 2, "of three versions, two are there to be held"
+
+
+@pytest.mark.parametrize("kind", ["route", "fence"])
+def test_a_secret_that_all_look_ups_need_is_named_with_the_way_out(world: World, kind: str) -> None:
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    world.erase("anna")
+    with world.keystore.act() as tx:
+        tx.execute(update(secrets).where(secrets.c.kind == kind).values(wrapped=bytes(61)))
+    for act in (lambda: world.read("bo"), world.ring.register, world.turn_over):
+        with pytest.raises(VerificationFailed, match=f"a controller's {kind} secret does not open") as caught:
+            act()
+        assert "`glomska keys restore`" in caught.value.hint
