@@ -14,7 +14,6 @@ answers for what nobody else does. Where there is none either, nothing is kept, 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -41,19 +40,19 @@ class LetterSealer:
     def __init__(self, ring: Ring, *, parse: Parse) -> None:
         self._ring = ring
         self._parse = parse
-        self._full: dict[tuple[Reason, KeyId], float] = {}
-        self.unkept = Counter(dict.fromkeys(Reason, 0))  # all of them: another thread reads it meanwhile
+        self._full: dict[KeyId, float] = {}
+        self.unkept = 0
 
-    def spare(self, full: Collection[tuple[Reason, KeyId]]) -> None:
-        """For SPARED_S, seal nothing with these reasons under these keys: it finds no room. `unkept` counts that."""
+    def spare(self, key_ids: Collection[KeyId]) -> None:
+        """For SPARED_S, seal nothing of a flood under these keys: it would find no room. `unkept` counts that."""
         now = time.monotonic()
-        self._full = {one: end for one, end in self._full.items() if end > now}
-        self._full |= dict.fromkeys(full, now + SPARED_S)
+        self._full = {key_id: end for key_id, end in self._full.items() if end > now}
+        self._full |= dict.fromkeys(key_ids, now + SPARED_S)
 
     def _spared(self, key_id: KeyId, reason: Reason) -> bool:
-        if not self._full or self._full.get((reason, key_id), 0.0) < time.monotonic():
+        if reason is not Reason.RATE or not self._full or self._full.get(key_id, 0.0) < time.monotonic():
             return False
-        self.unkept[reason] += 1
+        self.unkept += 1
         return True
 
     def seal(

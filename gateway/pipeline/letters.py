@@ -5,7 +5,6 @@ Which key a letter is under, the sealer knows (`keys.letters`), which is handed 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -21,11 +20,11 @@ class Seals(Protocol):
     """See `keys.letters.LetterSealer`."""
 
     @property
-    def unkept(self) -> Counter[Reason]:
+    def unkept(self) -> int:
         """What was not sealed for want of room."""
 
-    def spare(self, full: Collection[tuple[Reason, KeyId]]) -> None:
-        """For a while, seal nothing with these reasons under these keys."""
+    def spare(self, key_ids: Collection[KeyId]) -> None:
+        """For a while, seal nothing of a flood under these keys."""
 
     def seal(
         self, topic: str, device: Device | Reason, reason: Reason, arrived: int, plaintext: bytes

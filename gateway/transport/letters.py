@@ -10,8 +10,7 @@ A letter may wait in a worker when its customer is erased, and would come after 
 whose it was. So the file itself remembers what was purged, as random ids and keyed hashes, for as long as a key could
 still open such a letter.
 
-One sender must not fill the file for everybody, nor a customer who is suspended for long, so what a flood brings
-(`rate`) and what is `suspended` have a share of it: see `SHARES`.
+One sender must not fill the file for everybody, so what a flood brings (`rate`) has a share of it: see `full`.
 
 Bounded: the file never grows beyond `max_bytes`; what does not fit raises, and whoever wanted to add it acknowledges
 nothing. What is deleted is gone from the bytes of the file, and `purge` and `scrub` empty the write-ahead log too.
@@ -40,6 +39,8 @@ PURGED_DAYS = 9
 _PAGE_BYTES = 4096
 _BUSY_S = 10.0
 _STEP_S = 0.05
+KEY_SHARE, CONTROLLER_SHARE, FLOOD_SHARE = 16, 4, 2
+"""A customer's key, a controller, and all floods together may take one in so many bytes, where it is a flood's."""
 _SCHEMA = """
 CREATE TABLE letter(
     id BLOB PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, arrived INTEGER NOT NULL, controller TEXT NOT NULL,
@@ -112,22 +113,6 @@ EVERY = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """Of a file's `max_bytes`, what letters may have taken under one key, under all of a controller, altogether."""
-
-    key: float
-    controller: float
-    used: float
-
-
-SHARES = {
-    Reason.RATE: Share(key=1 / 16, controller=1 / 4, used=1 / 2),
-    Reason.SUSPENDED: Share(key=1 / 8, controller=1 / 2, used=7 / 8),
-}
-"""By reason, when no more of it is kept. Other letters are kept until the file is full."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
     """How full it is. `oldest` is a time of arrival in ns, None of nothing."""
 
@@ -179,25 +164,25 @@ class DeadLetters:
         with self._transaction():
             return self._db.executemany(_INSERT, rows).rowcount
 
-    def full(self, letters: Sequence[DeadLetter]) -> set[tuple[Reason, KeyId]]:
-        """Reasons and keys of these letters that have had their share, as `SHARES` has it."""
-        owners = {(one.reason, one.key_id): one.controller for one in letters if one.reason in SHARES}
+    def full(self, letters: Sequence[DeadLetter]) -> set[KeyId]:
+        """Keys of these letters of a flood that have had their share, alone or with all others of their controller.
+
+        All of them, where floods and whatever else is kept take half of the file: the rest is for what is no flood.
+        """
+        owners = {letter.key_id: letter.controller for letter in letters}
         if not owners:
             return set()
         with self._lock, self._faults():
-            used = self._used()
-            return {
-                (reason, key_id)
-                for (reason, key_id), controller in owners.items()
-                if self._over(SHARES[reason], used, controller, key_id)
-            }
+            if self._used() > self._max_bytes // FLOOD_SHARE:
+                return set(owners)
+            return {key_id for key_id, controller in owners.items() if self._over_share(controller, key_id)}
 
-    def _over(self, share: Share, used: int, controller: str, key_id: KeyId) -> bool:
+    def _over_share(self, controller: str, key_id: KeyId) -> bool:
         rows = self._db.execute(
             "SELECT key_id, bytes FROM held WHERE controller = ? AND key_id IN (?, x'')", (controller, key_id)
         )
-        return used > self._max_bytes * share.used or any(
-            held > self._max_bytes * (share.key if whose else share.controller) for whose, held in rows.fetchall()
+        return any(
+            held > self._max_bytes // (KEY_SHARE if whose else CONTROLLER_SHARE) for whose, held in rows.fetchall()
         )
 
     def find(self, wanted: Wanted, *, after: tuple[int, bytes] = (-(2**63), b""), limit: int = 500) -> list[DeadLetter]:

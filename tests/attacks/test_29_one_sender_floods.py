@@ -1,7 +1,6 @@
 """Attack 29, by one sender: what it sends too much of must not fill the dead letters, which stops everybody.
 
-It is kept up to a share, and beyond that counted, acknowledged, and told without a name. So is what comes of a customer
-who is suspended for very long.
+It is kept up to a share, and beyond that counted, acknowledged, and told without a name.
 """
 
 from __future__ import annotations
@@ -12,12 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.control.suspension import Suspensions
-from gateway.model.ids import parse_customer
 from gateway.model.sealed import Reason
 from gateway.pipeline.budget import Budget, Limits
 from gateway.transport.letters import DeadLetters, Wanted
-from tests.unit.control.test_turnover import HEAT_CO
 from tests.unit.runtime.test_worker import Running, reading, running
 from tests.world import CANARY, Message, World, topic
 
@@ -79,32 +75,6 @@ def test_who_floods_leaves_room_for_others_and_nothing_within_the_share_is_lost(
     assert metrics.unkept > 0
     assert metrics.stored + metrics.letters + metrics.unkept == total + 1, "each is stored, kept, or told of"
     told = [line for line in map(json.loads, run.said.getvalue().splitlines()) if line["event"] == "flood"]
-    assert told
-    assert CANARY not in run.said.getvalue()
-    assert {key for line in told for key in line} == {"event", "time", "level", "unkept"}
-
-
-def test_who_is_suspended_for_long_leaves_room_for_others_and_has_what_was_kept_on_resume(small: World) -> None:
-    suspensions = Suspensions(small.control, small.custodian)
-    with small.polling():
-        suspensions.suspend(HEAT_CO, parse_customer(CANARY + "anna"))
-    with running(small) as run:
-        total = pour(run, small, of_readings, random.Random(29))
-        assert len(run.line.wait(total)) == total, "full dead letters would have stopped everybody"
-        run.put([total + 1], reading(small, "meter-2"))
-        assert run.line.wait(total + 1)[-1] == total + 1
-        metrics = run.worker.metrics
-        kept = small.letters.count(Wanted(reasons=(Reason.SUSPENDED,)))
-        others = small.letters.count(Wanted(reasons=(Reason.RANGE,)))
-        used = small.letters.level().used_bytes
-        suspensions.resume(HEAT_CO, parse_customer(CANARY + "anna"))
-        replay = small.replay
-        assert sum(replay.of_resumed() for _ in range(50)) == kept
-    assert others == ROUNDS // 10, "another's are all there"
-    assert 0 < kept < total - others, "a share is kept"
-    assert used < MB // 2
-    assert metrics.stored + metrics.letters + metrics.unkept == total + 1, "each is stored, kept, or told of"
-    told = [line for line in map(json.loads, run.said.getvalue().splitlines()) if line["event"] == "suspended for long"]
     assert told
     assert CANARY not in run.said.getvalue()
     assert {key for line in told for key in line} == {"event", "time", "level", "unkept"}

@@ -14,8 +14,10 @@ from gateway.model.dead import DeadLetter, LetterKind
 from gateway.model.ids import KeyId, new_id
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.transport.letters import (
+    CONTROLLER_SHARE,
     EVERY,
-    SHARES,
+    FLOOD_SHARE,
+    KEY_SHARE,
     DeadLetters,
     LettersUnreachable,
     Wanted,
@@ -23,7 +25,6 @@ from gateway.transport.letters import (
 from tests.conformance.points import new_series, sealed_text
 
 MB = 2**20
-RATE = SHARES[Reason.RATE]
 
 
 @pytest.fixture
@@ -140,52 +141,36 @@ def fill(letters: DeadLetters, size: int, **more: object) -> list[DeadLetter]:
     return made[:1]
 
 
-def keys_full(kept: DeadLetters, letters: list[DeadLetter]) -> set[KeyId]:
-    return {key_id for _reason, key_id in kept.full(letters)}
-
-
 def test_who_floods_has_a_share_of_each_key_of_each_controller_and_of_the_file(letters: DeadLetters) -> None:
-    one = fill(letters, int(4 * MB * RATE.key) - 5_000)
+    one = fill(letters, 4 * MB // KEY_SHARE - 5_000)
     other = fill(letters, 10_000, key=b"o" * 16)
     assert letters.full(one + other) == set(), "a share is not used up"
     fill(letters, 10_000)
-    assert keys_full(letters, one + other) == {one[0].key_id}
+    assert letters.full(one + other) == {one[0].key_id}
     letters.remove([one[0].letter_id])
     letters.drop(Wanted(key_ids=(KeyId(b"k" * 16),)))
     assert letters.full(one + other) == set(), "what has gone counts no more"
     assert letters._db.execute("SELECT count(*), sum(bytes) FROM held").fetchone() == (2, 20_000)
     for number in range(5):
-        fill(letters, int(4 * MB * RATE.controller / 5) + 1_000, key=bytes([number]) * 16)
+        fill(letters, 4 * MB // CONTROLLER_SHARE // 5 + 1_000, key=bytes([number]) * 16)
     foreign = fill(letters, 1_000, key=b"f" * 16, controller="other")
-    assert keys_full(letters, other + foreign) == {other[0].key_id}, "all of its controller's are full"
-    fill(letters, int(4 * MB * RATE.used), key=b"m" * 16, controller="many")
-    assert keys_full(letters, other + foreign) == {other[0].key_id, foreign[0].key_id}, (
+    assert letters.full(other + foreign) == {other[0].key_id}, "all of its controller's are full"
+    fill(letters, 4 * MB // FLOOD_SHARE, key=b"m" * 16, controller="many")
+    assert letters.full(other + foreign) == {other[0].key_id, foreign[0].key_id}, (
         "the other half is for what is no flood"
     )
     assert letters.add([letter()]) == 1
 
 
-def test_who_is_suspended_has_twice_that_and_floods_leave_it_alone(letters: DeadLetters) -> None:
-    flood, waiting = letter(reason=Reason.RATE), letter(reason=Reason.SUSPENDED)
-    fill(letters, int(4 * MB * RATE.key) + 10_000)
-    assert letters.full([flood, waiting, letter()]) == {(Reason.RATE, flood.key_id)}
-    fill(letters, int(4 * MB * RATE.key))
-    assert letters.full([flood, waiting, letter()]) == {(one.reason, one.key_id) for one in (flood, waiting)}
-    other = letter(reason=Reason.SUSPENDED, key=b"o" * 16)
-    assert letters.full([other]) == set()
-    fill(letters, int(4 * MB * SHARES[Reason.SUSPENDED].controller), key=b"m" * 16)
-    assert letters.full([other]) == {(Reason.SUSPENDED, other.key_id)}
-
-
 def test_a_file_of_the_version_before_is_counted_when_it_is_opened(letters: DeadLetters, tmp_path: Path) -> None:
-    one = fill(letters, int(4 * MB * RATE.key) + 10_000)
+    one = fill(letters, 4 * MB // KEY_SHARE + 10_000)
     letters.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "letters.db")) as db:
         for what in ("TRIGGER came", "TRIGGER went", "TABLE held"):
             db.execute(f"DROP {what}")
         db.execute("PRAGMA user_version = 1")
     again = DeadLetters(tmp_path / "letters.db", max_bytes=4 * MB)
-    assert keys_full(again, one) == {one[0].key_id}
+    assert again.full(one) == {one[0].key_id}
     again.close()
 
 
