@@ -52,7 +52,7 @@ model: .venv/dev servers
 
 # Real servers for the tests: programs only, their services are neither started nor enabled.
 servers:
-	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin gcc libc6-dev iproute2
+	.ci/debian mosquitto influxdb victoria-metrics postgresql softhsm2 spin gcc libc6-dev iproute2 systemd
 
 # Half an hour of faults under load, then SIGKILL at a thousand moments of turnover and erasure; writes docs/soak.md and
 # its picture, and docs/kills.md.
