@@ -34,6 +34,7 @@ from gateway.runtime.secret import trouble_with
 
 SYSTEM_CONFIG = Path("/etc/glomska/gateway.toml")
 SYSTEM_STATE = Path("/var/lib/glomska")
+LARGEST_LETTERS = 8  # of the largest messages, as many as dead letters have room for at least
 _SQLITE = re.compile(r"sqlite:///[^?#]*[^/?#]")
 _SERVER = re.compile(
     r"(influxdb1\+https?://[^/@]+(/.*)?|influxdb2\+https?://[^/@]+(/[^/@]+){2}|victoriametrics\+https?://[^/@]+/?)"
@@ -106,7 +107,8 @@ class DeadLettersSettings(Table):
         2**30,
         ge=2**20,
         le=2**50,
-        description="How large it may grow. When it is full, nothing more is acknowledged.",
+        description="How large it may grow, at least 8 times `mqtt.max_payload_bytes`. When it is full, nothing more "
+        "is acknowledged.",
     )
     keep_days: int = Field(
         30,
@@ -239,6 +241,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     named = {name: getattr(keys, name) for name in KEY_FILES if getattr(keys, name) is not None}
     keys = keys.model_copy(update={name: located(f"keys.{name}", path) for name, path in named.items()})
     judge_keys(faults, keys, store_url=store.url)
+    _judge_letters(faults, dead_letters, mqtt)
     if ledger.elsewhere and keys.url.startswith("sqlite:"):
         allowed = "false, since the key store of keys.url is a file of this machine"
         faults.add("ledger.elsewhere", found="true", allowed=allowed)
@@ -300,3 +303,10 @@ def _judge_store(faults: Faults, store: StoreSettings) -> None:
     if secret and store.crosses_network and not store.allow_plaintext:
         allowed = "+https://, a server on this machine, or allow_plaintext = true, since the login is not encrypted"
         faults.add("store.url", found=shown(store.url), allowed=allowed)
+
+
+def _judge_letters(faults: Faults, letters: DeadLettersSettings, mqtt: MqttSettings) -> None:
+    least = LARGEST_LETTERS * mqtt.max_payload_bytes
+    if letters.max_bytes < least:
+        allowed = f"at least {LARGEST_LETTERS} times mqtt.max_payload_bytes, {least}: else one message may not fit"
+        faults.add("dead_letters.max_bytes", found=str(letters.max_bytes), allowed=allowed)

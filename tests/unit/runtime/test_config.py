@@ -478,3 +478,16 @@ def test_a_token_crosses_a_network_unencrypted_only_when_asked_to(
     else:
         (fault,) = faults_of(path)
         assert fault.startswith(f'{path}: store.url: found "{url}"; allowed: +https://, a server on this machine')
+
+
+def test_dead_letters_have_room_for_a_few_of_the_largest_messages(elsewhere: Path) -> None:
+    text = "[mqtt]\nmax_payload_bytes = 1_048_576\n[dead_letters]\nmax_bytes = {}"
+    said = faults_of(written(elsewhere / "gateway.toml", text.format(8 * 2**20 - 1)))
+    assert len(said) == 1
+    assert "dead_letters.max_bytes: found 8388607; allowed: at least 8 times mqtt.max_payload_bytes, 8388608" in said[0]
+    enough = load_settings(written(elsewhere / "gateway.toml", text.format(8 * 2**20)), environ={})
+    assert enough.dead_letters.max_bytes == 8 * 2**20
+
+
+def test_the_profile_of_a_small_box_writes_readings_to_no_card() -> None:
+    assert not load_settings(ROOT / "config" / "edge" / "gateway.toml", environ={}).store.url.startswith("sqlite:")
