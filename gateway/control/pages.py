@@ -22,6 +22,7 @@ from gateway.keystore import accounts, lineages, rows, subjects, turnovers, work
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyId
 
+RELEASE = "release"
 KEYS = 4_000
 ROUTES = 10_000
 """Rows an act. Who waits for the key store or the role waits no longer than for an act, which takes some tens of
@@ -151,7 +152,7 @@ class Pages:
         and an erasure whose purge key is lost goes on without what that opened.
         """
         self._try_again(controller)
-        with self._control.act("release", controller=controller) as act:
+        with self._control.act(RELEASE, controller=controller) as act:
             lost = turnovers.quarantined(act.tx, controller)
             now = self._clock.wall()
             keys = [KeyId(item) for item, kind in lost.items() if kind == "csk"]
@@ -161,6 +162,7 @@ class Pages:
             turnovers.release(act.tx, controller)
             captures = give_up_captures(act.tx, self._custodian, controller, now=now)
             act.outcome |= {"rows": len(lost), "incarnations": [one.hex() for one in gone], "captures": captures}
+            act.outcome["keys"] = [key.hex() for key in keys]
             if lost:
                 workers.raise_generation(act.tx)
         return len(lost)

@@ -5,7 +5,8 @@
 The ledger must reach the custodian's mark, else nothing is done and the key store stays refused. Then every act that
 the key store does not know is replayed, in one transaction and in the order of the ledger. Controllers that have left
 leave again, hand-overs end routes, consents and objections are noted, suspensions hold, a key that was replaced seals
-nothing, erased customers are fenced and their keys begin to be destroyed, and fences come back from the fence file.
+nothing, what was given up as lost stays so, erased customers are fenced and their keys begin to be destroyed, and
+fences come back from the fence file.
 A fence needs its erasure, by which it is dated and gives way to a new life: that of a customer who was enrolled since
 too, or whose keys have ended another way, comes back as far as the ledger tells of it, with nothing left to do.
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
@@ -31,6 +32,7 @@ from gateway.control.controllers import mark
 from gateway.control.enrolment import ENROL
 from gateway.control.guard import ns_of
 from gateway.control.handover import HAND_OVER
+from gateway.control.pages import RELEASE
 from gateway.control.purge import Step
 from gateway.control.rekey import REKEY
 from gateway.control.role import ERASE, EXIT, FAILED, TURNOVER, Act, Control
@@ -40,9 +42,9 @@ from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UsageFault, Ver
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keystore import acts, departures, lineages, rows, subjects, workers
+from gateway.keystore import accounts, acts, departures, lineages, rows, subjects, workers
 from gateway.keystore.database import Transaction
-from gateway.model.ids import Controller, Incarnation, RouteId
+from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
 
 RECOVER = "recover"
 _SETTLED = frozenset({"done", "failed"})
@@ -144,6 +146,8 @@ class Recovery:
                 self._suspended(tx, line)
             case name if name == REKEY:
                 self._replaced(tx, line, found)
+            case name if name == RELEASE:
+                self._given_up(tx, outcome)
             case name if name == ERASE:
                 found.erased += self._erased(tx, line)
 
@@ -200,6 +204,15 @@ class Recovery:
             subjects.move_key(tx, key.key_id, state=move(was, to), now=self._clock.wall())
         return len(keys)
 
+    def _given_up(self, tx: Transaction, outcome: Line) -> None:
+        """For ever, though this copy may have them whole. An earlier version named those alone who lost everything."""
+        named = [KeyId(bytes.fromhex(name)) for name in _texts(outcome, "keys")]
+        whose = [Incarnation(bytes.fromhex(name)) for name in _texts(outcome, "incarnations")]
+        found = [*subjects.find_keys_by_id(tx, named).values(), *subjects.find_keys(tx, whose)]
+        lost = {key.key_id for key in found if key.wrapped is not None}
+        subjects.lose_keys(tx, lost, now=self._clock.wall())
+        accounts.drop_holds(tx, lost)
+
     def _erased(self, tx: Transaction, line: Line) -> bool:
         """Whether keys came back that were erased; then the steps of that erasure begin again."""
         incarnation, erasure = _incarnation(line), _erasure(line)
@@ -213,7 +226,8 @@ class Recovery:
             if "released" in line.body:
                 self._withdrawal.of_held(act, lineage, incarnation, erasure, [key.key_id for key in released])
             else:
-                self._withdrawal.of_customer(act, lineage, incarnation, erasure)
+                since = ns_of(str(line.body["time"]))
+                self._withdrawal.of_customer(act, lineage, incarnation, erasure, since=since)
         except KeyDestroyed:
             return False
         return True

@@ -43,8 +43,13 @@ class Withdrawal:
         self._custodian = custodian
         self._policy = policy
 
-    def of_customer(self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes) -> None:
-        """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed."""
+    def of_customer(
+        self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes, *, since: int | None = None
+    ) -> None:
+        """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed.
+
+        `since`: when (ns) it was done for the first time, where it is done again: what a law keeps is kept no longer.
+        """
         tx, now = act.tx, self._clock.wall()
         lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
@@ -64,7 +69,7 @@ class Withdrawal:
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
         kept = [row for row in key_rows if row.key_class in held and row.state != KeyState.DESTROYED]
-        _keep(tx, kept, erasure, laws, now=now)
+        _keep(tx, kept, erasure, laws, now=now, since=now if since is None else since)
         going = [row for row in key_rows if row.key_class not in held]
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
         if kept:
@@ -137,7 +142,9 @@ def _is_held(row: rows.Key) -> bool:
     return row.state == KeyState.DEACTIVATED
 
 
-def _keep(tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, Hold], *, now: int) -> None:
+def _keep(  # noqa: PLR0913
+    tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, Hold], *, now: int, since: int
+) -> None:
     """Keys that a law keeps: they seal nothing any more, and have a date."""
     for key in kept:
         subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DEACTIVATED), now=now)
@@ -147,7 +154,7 @@ def _keep(tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[s
             erasure=erasure,
             controller=key.controller,
             key_class=key.key_class,
-            until=epoch_start(KeyEpoch(epoch_of(now) + laws[key.key_class].months + 1)),
+            until=epoch_start(KeyEpoch(epoch_of(since) + laws[key.key_class].months + 1)),
             law=laws[key.key_class].law,
             released=None,
         )

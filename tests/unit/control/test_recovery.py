@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.control.recovery import Recovered
-from gateway.errors import KeyDestroyed
-from gateway.keystore import acts
+from gateway.errors import IntegrityStop, KeyDestroyed
+from gateway.keystore import accounts, acts
+from gateway.keystore.schema import keys
 from gateway.model.sealed import Reason
 from tests.copies import imaged, put_back
 from tests.unit.control.processes import ended, erase_until_noted, start
-from tests.unit.control.test_dates import START, Site
+from tests.unit.control.test_dates import START, Site, by_class
 from tests.unit.control.test_erasure import subject
+from tests.unit.control.test_turnover import HEAT_CO
 from tests.world import DAY, World
 
 pytestmark = pytest.mark.both_key_stores
@@ -119,3 +122,72 @@ def test_its_proof_was_lost_and_it_says_so(site: Site) -> None:
         (missing,) = house.forgetting.finality.missing(tx, found)
         assert acts.erased_since(tx, 0) == {}, "no worker takes it for the one that raised its generation"
     assert "with a key store that was lost" in missing
+
+
+def held(tmp_path: Path, keys_url: str) -> Site:
+    """A law keeps what anna has in one class for two months."""
+    site = Site(tmp_path, keys_url, hold="telemetry")
+    site.world.enrol("anna", "meter-1")
+    return site
+
+
+def copied(site: Site) -> None:
+    site.world.keystore.scrub(())
+    imaged(site.world, copy_of(site))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["held in the copy", "held since"])
+def test_a_hold_that_was_ended_since_is_ended_again(tmp_path: Path, keys_url: str, known: bool) -> None:
+    site = held(tmp_path, keys_url)
+    if not known:
+        copied(site)
+    site.world.erase("anna")
+    if known:
+        copied(site)
+    site.clock.advance(120 * DAY)
+    assert len(site.world.erasures.release(HEAT_CO)) == 1
+    site.world.erasures.resume()
+    assert set(by_class(site.world).values()) == {"destroyed"}
+    recovered(site)
+    assert set(by_class(site.world).values()) == {"destroyed"}
+    assert len(site.erasures()) == 2
+    with site.world.keystore.snapshot() as tx:
+        assert accounts.holds_due(tx, HEAT_CO, now=site.clock.wall()) == []
+    site.world.close()
+
+
+def test_a_hold_of_since_ends_when_it_was_to_end(tmp_path: Path, keys_url: str) -> None:
+    site = held(tmp_path, keys_url)
+    copied(site)
+    site.world.erase("anna")
+    until = site.world.sql("SELECT until FROM holds")
+    site.clock.advance(40 * DAY)
+    recovered(site)
+    assert by_class(site.world)["telemetry"] == "deactivated"
+    assert site.world.sql("SELECT until FROM holds") == until
+    site.world.close()
+
+
+def test_what_was_given_up_for_ever_since_does_not_come_back(tmp_path: Path, keys_url: str) -> None:
+    """Two rows that did not open, an identity key and another's telemetry, which the copy has whole."""
+    site = Site(tmp_path, keys_url)
+    site.world.enrol("anna", "meter-1")
+    site.world.enrol("bo", "meter-2")
+    copied(site)
+    with site.world.keystore.act() as tx:
+        identity = keys.c.key_class == "identity"
+        damaged = tx.scalars(sa.select(keys.c.key_id).where(identity).order_by(keys.c.key_id).limit(1)).one()
+        (whose,) = tx.scalars(sa.select(keys.c.incarnation).where(keys.c.key_id == damaged))
+        tx.execute(keys.update().where(keys.c.key_id == damaged).values(wrapped=bytes(61)))
+        other = sa.and_(keys.c.key_class == "telemetry", keys.c.incarnation != whose)
+        tx.execute(keys.update().where(other).values(wrapped=bytes(61)))
+    with pytest.raises(IntegrityStop):
+        site.turn()
+    with site.house() as house:
+        house.turnovers.release_lost(HEAT_CO)
+    lost = site.world.sql("SELECT key_id FROM keys WHERE state = 'destroyed' ORDER BY key_id")
+    assert len(lost) == 4
+    assert recovered(site).replayed["release"] == 1
+    assert site.world.sql("SELECT key_id FROM keys WHERE wrapped IS NULL ORDER BY key_id") == lost
+    assert len(site.world.sql("SELECT key_id FROM keys WHERE state = 'active'")) == 2
+    site.world.close()
