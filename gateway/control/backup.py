@@ -12,6 +12,7 @@ it ends then at the latest. The ledger is backed up apart, by copying its direct
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import time
@@ -34,9 +35,9 @@ DAY = 86_400 * 10**9
 KEEP_DAYS = 30
 DUE_DAYS = 7
 _KEPT = 3  # in the directory: what is older is of before a turnover
-_LOOK_BACK = 400  # days
 _ABANDONED_S = 3_600.0  # nothing here takes so long
 _LATER = 1_000  # turnovers of one controller that another one may have had none beside
+_TOLD = f'"act":"{BACKUP}'.encode()  # as a line of the ledger has it, also of EXPIRE
 _PARTS = ("-wal", "-shm", "-journal")
 
 
@@ -79,13 +80,24 @@ class Backups:
     def expire(self) -> int:
         """Destroy the locks of dates that have come; how many. Whoever calls this has judged the clock."""
         today = self._clock.wall() // DAY
-        over = [day for day in range(today - _LOOK_BACK, today + 1) if self._custodian.exists(sealed.LOCK, day)]
+        over = [day for day in self._locks() if day <= today and self._custodian.exists(sealed.LOCK, day)]
         if over:
             with self._control.act(EXPIRE, days=[str(day) for day in over]):
-                pass
-        for day in over:
-            self._custodian.destroy(sealed.LOCK, day)
+                for day in over:
+                    self._custodian.destroy(sealed.LOCK, day)
         return len(over)
+
+    def _locks(self) -> list[int]:
+        """The days whose locks were made and not destroyed since, by the ledger: however long ago that was."""
+        made, ending = set[int](), dict[object, list[str]]()
+        with self._control.ledger.locked():
+            for body in (json.loads(raw) for raw in self._control.ledger.lines() if _TOLD in raw):
+                if body["phase"] == "intent":
+                    made |= {body["until"]} if body["act"] == BACKUP else set()
+                    ending[body["seq"]] = body.get("days", [])
+                elif body["result"] == "done":
+                    made -= {int(day) for day in ending.pop(body["intent"], [])}
+        return sorted(made)
 
     @contextlib.contextmanager
     def _copied(self) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from gateway.control.customer import open_lineage
 from gateway.control.recovery import Recovery
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
+from gateway.keys.backup import LOCK
+from gateway.keys.custodian import FileCustodian
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import metadata
@@ -66,6 +69,38 @@ def test_on_its_date_it_opens_no_more(tmp_path: Path, keys_url: str, day: int) -
             put_back(world, file, target)
         assert list(target.iterdir()) == []
     world.close()
+
+
+@pytest.fixture
+def aged(tmp_path: Path) -> Iterator[World]:
+    """A world with a lock whose date came 500 days ago."""
+    clock = FixedClock(20_000 * DAY, 10**15)
+    world = World(tmp_path / "state", clock=clock)
+    world.enrol("anna", "meter-1")
+    backups(world).take(days=30)
+    clock.advance(530 * DAY)
+    yield world
+    world.close()
+
+
+def test_a_lock_goes_however_long_nobody_looked(aged: World) -> None:
+    assert backups(aged).expire() == 1
+    assert not aged.custodian.exists(LOCK, 20_030)
+    assert backups(aged).expire() == 0
+    backups(aged).take(days=0)
+    assert backups(aged).expire() == 1, "of a day on which others have gone too"
+
+
+def test_a_lock_that_could_not_be_destroyed_goes_the_next_time(aged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_args: object) -> None:
+        raise CustodianFault("the custodian is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileCustodian, "destroy", away)
+        with pytest.raises(CustodianFault):
+            backups(aged).expire()
+    assert backups(aged).expire() == 1
+    assert not aged.custodian.exists(LOCK, 20_030)
 
 
 def test_two_of_one_moment_are_two(tmp_path: Path) -> None:
