@@ -116,6 +116,4 @@ def secret_of(line: Mapping[str, object], *, now: int) -> rows.Secret:
 
 def _customer(tx: Transaction, subject: Subject) -> list[str]:
     found = subjects.find_records(tx, [subject.incarnation], CUSTOMER)
-    key = subject.identity
-    opened = [key.open_record(r.sealed, kind=r.kind, record_id=r.record_id) for r in found]
-    return [msgspec.json.decode(plain)["customer"] for plain in opened]
+    return [msgspec.json.decode(subject.open_record(record))["customer"] for record in found]

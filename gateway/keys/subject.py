@@ -33,6 +33,10 @@ _DAMAGED = (
     "bring the row back from a backup made since the last turnover (`glomska keys restore`), then repeat; "
     "`glomska keys turnover` finds all such rows, and with --release-lost gives them up for ever"
 )
+_DAMAGED_RECORD = (
+    "bring the row of table `records` back from a backup made since the last turnover (`glomska keys restore`), then "
+    "repeat; until then what needs it is not done for this customer, and everything is for all others"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +76,7 @@ class Subject:
 
     def resealed(self, record: rows.Record, key: SubjectKey) -> rows.Record:
         """An identity record under another version of its key. Raises VerificationFailed."""
-        plain = self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)
-        sealed = key.seal_record(plain, kind=record.kind, record_id=record.record_id)
+        sealed = key.seal_record(self.open_record(record), kind=record.kind, record_id=record.record_id)
         return dataclasses.replace(record, version=key.version, sealed=sealed)
 
     def devices(self, records: Iterable[rows.Record]) -> list[OwnedDevice]:
@@ -85,9 +88,16 @@ class Subject:
         """What this customer said about purposes, in the order of the records. Raises VerificationFailed."""
         return [msgspec.convert(self._open(r), Choice) for r in records]
 
+    def open_record(self, record: rows.Record) -> bytes:
+        """What an identity record says: JSON. Raises VerificationFailed."""
+        try:
+            return self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)
+        except VerificationFailed:
+            message = f"this customer's record of kind {record.kind} does not open: it was changed, moved or damaged"
+            raise VerificationFailed(message, hint=_DAMAGED_RECORD) from None
+
     def _open(self, record: rows.Record) -> dict[str, str]:
-        plain = self.identity.open_record(record.sealed, kind=record.kind, record_id=record.record_id)
-        decoded: dict[str, str] = msgspec.json.decode(plain)
+        decoded: dict[str, str] = msgspec.json.decode(self.open_record(record))
         return decoded
 
 
