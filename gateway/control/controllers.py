@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -33,7 +33,15 @@ from gateway.control.erasure import of_whom, unheard_of
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Queue, Step
 from gateway.control.role import EXIT, Control
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UnknownSubject
+from gateway.errors import (
+    CustodianFault,
+    GlomskaError,
+    IntegrityStop,
+    KeyDestroyed,
+    Refused,
+    UnknownSubject,
+    Unreachable,
+)
 from gateway.keys import process
 from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.lineage import Lineage, note_destroyed
@@ -119,21 +127,30 @@ class Controllers:
         return self._conclude(left)
 
     def resume(self) -> None:
-        """A little of every exit that is under way, without waiting. Raises as `exit`."""
+        """A little of every exit that is under way, without waiting; one that fails holds up no other.
+
+        Raises as `exit`: the first that one could not be carried on for.
+        """
         self._control.check()
+        faults: list[GlomskaError] = []
         intents = [line for line in self._control.ledger.open_intents.values() if line.act == EXIT]
         for line in intents:
-            with contextlib.suppress(Refused):  # an erasure or a turnover comes first
+            with _alone(faults), contextlib.suppress(Refused):  # an erasure or a turnover comes first
                 self._resume_intent(line, Controller(str(line.body["controller"])))
         with self._keystore.snapshot() as tx:
             marked = {found.controller: found for found in departures.under_way(tx, done=Leaving.GONE)}
             told = [departures.find(tx, Controller(str(line.body["controller"]))) for line in intents]
         for found in {**marked, **{found.controller: found for found in told if found is not None}}.values():
-            left = found
-            while left.step != Leaving.GONE and self._advance(left):
-                left = self._found(left.controller)
-            if left.step == Leaving.GONE:
-                self._conclude(left)
+            with _alone(faults):
+                self._carry_on(found)
+        for fault in faults:
+            raise fault
+
+    def _carry_on(self, left: rows.Departure) -> None:
+        while left.step != Leaving.GONE and self._advance(left):
+            left = self._found(left.controller)
+        if left.step == Leaving.GONE:
+            self._conclude(left)
 
     def _resume_intent(self, line: Line, controller: Controller) -> None:
         """Step 1 of an intent that the key store has never heard of; abandoned where there is nothing to end."""
@@ -261,6 +278,17 @@ class Controllers:
                 residue=gone.residue,
             )
         return gone
+
+
+@contextlib.contextmanager
+def _alone(faults: list[GlomskaError]) -> Iterator[None]:
+    """What one exit fails by is noted, and the next has its turn; what is of all of them stops at once."""
+    try:
+        yield
+    except (IntegrityStop, Unreachable):
+        raise
+    except GlomskaError as fault:
+        faults.append(fault)
 
 
 def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None:

@@ -35,7 +35,7 @@ from gateway.errors import (
     VerificationFailed,
 )
 from gateway.keys import process
-from gateway.keys.custodian import FileCustodian, PairedCustodian
+from gateway.keys.custodian import Destruction, FileCustodian, PairedCustodian
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
 from gateway.keystore import acts, departures, lineages, rows, subjects
@@ -119,6 +119,29 @@ def test_an_exit_that_was_interrupted_is_carried_on_with(two: World, monkeypatch
     assert controllers(two).exit(HEAT_CO).wrappings == 1
     assert two.ledger.open_intents == {}
     assert controllers(two).exit(HEAT_CO).wrappings == 1, "again changes nothing"
+
+
+def test_one_that_cannot_be_ended_holds_up_no_other(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.ring.leave()
+    two._registered = False
+    destroy, broken = two.custodian.destroy, {OTHER, HEAT_CO}
+
+    def damaged(controller: Controller, e: int) -> Destruction:
+        if controller in broken:
+            raise CustodianFault("its key cannot be destroyed")
+        return destroy(controller, e)
+
+    monkeypatch.setattr(two.custodian, "destroy", damaged)
+    for controller in (OTHER, HEAT_CO):
+        with pytest.raises(CustodianFault):
+            controllers(two).exit(controller)
+    broken.remove(HEAT_CO)
+    with pytest.raises(CustodianFault, match="its key cannot be destroyed"):
+        controllers(two).resume()
+    with two.keystore.snapshot() as tx:
+        (left,) = departures.under_way(tx, done=Leaving.GONE)
+    assert left.controller == OTHER
+    assert not two.custodian.exists(HEAT_CO, 1)
 
 
 def test_its_certificate_is_verified_by_anyone(two: World) -> None:
