@@ -76,7 +76,8 @@ def of_intent(tx: Transaction, seq: int) -> rows.Turnover | None:
 def with_captures(tx: Transaction, *, but: Collection[str]) -> list[rows.Turnover]:
     """Passes at none of these steps that have still captures, oldest first; not of controllers that have left."""
     left = sa.select(departures.c.controller)
-    has = (turnovers.c.purge_key.is_not(None), turnovers.c.step.not_in(but), turnovers.c.controller.not_in(left))
+    kept = turnovers.c.purge_key.in_(sa.select(secrets.c.key_id))  # and was not given up as lost
+    has = (kept, turnovers.c.step.not_in(but), turnovers.c.controller.not_in(left))
     return rows.many(rows.Turnover, tx.execute(turnovers.select().where(*has).order_by(turnovers.c.e)))
 
 

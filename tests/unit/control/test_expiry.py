@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.control.pages import Step
+from gateway.errors import IntegrityStop
 from gateway.keystore import lineages
-from gateway.keystore.schema import workers
+from gateway.keystore.schema import secrets, workers
 from gateway.model.ids import epoch_of, epoch_start
 from tests.unit.control.processes import CONTEXT, start, write_late
 from tests.unit.control.test_turnover import HEAT_CO, START, lineage_of, newest
@@ -69,9 +70,9 @@ def a_month_later(world: World) -> None:
 
 def captured(world: World) -> int:
     with world.keystore.snapshot() as tx:
-        secrets = len(lineages.find_secrets(tx, HEAT_CO, "purge"))
+        keys = len(lineages.find_secrets(tx, HEAT_CO, "purge"))
     ((captures,),) = world.sql("SELECT count(*) FROM captures")
-    assert bool(captures) == bool(secrets)
+    assert bool(captures) == bool(keys)
     return int(captures)
 
 
@@ -104,6 +105,23 @@ def test_it_is_not_waited_for_when_it_has_ended(dated: World) -> None:
         child.join()
         until(lambda: captured(world) == 0, world.turnovers.tick)
     assert world.points() == []
+
+
+def test_a_purge_key_that_does_not_open_is_given_up_as_any_row(dated: World) -> None:
+    world = dated
+    world.enrol("anna", "meter-1", since=1)
+    with stopped_writer(world) as (child, _go_on):
+        a_month_later(world)
+        world.turn_over()
+        child.kill()
+        child.join()
+    with world.keystore.act() as tx:
+        tx.execute(secrets.update().where(secrets.c.kind == "purge").values(wrapped=bytes(61)))
+    with pytest.raises(IntegrityStop, match="1 secrets do not open"):
+        world.turn_over()
+    assert world.turnovers.release_lost(HEAT_CO) == 1
+    assert world.turn_over().e == 3
+    assert world.turn_over().e == 4
 
 
 def test_what_it_has_sent_when_it_goes_on_is_waited_for(dated: World) -> None:
