@@ -98,7 +98,7 @@ class Turnovers:
         self._before = before
         self._finalise = finalise
         self._every = int(every_h * 3600 * 10**9)
-        self.on_trouble: Callable[[GlomskaError], None] | None = None
+        self.on_trouble: Callable[[GlomskaError, Controller | None], None] | None = None
         self._letting_go = LettingGo(control.keystore, control.clock)
         self._expiry = Expiry(control, custodian, inventory, self._letting_go)
         self._pages = Pages(control, custodian)
@@ -191,7 +191,7 @@ class Turnovers:
                 raise
             whose = None if isinstance(fault, Unreachable) else controller
             if not self._rests(whose):
-                self.on_trouble(fault)
+                self.on_trouble(fault, whose)
             self._sulking_until[whose] = self._clock.boottime() + int(_SULK_S * 10**9)
 
     def _rests(self, controller: Controller | None) -> bool:

@@ -17,6 +17,7 @@ import threading
 from typing import Literal, TextIO
 
 from gateway.errors import GlomskaError
+from gateway.model.ids import Controller
 
 Level = Literal["debug", "info", "warning", "error"]
 _RANK: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -50,9 +51,12 @@ class Log:
             self._stream.write(line + "\n")  # at once: workers share what they write to
             self._stream.flush()
 
-    def error(self, name: str, fault: BaseException, *, level: Level = "error") -> None:
-        """What went wrong: our own errors in full, others by type."""
+    def error(
+        self, name: str, fault: BaseException, *, level: Level = "error", controller: Controller | None = None
+    ) -> None:
+        """What went wrong: our own errors in full, others by type. `controller`: whose, an organisation and nobody."""
+        whose: dict[str, Field] = {} if controller is None else {"controller": controller}
         if isinstance(fault, GlomskaError):
-            self.event(name, level=level, code=fault.code, message=str(fault), hint=fault.hint)
+            self.event(name, level=level, code=fault.code, message=str(fault), hint=fault.hint, **whose)
         else:
-            self.event(name, level=level, code="bug", message=type(fault).__name__)
+            self.event(name, level=level, code="bug", message=type(fault).__name__, **whose)

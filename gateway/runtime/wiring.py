@@ -31,6 +31,7 @@ from gateway.keys.signing import SigningKey
 from gateway.keystore import lineages
 from gateway.keystore.database import KeyStore
 from gateway.model.dead import DeadLetter
+from gateway.model.ids import Controller
 from gateway.model.sealed import Reason, SealedPoint
 from gateway.pipeline.budget import Budget, Limits
 from gateway.pipeline.chain import Chain
@@ -284,8 +285,8 @@ class House:
         if not self.settings.keys.turnover_h:
             return lambda: None
 
-        def told(fault: GlomskaError) -> None:
-            log.error("turnover", fault, level="warning")  # noqa: PLE1205 - our log, not the library's
+        def told(fault: GlomskaError, whose: Controller | None) -> None:
+            log.error("turnover", fault, level="warning", controller=whose)  # noqa: PLE1205 - our log
 
         self.turnovers.on_trouble = told
         return self.turnovers.tick

@@ -67,7 +67,7 @@ def test_run_takes_up_by_itself_what_was_brought_back(world: World, monkeypatch:
     monkeypatch.setattr("gateway.control.turnover._SULK_S", 0.0)
     world.enrol("anna", "meter-1")
     was, running, told = damage(world, "billing"), world.turnovers, list[Exception]()
-    running.on_trouble = told.append
+    running.on_trouble = lambda fault, _whose: told.append(fault)
     with pytest.raises(IntegrityStop):
         world.turn_over()
     running.tick()

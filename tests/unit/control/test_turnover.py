@@ -442,8 +442,8 @@ def test_one_whose_rows_do_not_open_holds_up_no_others_pass(dated: World) -> Non
     billing = next(key for key in all_keys(world) if key.key_class == "billing" and key.controller == HEAT_CO)
     with world.keystore.act() as tx:
         tx.execute(key_table.update().where(key_table.c.key_id == billing.key_id).values(wrapped=bytes(61)))
-    passes, said = world.turnovers, list[str]()
-    passes.on_trouble = lambda fault: said.append(str(fault))
+    passes, said = world.turnovers, list[tuple[str, str | None]]()
+    passes.on_trouble = lambda fault, whose: said.append((str(fault), whose))
     assert isinstance(world.clock, ShiftedClock)
     world.clock.advance(DAY)
     found: rows.Turnover | None = None
@@ -457,7 +457,8 @@ def test_one_whose_rows_do_not_open_holds_up_no_others_pass(dated: World) -> Non
     assert found.step == Step.DONE
     assert newest(world).step == Step.REWRAPPING
     assert len(said) == 1, "it rests, and is told once"
-    assert "do not open" in said[0]
+    assert "do not open" in said[0][0]
+    assert said[0][1] == HEAT_CO
     world.clock.advance(61 * SECOND)
     passes.tick()
     assert len(said) == 2

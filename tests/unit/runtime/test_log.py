@@ -10,6 +10,7 @@ import re
 import threading
 
 from gateway.errors import KeyDestroyed
+from gateway.model.ids import parse_controller
 from gateway.runtime.log import Log
 from tests.world import CANARY
 
@@ -53,6 +54,13 @@ def test_our_errors_are_told_in_words_and_others_by_their_type() -> None:
     assert (first["code"], first["message"]) == ("key_destroyed", "this customer's keys were destroyed")
     assert (second["code"], second["message"]) == ("bug", "ValueError")
     assert CANARY not in out.getvalue()
+
+
+def test_whose_it_is_may_be_said_of_an_organisation() -> None:
+    out = io.StringIO()
+    Log(stream=out).error("turnover", KeyDestroyed("gone"), level="warning", controller=parse_controller("heat-co"))
+    (line,) = said(out)
+    assert (line["controller"], line["level"]) == ("heat-co", "warning")
 
 
 def test_lines_of_many_threads_do_not_mix() -> None:
