@@ -13,12 +13,15 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11.constants import TokenFlag
 
+from gateway.control.controllers import Controllers
+from gateway.control.role import Control
 from gateway.errors import CustodianFault, GlomskaError, Unreachable
 from gateway.keys import token
 from gateway.keys.custodian import Custodian, FileCustodian, Mark, PairedCustodian, open_custodian
 from gateway.keys.token import TokenCustodian
 from gateway.model.ids import Controller
 from tests.softhsm import SoftHsm
+from tests.world import World
 
 ONE, TWO = Controller("fjärrvärme-ett"), Controller("fjärrvärme-två")
 KEK = bytes(range(32))
@@ -332,6 +335,36 @@ def test_no_such_module(tmp_path: Path) -> None:
             TokenCustodian(module, "glomska", b"1234").create(ONE, 1)
         assert str(caught.value).startswith("the PKCS#11 module cannot be used: ")
         assert caught.value.hint.startswith("correct module=… in keys.custodian")
+
+
+def test_an_exit_takes_no_other_token_for_the_one_that_has_the_keys(
+    softhsm: SoftHsm, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty one would report every key destroyed, and attest it."""
+    world = World(tmp_path / "state")
+    right, wrong = (TokenCustodian(softhsm.module, name, softhsm.pin) for name in (label, softhsm.token()))
+    control = Control(world.keystore, world.ledger, world.clock, right)
+    exits = Controllers(control, right, lambda: world.policy, world.certificates)
+    exits.add(ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(right, "destroy", _ended)
+        with pytest.raises(CustodianFault, match="ended here"):
+            exits.exit(ONE)
+    elsewhere = Control(world.keystore, world.ledger, world.clock, wrong)
+    with pytest.raises(CustodianFault, match="neither newest wrapping key nor mark of this exit"):
+        Controllers(elsewhere, wrong, lambda: world.policy, world.certificates).exit(ONE)
+    softhsm.pull(label)
+    with pytest.raises(Unreachable):
+        exits.exit(ONE)
+    softhsm.plug(label)
+    assert right.exists(ONE, 1)
+    gone = exits.exit(ONE)
+    assert (gone.wrappings, gone.attested, right.exists(ONE, 1)) == (1, True, False)
+    world.close()
+
+
+def _ended(*_args: object) -> None:
+    raise CustodianFault("ended here")
 
 
 # Of two
