@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -196,3 +198,24 @@ def test_the_doctor_asks_for_what_each_controller_is_asked_for_and_no_more(tmp_p
         assert "takes the subscription of 1 controller(s) with QoS 1" in gateway.call("doctor")
         gateway.enrol(f"{COLUMNS}\ntwo,c-1,d-1,11122,2000-01-01\n")
         assert "refuses the subscription with QoS 1" in gateway.call("doctor", code=4).replace("\n", " ")
+
+
+def test_what_is_known_of_topics_does_not_grow_with_their_length(
+    broker: Mosquitto, opened: Callable[..., Sessions]
+) -> None:
+    """Who may publish can make up ever new topics of 60 kB."""
+    sessions = opened(["flood"], "5")
+    fill = "x" * 60_000
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            topics = [f"glomska/flood/{fill}{number}-{each}/readings" for each in range(WINDOW)]
+            publish([Message(topic=topic, payload=b"f", time=0) for topic in topics], Broker.at(broker.url))
+            send(broker, "flood", b"end%d" % number)
+            taken(sessions, b"end%d" % number, acknowledge=everything)
+            del topics
+        gc.collect()
+        kept = [trace for trace in tracemalloc.take_snapshot().traces if trace.size > len(fill)]
+    finally:
+        tracemalloc.stop()
+    assert len(kept) < WINDOW

@@ -163,7 +163,7 @@ class _Line:
         self.failure: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name=f"line {id(self):x}", daemon=True)
         self._news, self._bound = news, bound
-        self._own_topics: set[str] = set()
+        self._own_topics: set[int] = set()  # Python's own hashes, keyed anew in each process: a topic may be long
 
     def _run(self) -> None:
         try:
@@ -204,11 +204,11 @@ class _Line:
         )
 
     def _owns(self, topic: str) -> bool:
-        if topic in self._own_topics:
+        if (known := hash(topic)) in self._own_topics:
             return True
         if not self._bound(self.controller, topic):
             return False
         if len(self._own_topics) >= _KNOWN_TOPICS:
             self._own_topics.clear()
-        self._own_topics.add(topic)
+        self._own_topics.add(known)
         return True
