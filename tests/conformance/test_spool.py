@@ -182,6 +182,20 @@ def test_a_report_disturbs_nobody(tmp_path: Path) -> None:
     assert (waiting.held, waiting.points) == (False, 0)
 
 
+def test_a_report_stands_a_segment_that_is_drained_meanwhile(tmp_path: Path) -> None:
+    points = points_of(200)
+    with closing(opened(tmp_path, max_bytes=80_000)) as spool:
+        for at in range(0, 200, 20):
+            spool.append(points[at : at + 20])
+
+        def meanwhile(_bytes: int) -> None:
+            if not spool.empty:
+                assert drained(spool) == points
+
+        (waiting,) = Spools(tmp_path, max_bytes=MANY).report(meanwhile)
+        assert (waiting.worker, waiting.points, waiting.damaged, waiting.since) == ("spool", 0, 0, None)
+
+
 def test_names_of_workers_are_names_of_directories(tmp_path: Path) -> None:
     spools = Spools(tmp_path / "spools", max_bytes=MANY)
     names = ["glomska-1", "../../etc", "a/b", "värme 1", ".."]

@@ -109,11 +109,15 @@ class Spools:
             start = cursor.offset if number == cursor.segment else 0
             if number < cursor.segment or start >= size:
                 continue
-            for found in scan(segment.read(place, number, start)):
+            try:
+                data, written = segment.read(place, number, start), segment.path_of(place, number).stat().st_mtime_ns
+            except FileNotFoundError:  # drained meanwhile
+                continue
+            for found in scan(data):
                 damaged += isinstance(found, Damage)
                 points += not isinstance(found, Damage) and found.key_id != VOID
             if points and since is None:
-                since = segment.path_of(place, number).stat().st_mtime_ns
+                since = written
         return Waiting(
             worker=worker,
             held=_is_held(place),
