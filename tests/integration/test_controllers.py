@@ -174,6 +174,22 @@ def test_a_broker_that_is_away_at_the_start_is_a_clear_error(
         opened(["one"], "5")
 
 
+def test_one_that_the_broker_forbids_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """At the start as later; it is said, and tried again. Where every one is forbidden, that is an error."""
+    with Guarded(allowed=["glomska/one/+/readings"]) as broker:
+        gateway = Gateway(tmp_path, Stack(broker, "sqlite:///readings.db"), mqtt__connection_per="controller")
+        gateway.enrol(f"{COLUMNS}\nanother,c-1,d-1,11122,2000-01-01\n")
+        gateway.call("run", code=4)
+        assert "refuses the subscription" in gateway.said[-1]
+        gateway.enrol(f"{COLUMNS}\none,c-1,d-1,11122,2000-01-01\n")
+        with gateway.run() as running:
+            reading = flat("glomska/one/d-1/readings", int(NOW * 1000), battery=50)
+            assert publish([reading], Broker.at(broker.url)).deliveries == 1
+            gateway.await_points(1)
+            await_(lambda: "refuses the subscription" in running.text, lambda: running.text)
+            assert running.stop()["stored"] == 1
+
+
 def test_a_controller_enrolled_while_the_gateway_runs_is_received(broker: Mosquitto, tmp_path: Path) -> None:
     on = Stack(broker, "sqlite:///readings.db")
     gateway = Gateway(tmp_path, on, mqtt__connection_per="controller", mqtt__controllers='["waiting"]')

@@ -56,15 +56,24 @@ class Sessions:
         return Counters(**{each.name: sum(getattr(one, each.name) for one in every) for each in fields(Counters)})
 
     def connect(self) -> None:
-        """The first connections. Raises Unreachable."""
+        """The first connections; who has none is tried again beside the others. Raises Unreachable when nobody has."""
+        faults: dict[str, Unreachable] = {}
         for controller in sorted(self._known()):
             session = self._opened(controller)
             try:
                 session.connect()
+            except Unreachable as fault:
+                session.close()
+                faults[controller] = fault
             except BaseException:
                 session.close()
                 raise
-            self._begin(controller, session)
+            else:
+                self._begin(controller, session)
+        if faults and not self._lines:
+            raise next(iter(faults.values()))
+        for controller in faults:
+            self._begin(controller, self._opened(controller))
         for session in self._leaving:
             self._begin(_NOBODY, session)
 
