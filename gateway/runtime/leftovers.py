@@ -1,7 +1,8 @@
 """Spools of workers that there are no more, drained by whoever leads, beside everything else.
 
 A gateway that is started with fewer workers, or alone, finds what the others had spooled when they ended. It is sealed
-and acknowledged, so nobody sends it again: it must not wait for a worker of that name to come back.
+and acknowledged, so nobody sends it again: it must not wait for a worker of that name to come back. With
+`spool.max_bytes = 0` every one is such.
 
     leftovers = Leftovers(spools, base="glomska-1", seat=Seat(1, of=2), spooling=lambda name: …, log=log)
     leftovers.drain()          # housekeeping: for a few seconds at most; raises Unreachable while the store is away
@@ -33,11 +34,15 @@ def drained_by(base: str) -> re.Pattern[str]:
 class Leftovers:
     """See the module."""
 
-    def __init__(self, spools: Spools, *, base: str, seat: Seat, spooling: Callable[[str], Spooling], log: Log) -> None:
-        """`spooling` makes what drains the spool of that name, not opened."""
+    def __init__(
+        self, spools: Spools, *, base: str, seat: Seat | None, spooling: Callable[[str], Spooling], log: Log
+    ) -> None:
+        """`spooling` makes what drains the spool of that name, not opened. No `seat`: workers have no spools now."""
         self._spools, self._spooling, self._log = spools, spooling, log
         self._ours = drained_by(base)
-        self._had = {Seat(number, seat.of).client_id(base) for number in range(1, seat.of + 1)} or {base}
+        self._had: set[str] = set()
+        if seat is not None:
+            self._had = {Seat(number, seat.of).client_id(base) for number in range(1, seat.of + 1)} or {base}
         self._begun: dict[str, Spooling] = {}
         self._alone_until = 0.0  # monotonic, s: the store asked for it
 

@@ -267,16 +267,15 @@ class House:
             if stored := replay.of_resumed():
                 log.event("replayed", letters=stored)
 
-        leftovers = left.drain if self.settings.spool.max_bytes else _nothing
         if self.settings.ledger.elsewhere:
-            return each_of(replayed, leftovers, self.forgetting.emptying.run)
+            return each_of(replayed, left.drain, self.forgetting.emptying.run)
         return each_of(
             self.erasures.resume,
             self.forgetting.controllers.resume,
             self.forgetting.finalise,
             self.operations.tend,
             replayed,
-            leftovers,
+            left.drain,
             self._turning(log),
         )
 
@@ -294,7 +293,11 @@ class House:
     def _leftovers(self, ring: Ring, log: Log, seat: Seat) -> Leftovers:
         base = self.settings.mqtt.client_id
         return Leftovers(
-            self.spools, base=base, seat=seat, spooling=lambda name: self._spooling(ring, log, name), log=log
+            self.spools,
+            base=base,
+            seat=seat if self.settings.spool.max_bytes else None,
+            spooling=lambda name: self._spooling(ring, log, name),
+            log=log,
         )
 
     def _spooling(self, ring: Ring, log: Log, name: str) -> Spooling:

@@ -97,7 +97,10 @@ class Worker:
     @property
     def spooled(self) -> Spooled | None:
         """What went through the spool, where there is one, and through those that others left."""
-        return None if self._spooling is None else self._spooling.counted + self._leftovers()
+        left = self._leftovers()
+        if self._spooling is None:
+            return left if left != Spooled() else None
+        return self._spooling.counted + left
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, drained. Raises Unreachable, CustodianFault, SpoolHeld at start; later it keeps trying."""

@@ -311,6 +311,26 @@ def test_what_a_store_refused_was_not_acknowledged(on: Stack, tmp_path: Path) ->
             assert running.stop()["stored"] == 300
 
 
+def test_what_waits_is_stored_though_there_is_to_be_no_spool_any_more(on: Stack, tmp_path: Path) -> None:
+    """It was acknowledged: nobody sends it again."""
+    assert on.influxdb is not None
+    with StoreFront(on.influxdb.port) as front:
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url))
+        front.answer = 503
+        with gateway.run() as running:
+            deliver(on, *map(good, range(300)))
+            assert running.stop()["spool"]["taken"] == 300
+        front.answer = None
+        gateway.environment["GLOMSKA_SPOOL__MAX_BYTES"] = "0"
+        with gateway.run() as running:
+            gateway.await_points(300)
+            await_(lambda: spooled(gateway) == 0, lambda: "it is still there")
+            deliver(on, *map(good, range(300, 310)))
+            gateway.await_points(310)
+            books = running.stop()
+        assert (books["stored"], books["spool"]["drained"]) == (10, 300)
+
+
 def test_what_a_store_will_never_take_becomes_dead_letters_and_can_be_replayed(on: Stack, tmp_path: Path) -> None:
     assert on.influxdb is not None
     with StoreFront(on.influxdb.port) as front:
