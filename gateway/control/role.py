@@ -14,7 +14,8 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 - the line that the custodian's mark names is another one here: the ledger was forked; stop.
 
 Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
-the key store knows it, `abandoned` when not. Erasures, turnovers and exits are carried on with instead.
+the key store knows it, `abandoned` when not. Erasures, turnovers and exits are carried on with instead. What an outcome
+says is noted in the transaction itself, so that it is all said then too: a recovery has nothing else to go by.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Control:
             with self.keystore.act() as tx:
                 acts.take_role(tx, self.ledger.id)
                 acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
-                yield Act(tx=tx, seq=seq)
+                act = Act(tx=tx, seq=seq)
+                yield act
+                acts.note_outcome(tx, seq, act.outcome)
         except BaseException:
             with self.keystore.act() as tx:
                 committed = acts.find_act(tx, seq) is not None  # and only a server's answer to that was lost
@@ -134,7 +137,8 @@ class Control:
             restored = bool(acts.unknown(tx, self._told_last()))
             mark = self._marks.mark(self.ledger.id) if self._marks else None
             restored = restored or (mark is not None and mark.seq > newest)
-            left_open = [(line, acts.find_act(tx, line.seq)) for line in self.ledger.open_intents.values()]
+            still_open = self.ledger.open_intents.values()
+            left_open = [(line, acts.find_act(tx, line.seq), acts.find_outcome(tx, line.seq)) for line in still_open]
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
             raise Refused(message, hint="set ledger.path to the ledger that belongs to this key store")
@@ -150,13 +154,14 @@ class Control:
             raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
         self.ledger.late.clear()
         self.ledger.cut_torn()
-        for line, known in left_open:
+        for line, known, outcome in left_open:
             if line.act == ROTATE and "lost" in line.body:
                 self._finish_lost(line, known=known is not None)
                 continue
             result = "abandoned" if known is None else "failed" if known.endswith(FAILED) else "done"
             if line.act not in CARRIED_ON or result == "failed":
-                self.ledger.append(line.act, "outcome", intent=line.seq, result=result)
+                told = {} if line.act == ROTATE else outcome  # the key before stays: the rotation is asked for again
+                self.ledger.append(line.act, "outcome", intent=line.seq, result=result, **told)
 
     def _finish_lost(self, line: Line, *, known: bool) -> None:
         """A rotation away from a lost key can only be ended as done: no other outcome has a key to sign it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,8 +38,23 @@ def known_ledger(tx: Transaction) -> bytes | None:
 
 
 def record_intent(tx: Transaction, *, seq: int, act: str, now: int) -> None:
-    """This key store has taken part in the act with this ledger sequence."""
+    """This key store has taken part in the act with this ledger sequence.
+
+    What the newest one before it had to say is in the ledger by now, and goes from here.
+    """
+    tx.execute(acts.update().where(acts.c.seq == newest_known(tx)).values(outcome=None))
     tx.execute(acts.insert().values(seq=seq, act=act, at=now))
+
+
+def note_outcome(tx: Transaction, seq: int, outcome: Mapping[str, object]) -> None:
+    """What the ledger is to say of the act, should this process end before it does."""
+    tx.execute(acts.update().where(acts.c.seq == seq).values(outcome=json.dumps(outcome)))
+
+
+def find_outcome(tx: Transaction, seq: int) -> dict[str, Any]:
+    """What was noted of an act; nothing of one that an earlier version began."""
+    found = tx.scalars(sa.select(acts.c.outcome).where(acts.c.seq == seq)).one_or_none()
+    return {} if found is None else dict(json.loads(found))
 
 
 def find_act(tx: Transaction, seq: int) -> str | None:

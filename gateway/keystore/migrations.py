@@ -73,7 +73,12 @@ def _of_certificates() -> list[sa.Column[Any]]:
     ]
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover, 3: _proof})
+def _outcome(connection: Connection) -> None:
+    """What an act whose outcome is not in the ledger yet is to say there."""
+    connection.exec_driver_sql("ALTER TABLE acts ADD COLUMN outcome TEXT")
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover, 3: _proof, 4: _outcome})
 """By the version that it leads to."""
 
 

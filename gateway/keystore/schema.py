@@ -173,6 +173,7 @@ acts = Table(
     Column("seq", BigInteger, primary_key=True),
     Column("act", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("outcome", Text),  # JSON: what the ledger is to say of the newest
 )
 
 erasures = Table(

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from gateway.control.chain import Value
+from gateway.control.handover import HAND_OVER
+from gateway.control.ledger import Ledger
 from gateway.control.recovery import Recovered
 from gateway.errors import IntegrityStop, KeyDestroyed
 from gateway.keystore import accounts, acts
@@ -18,6 +21,7 @@ from tests.copies import imaged, put_back
 from tests.unit.control.processes import ended, erase_until_noted, start
 from tests.unit.control.test_dates import START, Site, by_class
 from tests.unit.control.test_erasure import subject
+from tests.unit.control.test_handover import handed
 from tests.unit.control.test_turnover import HEAT_CO
 from tests.world import DAY, World
 
@@ -191,3 +195,23 @@ def test_what_was_given_up_for_ever_since_does_not_come_back(tmp_path: Path, key
     assert site.world.sql("SELECT key_id FROM keys WHERE wrapped IS NULL ORDER BY key_id") == lost
     assert len(site.world.sql("SELECT key_id FROM keys WHERE state = 'active'")) == 2
     site.world.close()
+
+
+def test_a_hand_over_killed_before_its_outcome_is_not_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what the new owner's device sends would be sealed under the former owner's key."""
+    append = Ledger.append
+
+    def killed(ledger: Ledger, act: str, phase: str, **body: Value) -> int:
+        if (act, phase) == (HAND_OVER, "outcome"):
+            raise KeyboardInterrupt
+        return append(ledger, act, phase, **body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            handed(site.world, ("meter-2", "cia", START - DAY))
+    site.world.control.check()
+    found = recovered(site)
+    assert (len(found.missing), found.routes) == (1, 1), "what was lost is named"
+    refused = site.world.publish("meter-2", START, temperature=1).refusals.message
+    assert list(refused.values()) == [Reason.UNKNOWN_DEVICE]

@@ -80,6 +80,11 @@ def test_a_done_act_whose_outcome_was_lost_is_closed_as_done(world: World, monke
             world.enrol("anna", "meter-1")
     assert world.enrol("anna", "meter-1").already == 1
     assert phases(world)[1] == ("enrol", "outcome", "done")
+    told = next(line for line in ledger_lines(world.directory) if line["act"] == "enrol" and line["phase"] == "outcome")
+    assert told["incarnations"] == [lineage_and_incarnation(world, "anna")[1].hex()]
+    assert isinstance(told["routes"], list)
+    assert len(told["routes"]) == 1
+    assert world.sql("SELECT count(*) FROM acts WHERE outcome IS NOT NULL") == [(1,)], "the newest one's alone"
 
 
 def test_an_intent_that_never_reached_the_key_store_is_abandoned(world: World) -> None:
