@@ -14,10 +14,12 @@ import datetime as dt
 import json
 import sys
 import threading
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from gateway.errors import GlomskaError
-from gateway.model.ids import Controller
+
+if TYPE_CHECKING:  # the supervisor logs, too, and knows no ids
+    from gateway.model.ids import Controller
 
 Level = Literal["debug", "info", "warning", "error"]
 _RANK: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
