@@ -68,6 +68,7 @@ class Readings:
     revision  n revisions, 0 to 2^32 - 1
     values    (n, q) float64 in the unit of the policy, column = quantity number, NaN = absent
     untimed   indices of arrivals whose readings carry no absolute time (they take the arrival time)
+    many      how many readings a message held, by index of arrival, refused ones too, where it could hold several
     """
 
     message: list[int]
@@ -75,6 +76,7 @@ class Readings:
     revision: list[int]
     values: Values
     untimed: set[int] = field(default_factory=set)
+    many: dict[int, int] = field(default_factory=dict)
 
 
 def pack_plan(decimals: tuple[int, ...], wide: tuple[bool, ...]) -> tuple[Values, np.dtype[np.void]]:

@@ -5,6 +5,9 @@
 
 A bucket holds `burst` messages and drains `rate` a second, once every WINDOW_S. What is over is not counted against it,
 so that who floods is let through at the rate and no more. `burst` is what a device may send at once that was offline.
+A list of readings is known for one once it is read, so it is charged afterwards, and what is over then is owed: in the
+long run a device brings as many readings as it may send messages.
+
 What is over is no loss: it is kept as a dead letter, as long as who sends it has not had their share of those.
 
 Strangers are all devices that nobody enrolled, and topics that name none: they share one bucket a worker, because who
@@ -35,6 +38,8 @@ REFUSED_WEIGHS, REFUSED_BYTES = 10, 256
 """A message that is refused weighs as much as so many, and one more for so many bytes: it is to be kept until somebody
 looks, and a device that sends nothing but what cannot be stored is a flood long before one that sends readings. Not so
 what comes of a suspended or erased customer: a device cannot know, and what is suspended is to be there on resume."""
+FEW = 16
+"""A message of up to so many readings counts as one, and one more for each reading beyond."""
 _WINDOW = WINDOW_S * 1_000_000_000
 _FAR = 2**62
 _NONE: frozenset[int] = frozenset()
@@ -90,7 +95,14 @@ class _Bucket:
     def charge(self, key: object, weight: int) -> None:
         """So much more, of what was counted before."""
         if self._quota:
-            self.levels[key] = min(self.levels[key] + weight, self._burst)
+            level = self.levels[key]
+            self.levels[key] = max(level, min(level + weight, self._burst))
+            self._due -= weight
+
+    def owe(self, key: object, weight: int) -> None:
+        """The same, and what is beyond the burst has to drain, too."""
+        if self._quota:
+            self.levels[key] += weight
             self._due -= weight
 
     def _look(self) -> None:
@@ -107,7 +119,7 @@ class _Bucket:
                     found.add(index)
                 left[key] -= 1
         for key in left:
-            self.levels[key] = self._burst
+            self.levels[key] = max(self._burst, self.levels[key] - came[key])
         return found
 
 
@@ -156,6 +168,14 @@ class Budget:
                 self._controllers.charge(device.controller, REFUSED_WEIGHS + weight)
             elif device in _STRANGERS:
                 self._strangers.charge(_STRANGERS, weight)  # every message of theirs is refused
+
+    def charge_lists(self, devices: Sequence[Device | Reason], many: Mapping[int, int]) -> None:
+        """These messages held so many readings, by index."""
+        for index, readings in many.items():
+            device = devices[index]
+            if readings > FEW and isinstance(device, Device):
+                self._devices.owe(id(device), readings - FEW)
+                self._controllers.owe(device.controller, readings - FEW)
 
     def _turn(self, window: int) -> None:
         """Windows that passed while nothing came are given, too."""

@@ -33,6 +33,7 @@ class Processed:
     owners: list[int] = field(default_factory=list)
     refusals: Refusals = field(default_factory=Refusals)
     untimed: int = 0
+    many: dict[int, int] = field(default_factory=dict)  # as in Readings
 
 
 class Chain:
@@ -54,6 +55,7 @@ class Chain:
         kept = [index for index in range(len(arrivals)) if index not in over]
         done = self([arrivals[index] for index in kept], [devices[index] for index in kept], now)
         done.owners = [kept[owner] for owner in done.owners]
+        done.many = {kept[index]: readings for index, readings in done.many.items()}
         done.refusals.message = {kept[index]: reason for index, reason in done.refusals.message.items()}
         for index in over:
             done.refusals.add(index, Reason.RATE)
@@ -68,6 +70,7 @@ class Chain:
         """
         done = Processed()
         readings = self.decode(arrivals, now if arrived is None else arrived, done.refusals)
+        done.many = readings.many
         admitted = self.names(self.admit(readings, devices, now, done.refusals), devices, done.refusals)
         for nameless in self.pseudonymise(admitted):
             self.seal(nameless, done.points, done.owners)

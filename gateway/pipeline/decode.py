@@ -157,6 +157,7 @@ class Decoder:
             if time in found.untimed:
                 batch.untimed.add(index)
         if rows:
+            batch.many[index] = len(rows) + sum(found.refused.values())
             for reason, readings in found.refused.items():
                 refusals.add_readings(reason, readings)
         else:  # an empty list, or one of nothing that is wanted, has not even a refusal
@@ -172,7 +173,7 @@ class Decoder:
             refusals.add(batch.message[row], Reason.MALFORMED)
             del batch.message[row], batch.time[row], batch.revision[row]
         values = self._by_number(values[~empty] if empty.any() else values)
-        return Readings(batch.message, batch.time, batch.revision, values, batch.untimed)
+        return Readings(batch.message, batch.time, batch.revision, values, batch.untimed, batch.many)
 
     def _by_number(self, values: Values) -> Values:
         """Columns moved to their quantity's number, for a policy whose numbers have gaps."""
@@ -193,6 +194,7 @@ class _Batch:
     revision: list[int] = field(default_factory=list)
     rows: list[tuple[float, ...]] = field(default_factory=list)
     untimed: set[int] = field(default_factory=set)
+    many: dict[int, int] = field(default_factory=dict)
 
     def put(self, message: int, time: int, revision: int, values: tuple[float, ...]) -> None:
         """Add one row."""

@@ -199,6 +199,8 @@ class Worker:
                         if self._sealer is not None:
                             letters = letters_of(delivery.arrivals, devices, refused, now, self._sealer)
                         self._budget.charge(delivery.arrivals, devices, refused)
+                    if done.many:
+                        self._budget.charge_lists(devices, done.many)
                 self._watch.recovered("reading")
             except GenerationMoved:
                 if not self._poll():

@@ -92,6 +92,12 @@ def nothing_is_too_much(patch: Patch, _part: str) -> None:
     patch.setattr(Budget, "over", lambda _budget, _devices, _generation, _now: ())
 
 
+@kills("29", "test_a_list_of_readings_counts_by_what_is_in_it")
+def a_list_is_one_message(patch: Patch, _part: str) -> None:
+    """However much stands in a message, it counts as one."""
+    patch.setattr(Budget, "charge_lists", lambda _budget, _devices, _many: None)
+
+
 @kills("29", FLOODS)
 def too_much_is_lost(patch: Patch, _part: str) -> None:
     """What is too much is counted and acknowledged, and no more."""

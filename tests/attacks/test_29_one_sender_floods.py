@@ -15,7 +15,7 @@ from gateway.model.sealed import Reason
 from gateway.pipeline.budget import Budget, Limits
 from gateway.transport.letters import DeadLetters, Wanted
 from tests.unit.runtime.test_worker import Running, reading, running
-from tests.world import CANARY, Message, World, topic
+from tests.world import CANARY, SECOND, Message, World, message, topic
 
 MB = 2**20
 DELIVERY, ROUNDS = 100, 30
@@ -78,3 +78,17 @@ def test_who_floods_leaves_room_for_others_and_nothing_within_the_share_is_lost(
     assert told
     assert CANARY not in run.said.getvalue()
     assert {key for line in told for key in line} == {"event", "time", "level", "unkept"}
+
+
+def test_a_list_of_readings_counts_by_what_is_in_it(small: World) -> None:
+    now, lists = small.clock.wall(), 12
+    with running(small, budget=Budget(LIMITS)) as run:
+        for number in range(lists):
+            each = [message("meter-1", now - (100 * number + i) * SECOND, temperature=20.0) for i in range(100)]
+            listed = b"[%s]" % b",".join(one.payload for one in each)
+            run.put([number + 1], Message(topic("meter-1"), listed))
+        run.put([lists + 1], reading(small, "meter-2"))
+        assert run.line.wait(lists + 1)[-1] == lists + 1
+        metrics = run.worker.metrics
+    assert 3 <= metrics.stored - 1 < lists // 2, "a burst of 200 is three lists of 100"
+    assert metrics.refused[Reason.RATE] == lists + 1 - metrics.stored

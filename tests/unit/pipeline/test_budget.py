@@ -8,7 +8,7 @@ from collections import Counter
 from gateway.keys.handle import Common, Device
 from gateway.model.ids import Controller
 from gateway.model.sealed import Reason
-from gateway.pipeline.budget import REFUSED_BYTES, REFUSED_WEIGHS, WINDOW_S, Budget, Limits
+from gateway.pipeline.budget import FEW, REFUSED_BYTES, REFUSED_WEIGHS, WINDOW_S, Budget, Limits
 from tests.world import Message
 
 SECOND = 10**9
@@ -104,6 +104,27 @@ def test_a_device_is_not_to_blame_for_a_customer_who_is_suspended_or_erased() ->
     for second, reason in enumerate([Reason.SUSPENDED, Reason.ERASED] * 1000):
         assert not budget.over([one], 1, second * SECOND // 4)  # 4 a second of 5
         budget.charge([Message("t", bytes(REFUSED_BYTES * 9))], [one], {0: reason})
+
+
+def test_who_sends_lists_brings_no_more_readings_than_it_may_send_messages() -> None:
+    budget, lists, good = Budget(LIMITS), device("lists"), device("good")
+    batch: list[Device | Reason] = [lists, good, Reason.TOPIC]
+    passed = 0
+    for second in range(3000):
+        over = budget.over(batch, 1, second * SECOND)
+        assert 1 not in over
+        if 0 not in over:
+            passed += 1
+            budget.charge_lists(batch, {0: 1000 + FEW, 1: FEW, 2: 10**6})
+    assert 15 <= passed <= 17, "15,000 readings in 3,000 s, and the burst"
+    assert budget._devices.levels[id(good)] <= 2 * WINDOW_S
+
+
+def test_what_is_refused_forgives_nothing_that_is_owed() -> None:
+    budget, one = Budget(LIMITS), device("one")
+    budget.charge_lists([one], {0: 1000 + FEW})
+    budget.charge([Message("t", b"")], [one], {0: Reason.MALFORMED})
+    assert budget._devices.levels[id(one)] == 1000
 
 
 def test_large_messages_of_strangers_weigh_more() -> None:
