@@ -98,7 +98,7 @@ def _become_supervisor(settings: Settings, workers: int) -> None:
         about = _about(settings, house)
         os.set_inheritable(claim(settings.state, settings.mqtt.client_id), True)
     os.environ["GLOMSKA_CONFIG"] = str(settings.file)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor is there to hear it
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)  # until the supervisor is there to hear them
     told = ["--level", settings.log.level, "--form", settings.log.format, "--about", json.dumps(about)]
     sys.stderr.flush()
     os.execv(  # noqa: S606 - no shell
@@ -164,6 +164,7 @@ class _Ears:
         signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
         for number in _HEARD:
             signal.signal(number, _once)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)  # what came since `start` is heard now
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def _wait(self) -> None:

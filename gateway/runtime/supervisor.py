@@ -81,6 +81,7 @@ class Supervisor:
         """The exit code."""
         for number in (*_ENDING, signal.SIGHUP):
             signal.signal(number, self._noted)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_ENDING, signal.SIGHUP))  # held back by who became this
         for worker in self._workers:
             self._start(worker)
         while self._ending is None or any(worker.process for worker in self._workers):
