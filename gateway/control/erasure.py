@@ -229,10 +229,10 @@ class Erasures:
 
     def _fence(self, lineage: Lineage, incarnation: Incarnation) -> bytes:
         """Steps 1 and 2; the erasure that is under way, of this process or of one that came first."""
-        erasure = new_id()
+        erasure, holds = new_id(), self._withdrawal.holds()
         try:
-            with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex()) as act:
-                self._withdrawal.of_customer(act, lineage, incarnation, erasure)
+            with self._control.begin(ERASE, erasure=erasure.hex(), incarnation=incarnation.hex(), **holds) as act:
+                self._withdrawal.of_customer(act, lineage, incarnation, erasure, holds)
         except KeyDestroyed:
             with self._control.keystore.snapshot() as tx:
                 begun = acts.erasure_of(tx, incarnation)
@@ -342,7 +342,7 @@ class Erasures:
                 if named:
                     self._withdrawal.of_held(act, lineage, wanted, _erasure(line), held)
                 else:
-                    self._withdrawal.of_customer(act, lineage, wanted, _erasure(line))
+                    self._withdrawal.of_customer(act, lineage, wanted, _erasure(line), line.body)
             except KeyDestroyed:  # its controller has left, or its keys were given up as lost
                 return False
             return True

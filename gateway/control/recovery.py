@@ -226,8 +226,7 @@ class Recovery:
             if "released" in line.body:
                 self._withdrawal.of_held(act, lineage, incarnation, erasure, [key.key_id for key in released])
             else:
-                since = ns_of(str(line.body["time"]))
-                self._withdrawal.of_customer(act, lineage, incarnation, erasure, since=since)
+                self._withdrawal.of_customer(act, lineage, incarnation, erasure, line.body)
         except KeyDestroyed:
             return False
         return True

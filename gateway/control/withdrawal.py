@@ -4,8 +4,8 @@ Keys become `erasing`, and those that a law keeps `deactivated`, with the device
 them. Fences stop the ids, what is to be deleted is captured under a purge key, accounts are opened for all who may hold
 something, and the generation rises.
 
-    withdrawal.of_customer(act, lineage, incarnation, erasure)
-    withdrawal.of_held(act, lineage, incarnation, erasure, keys)    # at a law's date
+    withdrawal.of_customer(act, lineage, incarnation, erasure, intent)    # what laws keep stands in the intent
+    withdrawal.of_held(act, lineage, incarnation, erasure, keys)          # at a law's date
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Callable, Collection, Mapping
 
 from gateway.control import accounting
 from gateway.control import customer as customers
+from gateway.control.chain import Value
+from gateway.control.guard import ns_of
 from gateway.control.purge import Step
 from gateway.control.role import Act, Control
-from gateway.errors import KeyDestroyed
+from gateway.errors import KeyDestroyed, VerificationFailed
 from gateway.keys.capture import Capture, collect, letter_keys
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines, fences_of, secret_of
@@ -28,7 +30,7 @@ from gateway.keys.subject import open_subject
 from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Incarnation, KeyEpoch, KeyId, epoch_of, epoch_start
-from gateway.policy.rules import Hold, Policy
+from gateway.policy.rules import Policy
 
 _SECOND = 1_000_000_000
 _SEALED_UNTIL = 86_400 * _SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
@@ -43,18 +45,28 @@ class Withdrawal:
         self._custodian = custodian
         self._policy = policy
 
-    def of_customer(
-        self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes, *, since: int | None = None
-    ) -> None:
-        """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed.
+    def holds(self, *, since: int | None = None) -> dict[str, Value]:
+        """What laws keep of who is erased now, as an intent says it: a recovery keeps the same, till the same date.
 
-        `since`: when (ns) it was done for the first time, where it is done again: what a law keeps is kept no longer.
+        `holds` are CLASS=EPOCH, the month with which the date comes; `laws` are their names. `since`: when (ns) the
+        intent was written, where that was earlier.
         """
+        laws, month = sorted(self._policy().holds.items()), epoch_of(self._clock.wall() if since is None else since)
+        return {
+            "holds": [f"{name}={month + hold.months + 1}" for name, hold in laws],
+            "laws": [hold.law for _name, hold in laws],
+        }
+
+    def of_customer(
+        self, act: Act, lineage: Lineage, incarnation: Incarnation, erasure: bytes, intent: Mapping[str, Value]
+    ) -> None:
+        """Everything of a customer of whom no erasure has begun. Raises KeyDestroyed, VerificationFailed."""
         tx, now = act.tx, self._clock.wall()
         lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
         subject = open_subject(lineage, incarnation, key_rows, to_end=True)
-        laws = self._policy().holds
+        told = "holds" in intent  # earlier versions did not say
+        laws = _laws(intent if told else self.holds(since=ns_of(str(intent["time"]))))
         held = sorted(laws.keys() & subject.keys.keys() - {IDENTITY})
         capture = collect(
             tx,
@@ -69,11 +81,9 @@ class Withdrawal:
         self._control.ledger.append_fences(fence_lines(tx, lineage, fences))
         subjects.add_records(tx, reseal_devices(tx, subject, held, epoch=epoch_of(now)))
         kept = [row for row in key_rows if row.key_class in held and row.state != KeyState.DESTROYED]
-        _keep(tx, kept, erasure, laws, now=now, since=now if since is None else since)
+        _keep(tx, kept, erasure, laws, now=now)
         going = [row for row in key_rows if row.key_class not in held]
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
-        if kept:
-            act.outcome["held"] = [row.key_id.hex() for row in kept]
 
     def _noted(self) -> list[rows.Secret]:
         """Fence secrets in the fence file. Raises IntegrityStop, Unreachable."""
@@ -142,8 +152,17 @@ def _is_held(row: rows.Key) -> bool:
     return row.state == KeyState.DEACTIVATED
 
 
-def _keep(  # noqa: PLR0913
-    tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, Hold], *, now: int, since: int
+def _laws(intent: Mapping[str, Value]) -> dict[str, tuple[KeyEpoch, str]]:
+    """By class, the month with which its date comes, and which law it is."""
+    dated, laws = intent["holds"], intent["laws"]
+    if not isinstance(dated, list) or not isinstance(laws, list):
+        raise VerificationFailed("what laws keep cannot be read in an erasure's intent")
+    pairs = ((*text.rpartition("="), law) for text, law in zip(dated, laws, strict=True))
+    return {name: (KeyEpoch(int(month)), law) for name, _equals, month, law in pairs}
+
+
+def _keep(
+    tx: Transaction, kept: list[rows.Key], erasure: bytes, laws: Mapping[str, tuple[KeyEpoch, str]], *, now: int
 ) -> None:
     """Keys that a law keeps: they seal nothing any more, and have a date."""
     for key in kept:
@@ -154,8 +173,8 @@ def _keep(  # noqa: PLR0913
             erasure=erasure,
             controller=key.controller,
             key_class=key.key_class,
-            until=epoch_start(KeyEpoch(epoch_of(since) + laws[key.key_class].months + 1)),
-            law=laws[key.key_class].law,
+            until=epoch_start(laws[key.key_class][0]),
+            law=laws[key.key_class][1],
             released=None,
         )
         for key in kept

@@ -19,7 +19,7 @@ from gateway.keystore.schema import keys
 from gateway.model.sealed import Reason
 from tests.copies import imaged, put_back
 from tests.unit.control.processes import ended, erase_until_noted, start
-from tests.unit.control.test_dates import START, Site, by_class
+from tests.unit.control.test_dates import START, Site, by_class, policy_file
 from tests.unit.control.test_erasure import subject
 from tests.unit.control.test_handover import handed
 from tests.unit.control.test_turnover import HEAT_CO
@@ -160,10 +160,22 @@ def test_a_hold_that_was_ended_since_is_ended_again(tmp_path: Path, keys_url: st
     site.world.close()
 
 
-def test_a_hold_of_since_ends_when_it_was_to_end(tmp_path: Path, keys_url: str) -> None:
+def test_a_hold_of_since_ends_when_it_was_to_end(
+    tmp_path: Path, keys_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an earlier version did not say in its intent when that is."""
+    append = Ledger.append
+
+    def earlier(ledger: Ledger, act: str, phase: str, **body: Value) -> int:
+        return append(
+            ledger, act, phase, **{name: said for name, said in body.items() if name not in {"holds", "laws"}}
+        )
+
     site = held(tmp_path, keys_url)
     copied(site)
-    site.world.erase("anna")
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", earlier)
+        site.world.erase("anna")
     until = site.world.sql("SELECT until FROM holds")
     site.clock.advance(40 * DAY)
     recovered(site)
@@ -215,3 +227,19 @@ def test_a_hand_over_killed_before_its_outcome_is_not_lost(site: Site, monkeypat
     assert (len(found.missing), found.routes) == (1, 1), "what was lost is named"
     refused = site.world.publish("meter-2", START, temperature=1).refusals.message
     assert list(refused.values()) == [Reason.UNKNOWN_DEVICE]
+
+
+def test_what_a_law_keeps_and_how_long_is_as_it_was(tmp_path: Path, keys_url: str) -> None:
+    """Whatever the policy says by then, and the calendar: it stands in the certificate."""
+    site = Site(tmp_path, keys_url, hold="telemetry")
+    site.world.enrol("anna", "meter-1")
+    site.world.keystore.scrub(())
+    imaged(site.world, copy_of(site))
+    site.world.erase("anna")
+    query = "SELECT key_class, until, law FROM holds"
+    kept = site.world.sql(query), by_class(site.world)
+    site.clock.advance(25 * DAY)
+    policy_file(tmp_path, hold="billing")
+    assert recovered(site).erased == 1
+    assert (site.world.sql(query), by_class(site.world)) == kept
+    site.world.close()
