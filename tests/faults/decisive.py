@@ -57,7 +57,7 @@ def unanswered(then: Act) -> Act:
 
 
 def cut(line: str, seconds: float, meanwhile: Act = lambda _site, _chance: None) -> Act:
-    """For long enough that connections are given up."""
+    """For long enough that connections are given up, and one that is tried meanwhile, too: nothing of it comes late."""
 
     def act(site: Site, chance: random.Random) -> None:
         site.lines[line].cut()
@@ -208,7 +208,7 @@ BITES: dict[str, Bite] = {
     "store silent": Bite(store_silent, "deadlines_are_far", "lost_by_broker"),
     "store slow": Bite(store_too_slow, "drained_before_it_is_stored", "lost"),
     "broker line cut": Bite(cut("broker", 9), "a_new_session_each_time", "lost_by_broker"),
-    "store line cut": Bite(cut("store", 4), "whatever_the_store_says", "lost"),
+    "store line cut": Bite(cut("store", 8), "whatever_the_store_says", "lost"),
     "fleet line cut": Bite(fleet_line_cut, "sent_is_delivered", "lost_by_broker"),
     "disk full": Bite(disk_full, "full_and_silent", "lost"),
     "fsync fails": Bite(fsync_fails, "fsync_is_not_looked_at", "lost"),
