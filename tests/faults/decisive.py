@@ -223,6 +223,9 @@ TESTS: dict[str, str] = {
     "tests/faults/test_full.py::test_on_a_full_disk_what_is_done_to_keys_is_whole_or_refused[ledger]": (
         "the_ledger_is_not_looked_at"
     ),
+    "tests/faults/test_full.py::test_on_a_full_disk_what_is_done_to_keys_is_whole_or_refused[keys]": (
+        "the_key_store_is_not_looked_at"
+    ),
     "tests/integration/test_bad_input.py::test_what_a_store_will_never_take_becomes_dead_letters_and_can_be_replayed": (
         "refused_and_not_kept"
     ),
