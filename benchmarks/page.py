@@ -192,9 +192,9 @@ def _profile(found: Any) -> list[str]:  # noqa: ANN401 - JSON
 
 {profile.markdown(found["profile"])}
 
-{seal / total:.0%} is sealing, and of that two thirds are the library's AES-256-GCM-SIV itself: a call takes 1.0 µs. What the
-whole process takes beyond this sum is the kernel's share of receiving, HTTP to the store, first look-ups, and caches
-that four programs on two cores share. What was tried, and what did not help: [ADR 0033](adr/0033-what-a-message-costs.md)."""
+{seal / total:.0%} is sealing, most of it in the library's AES-256-GCM-SIV itself. What the whole process takes beyond
+this sum is the kernel's share of receiving, HTTP to the store, first look-ups, and caches that four programs on two
+cores share. What was tried, and what did not help: [ADR 0033](adr/0033-what-a-message-costs.md)."""
     ]
 
 
