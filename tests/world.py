@@ -256,7 +256,10 @@ class World:
 
     @contextmanager
     def polling(self) -> Iterator[None]:
-        """The keeper thread of a worker."""
+        """The keeper thread of a worker, which has polled before and after, however late the thread itself is run."""
+        if not self._registered:
+            yield
+            return
         done = threading.Event()
 
         def keep() -> None:
@@ -264,14 +267,14 @@ class World:
                 self.ring.poll()
 
         thread = threading.Thread(target=keep)
-        if self._registered:
-            thread.start()
+        self.ring.poll()
+        thread.start()
         try:
             yield
         finally:
             done.set()
-            if self._registered:
-                thread.join()
+            thread.join()
+        self.ring.poll()
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """What the key store's own tables hold."""
