@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from gateway.cli.options import AsJson, Config
 from gateway.control import accounting
-from gateway.control.controllers import Gone
+from gateway.control.controllers import Gone, said_of
 from gateway.control.suspension import Suspensions
 from gateway.errors import UsageFault
 from gateway.model.ids import parse_controller
@@ -52,23 +53,33 @@ def resume(name: Name, as_json: AsJson = False, config: Config = None) -> None:
 @app.command(name="exit")
 def leave(
     name: Name,
+    ends_holds: Annotated[
+        bool,
+        typer.Option("--ends-holds", help="Also end legal holds of erased customers before their date."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask again. Needed where stdin is not a terminal.")] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Destroy a controller's lineage: everything of all its customers is unreadable for ever. Cannot be undone."""
+    """Destroy a controller's lineage: everything of all its customers is unreadable for ever. Cannot be undone.
+
+    Refused while a law still keeps keys of customers who were erased, unless --ends-holds is given.
+    """
     controller = parse_controller(name)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageFault("this cannot be undone, and there is nobody to ask", hint="give --yes")
-        if typer.prompt("all its customers' data will be unreadable for ever; the name again", err=True) != name:
-            raise UsageFault("that was another name; nothing was done", hint="repeat the command")
+    if not yes and not sys.stdin.isatty():
+        raise UsageFault("this cannot be undone, and there is nobody to ask", hint="give --yes")
     with opened(load_settings(config), create=False) as house:
-        gone = house.forgetting.controllers.exit(controller)
+        exits = house.forgetting.controllers
+        held = exits.ending_holds(controller, allowed=ends_holds)
+        if not yes:
+            _confirm(name, held)
+        gone = exits.exit(controller, ends_holds=ends_holds)
     if as_json:
         typer.echo(json.dumps(_told(gone)))
         return
     typer.echo(f"gone: {gone.keys} keys and all {gone.wrappings} wrapping keys destroyed; it is in the ledger")
+    if gone.holds:
+        typer.echo(f"legal holds ended with it, keys: {said_of(gone.holds)}")
     if gone.residue:
         typer.echo(f"except: {gone.residue}")
     if gone.certificate is None:
@@ -98,10 +109,18 @@ def declare_lost(
     typer.echo("noted")
 
 
+def _confirm(name: str, held: Mapping[str, int]) -> None:
+    """Raises UsageFault."""
+    kept = f", and what laws keep of erased customers ends now ({said_of(held)})" if held else ""
+    if typer.prompt(f"all its customers' data will be unreadable for ever{kept}; the name again", err=True) != name:
+        raise UsageFault("that was another name; nothing was done", hint="repeat the command")
+
+
 def _told(gone: Gone) -> dict[str, object]:
     return {
         "exited": gone.controller,
         "keys": gone.keys,
+        "holds_ended": gone.holds,
         "wrapping_keys": gone.wrappings,
         "attested": gone.attested,
         "residue": gone.residue,

@@ -13,6 +13,7 @@ import datetime as dt
 import json
 import os
 import secrets
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -134,14 +135,16 @@ def exit_claims(
     tx: Transaction, found: rows.Departure, reports: list[rows.Wrapping], *, residue: str
 ) -> dict[str, Any]:
     """What the one of an exit says. `reports`: of every wrapping key that the controller ever had."""
+    account = departures.account_of(found.seq)
     return {
         "controller": found.controller,
         "requested": rfc3339(found.requested),
         "effective": rfc3339(found.effective or 0),
         "exit": rfc3339(max(report.destroyed for report in reports)),
         "keys": found.keys,
+        "holds_ended": _ended(accounts.ended_holds(tx, account)),
         "generation": found.generation,
-        "parties": accounting.claims(tx, departures.account_of(found.seq)),
+        "parties": accounting.claims(tx, account),
         "keystore": {"residue": residue},
         "custodian": {"kind": reports[-1].custodian, "reported": [_report(report) for report in reports]},
         "residuals": [
@@ -194,6 +197,16 @@ def _copies(reports: list[rows.Wrapping]) -> list[dict[str, str | None]]:
 
 def _hold(hold: rows.Hold) -> dict[str, str]:
     return {"key_id": hold.key_id.hex(), "class": hold.key_class, "until": rfc3339(hold.until), "law": hold.law}
+
+
+def _ended(holds: list[rows.Hold]) -> list[dict[str, Any]]:
+    """Legal holds that an exit has ended, before their dates or after: how many keys of each class, for each law."""
+    each = {(hold.key_class, hold.law): hold.until for hold in holds}  # the last date, as they are in its order
+    count = Counter((hold.key_class, hold.law) for hold in holds)
+    return [
+        {"class": name, "law": law, "keys": count[name, law], "until": rfc3339(until)}
+        for (name, law), until in each.items()
+    ]
 
 
 def _report(report: rows.Wrapping) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Controllers: one is added, and one leaves. It loses its whole lineage, and with it everything of its customers.
 
     add    a lineage at e = 1, before anybody is enrolled
-    exit   1. intent; one transaction: the controller is marked as leaving, generation + 1
+    exit   1. intent; one transaction: the controller is marked as leaving, generation + 1. Refused where a law still
+              keeps something of an erased customer, unless it is told to end that too
            2. every worker has acknowledged, or its lease is over: its keys are in no process. What waits under them
               in this machine's spools and dead letters is deleted
-           3. one transaction: wrapped keys, KEKs, secrets, routes, records and fences deleted
+           3. one transaction: wrapped keys, KEKs, secrets, routes, records and fences deleted, legal holds ended
            4. every W of the controller destroyed at the custodian, reports recorded; also one that a turnover had made
               and not come to use
            5. certificate and outcome, when every worker and every machine's queues are accounted for (`accounting`)
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from types import MappingProxyType
 from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.certificate import Certificates, exit_claims
-from gateway.control.chain import Line
+from gateway.control.chain import Line, Value
 from gateway.control.erasure import of_whom, unheard_of
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Queue, Step
@@ -52,6 +54,7 @@ from gateway.model.ids import Controller
 from gateway.policy.rules import Policy, horizon_epoch
 
 _PAUSE_S = 0.01
+_HELD = "`glomska erasures show` says for which law, until when; `--ends-holds` ends them before their date"
 
 
 class Leaving(enum.StrEnum):
@@ -66,11 +69,13 @@ class Leaving(enum.StrEnum):
 class Gone:
     """What came of an exit. `residue` is what may still hold a wrapping key, in the custodian's words.
 
-    There is no certificate while somebody is still `owing`.
+    `holds` are the keys, by class, that laws still kept of erased customers: the exit ended that. There is no
+    certificate while somebody is still `owing`.
     """
 
     controller: Controller
     keys: int
+    holds: dict[str, int]
     wrappings: int
     attested: bool
     residue: str
@@ -109,18 +114,31 @@ class Controllers:
             classes = {name: horizon_epoch(policy, name, now) for name in policy.key_classes}
             Lineage.create(act.tx, self._custodian, controller, classes=classes, now=now)
 
-    def exit(self, controller: Controller) -> Gone:
+    def ending_holds(self, controller: Controller, *, allowed: bool) -> dict[str, int]:
+        """How many keys, by class, a law keeps of its erased customers; an exit ends that before its date.
+
+        Raises:
+            Refused: there are some, it is not `allowed` to end them, and no exit is under way.
+        """
+        with self._keystore.snapshot() as tx:
+            held, begun = accounts.open_holds(tx, controller), departures.find(tx, controller) is not None
+        if held and not allowed and not begun:
+            message = f"laws still keep keys of this controller's erased customers: {said_of(held)}"
+            raise Refused(message, hint=_HELD)
+        return held
+
+    def exit(self, controller: Controller, *, ends_holds: bool = False) -> Gone:
         """All five steps, from wherever they stand; the last one only where nobody is owing.
 
         Raises:
             UnknownSubject: there is no such controller.
-            Refused: a turnover of it is under way.
+            Refused: a turnover or an erasure of it is under way, or a legal hold is in force and it is not to end it.
             CustodianFault, Unreachable: what was done so far stands; repeat.
         """
         with self._keystore.snapshot() as tx:
             found = departures.find(tx, controller)
         if found is None:
-            self._mark(controller)
+            self._mark(controller, ends_holds=ends_holds)
         while (left := self._found(controller)).step != Leaving.GONE:
             if not self._advance(left):
                 time.sleep(_PAUSE_S)
@@ -153,17 +171,20 @@ class Controllers:
             self._conclude(left)
 
     def _resume_intent(self, line: Line, controller: Controller) -> None:
-        """Step 1 of an intent that the key store has never heard of; abandoned where there is nothing to end."""
+        """Step 1 of an intent that the key store has never heard of.
+
+        Abandoned where there is nothing to end, or a law keeps what it was not told to end.
+        """
         with self._keystore.snapshot() as tx:
             if acts.find_act(tx, line.seq) is not None:
                 return
             try:
                 customers.open_lineage(tx, self._custodian, controller)
             except (UnknownSubject, KeyDestroyed):
-                gone = True
+                void = True
             else:
-                gone = False
-        if gone:
+                void = _beyond(tx, controller, line.body.get("holds"))
+        if void:
             self._control.conclude(EXIT, line.seq, result="abandoned")
             return
         with self._control.step() as tx:
@@ -190,12 +211,16 @@ class Controllers:
             self._delete(found)
         return True
 
-    def _mark(self, controller: Controller) -> None:
+    def _mark(self, controller: Controller, *, ends_holds: bool = False) -> None:
         with self._keystore.snapshot() as tx:
             customers.open_lineage(tx, self._custodian, controller)
             self._require_still(tx, controller)
-        with self._control.begin(EXIT, controller=controller) as act:
+        held = sum(self.ending_holds(controller, allowed=ends_holds).values())
+        with self._control.begin(EXIT, controller=controller, holds=held) as act:
             self._require_still(act.tx, controller)
+            if _beyond(act.tx, controller, held):
+                message = "laws keep more keys of this controller's erased customers than a moment ago"
+                raise Refused(message, hint="repeat the command")
             mark(act.tx, controller, seq=act.seq, now=self._control.clock.wall())
 
     def _require_still(self, tx: Transaction, controller: Controller) -> None:
@@ -222,6 +247,7 @@ class Controllers:
             now = self._control.clock.wall()
             accounts.settle(tx, account, accounting.queues_of(process.machine()), how="purged", now=now)
             departures.delete_all(tx, found.controller, now=now)
+            accounts.release_all(tx, found.controller, account=account)
             departures.update(tx, found.controller, step=Leaving.DELETED, effective=now)
 
     def _destroy(self, found: rows.Departure) -> None:
@@ -259,9 +285,11 @@ class Controllers:
             known = lineages.find_wrappings(tx, found.controller)
             reports = [known[e] for e in sorted(known)]
             claims = exit_claims(tx, found, reports, residue=self._keystore.residue)
+            ended = accounts.ended_holds(tx, departures.account_of(found.seq))
         gone = Gone(
             controller=found.controller,
             keys=found.keys,
+            holds=dict(Counter(hold.key_class for hold in ended)),
             wrappings=len(reports),
             attested=bool(reports[-1].attested),
             residue=reports[-1].residue,
@@ -289,6 +317,16 @@ def _alone(faults: list[GlomskaError]) -> Iterator[None]:
         raise
     except GlomskaError as fault:
         faults.append(fault)
+
+
+def said_of(held: Mapping[str, int]) -> str:
+    """Keys that laws keep, by class, in words."""
+    return ", ".join(f"{count} of class {name}" for name, count in held.items())
+
+
+def _beyond(tx: Transaction, controller: Controller, told: Value) -> bool:
+    """Whether a law keeps more than an intent was told to end; those of earlier versions did not say."""
+    return isinstance(told, int) and sum(accounts.open_holds(tx, controller).values()) > told
 
 
 def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None:

@@ -55,10 +55,29 @@ def holds_due(tx: Transaction, controller: Controller, *, now: int) -> list[rows
     return rows.many(rows.Hold, tx.execute(holds.select().where(*due).order_by(holds.c.until)))
 
 
+def open_holds(tx: Transaction, controller: Controller) -> dict[str, int]:
+    """How many keys laws still keep of a controller's erased customers, by class."""
+    still = (holds.c.controller == controller, holds.c.released.is_(None))
+    query = sa.select(holds.c.key_class, sa.func.count().label("n")).where(*still).group_by(holds.c.key_class)
+    return {row.key_class: int(row.n) for row in tx.execute(query.order_by(holds.c.key_class))}
+
+
+def ended_holds(tx: Transaction, by: bytes) -> list[rows.Hold]:
+    """Holds that one erasure or exit has ended, in a stable order."""
+    query = holds.select().where(holds.c.released == by).order_by(holds.c.key_class, holds.c.law, holds.c.until)
+    return rows.many(rows.Hold, tx.execute(query))
+
+
 def drop_holds(tx: Transaction, lost: Collection[KeyId]) -> None:
     """Keys that were given up as lost are kept by no law."""
     for key_id in lost:
         tx.execute(holds.delete().where(holds.c.key_id == key_id))
+
+
+def release_all(tx: Transaction, controller: Controller, *, account: bytes) -> None:
+    """This exit ends every hold that nothing has ended before."""
+    still = (holds.c.controller == controller, holds.c.released.is_(None))
+    tx.execute(holds.update().where(*still).values(released=account))
 
 
 def release(tx: Transaction, key_id: KeyId, *, erasure: bytes) -> None:

@@ -127,7 +127,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A key that a law keeps until a date (ns), and the erasure that ended it."""
+    """A key that a law keeps until a date (ns), and the erasure (or exit, by its account) that ended it."""
 
     key_id: KeyId
     erasure: bytes

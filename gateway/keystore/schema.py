@@ -233,7 +233,7 @@ holds = Table(
     Column("key_class", Text, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("law", Text, nullable=False),
-    Column("released", _id),  # the erasure that ended it
+    Column("released", _id),  # the erasure that ended it, or the exit, by its account
 )
 
 accesses = Table(

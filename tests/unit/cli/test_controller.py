@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from gateway.cli.main import call
 from gateway.keystore import workers
+from gateway.policy.load import load_policy
+from tests.unit.control.test_dates import policy_file
 from tests.unit.control.test_erasure import row_of_worker
 from tests.world import CONTROLLER, World
 
@@ -42,3 +47,30 @@ def test_the_certificate_waits_for_who_is_owing_or_declared_lost(
     assert gone["certificate"].endswith("-exit.jws")
     lines = [json.loads(line) for line in world.ledger.path.read_text().splitlines()]
     assert [line["party"] for line in lines if line["act"] == "declare-lost" and "party" in line] == [THERE]
+
+
+def test_what_laws_keep_ends_with_it_only_when_told_to_and_the_prompt_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy, asked = policy_file(tmp_path, hold="telemetry"), list[str]()
+
+    def answer(text: str, **_: bool) -> str:
+        asked.append(text)
+        return CONTROLLER
+
+    world = World(tmp_path / "state", policy=load_policy(policy))
+    monkeypatch.setenv("GLOMSKA_STATE", str(world.directory))
+    monkeypatch.setenv("GLOMSKA_POLICY", str(policy))
+    world.enrol("anna", "meter-1")
+    world.erase("anna")
+    assert call(["controller", "exit", CONTROLLER, "--yes"]) == 5
+    assert "1 of class telemetry" in (said := capsys.readouterr().err)
+    assert "--ends-holds" in said
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "prompt", answer)
+    assert call(["controller", "exit", CONTROLLER, "--ends-holds", "--json"]) == 0
+    assert "what laws keep of erased customers ends now (1 of class telemetry)" in asked[0]
+    assert json.loads(capsys.readouterr().out)["holds_ended"] == {"telemetry": 1}
+    assert call(["controller", "exit", CONTROLLER, "--yes"]) == 0
+    assert "legal holds ended with it, keys: 1 of class telemetry" in capsys.readouterr().out
+    world.close()
