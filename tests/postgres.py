@@ -16,7 +16,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,11 +25,15 @@ from typing import IO, Any, Self
 
 import psycopg
 
+from gateway.transport.broker import free_port
+
 USER = "glomska"
 PASSWORD = "lösenord: inte hemligt"  # of a cluster that lives for one test run
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 _LEAN = ("shared_buffers=16MB", "max_connections=100", "jit=off", "autovacuum=off", "listen_addresses=127.0.0.1")
-_BOUND_S = 60.0
+_BOUND_S = 120.0
+_MOVES = 5
+_TAKEN = "Address already in use"
 
 
 def programs() -> Path:
@@ -121,11 +124,21 @@ class Postgres:
         return made
 
     def start(self) -> None:
-        """Start, on the port it had before if any, and wait until it answers."""
-        if not hasattr(self, "port"):
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+        """Start, on the port it had before if any, and wait until it answers.
+
+        A port that was free when it was chosen may be taken by now; at the first start others are tried.
+        """
+        moves = 0 if hasattr(self, "port") else _MOVES
+        if moves:
+            self.port = free_port()
+        while not self._launched():
+            said = (self.directory / "log").read_text()[-2000:]
+            if not moves or _TAKEN not in said:
+                raise RuntimeError(said)
+            self.port, moves = free_port(), moves - 1
+
+    def _launched(self) -> bool:
+        """Whether it answers; otherwise it has ended, or does not begin."""
         options = [part for setting in self._settings for part in ("-c", setting)]
         with (self.directory / "log").open("ab") as log:
             runs_as = self._as
@@ -154,9 +167,9 @@ class Postgres:
         while True:
             with contextlib.suppress(psycopg.OperationalError):
                 self.sql("SELECT 1")
-                return
+                return True
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self.directory / "log").read_text()[-2000:])
+                return False
             time.sleep(0.02)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -191,7 +204,12 @@ class Postgres:
 
     def sql(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
         """A statement by the operator, over the cluster's own socket; `database` is a name or a URL."""
-        where = {"host": str(self.directory), "port": self.port, "user": USER, "dbname": database.rpartition("/")[2]}
+        where: dict[str, Any] = {
+            "host": str(self.directory),
+            "port": self.port,
+            "user": USER,
+            "dbname": database.rpartition("/")[2],
+        }
         with psycopg.connect(**where, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

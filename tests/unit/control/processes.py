@@ -135,15 +135,28 @@ def kill_at(boundary: int) -> Callable[[], int]:
     return lambda: passed
 
 
-def work(directory: Path, ready: Event, stop: Event, lease_s: float) -> None:
-    """A worker that does nothing but keep its lease and let go of what it must."""
+def work(directory: Path, ready: Event, stop: Event, lease_s: float, *, stopped: bool = False) -> None:
+    """A worker that does nothing but keep its lease and let go of what it must.
+
+    `stopped`: it stops itself as soon as it has its lease, so that it is never stopped while it holds the key store.
+    """
     world = World(directory)
     world.lease._length = int(lease_s * SECOND)
     world.register()
     ready.set()
-    while not stop.wait(lease_s / 4):
+    if stopped:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while not stop.wait(0.05):
         world.ring.poll()
     world.close()
+
+
+def await_stopped(process: multiprocessing.process.BaseProcess) -> None:
+    """Return when SIGSTOP has stopped it."""
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline, "it does not stop"
+        time.sleep(0.005)
 
 
 def write_late(directory: Path, clock: Clock, device: str, at: int, sealed: Event, go: Event) -> None:
@@ -193,7 +206,7 @@ def resume_all(directory: Path, begin: Barrier) -> None:
     """What a worker does once a second, until nothing is open."""
     world = World(directory)
     begin.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while open_erasures(world) and time.monotonic() < deadline:
         world.erasures.resume()
     world.close()

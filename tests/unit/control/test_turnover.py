@@ -460,8 +460,11 @@ def test_one_whose_rows_do_not_open_holds_up_no_others_pass(dated: World) -> Non
     assert "do not open" in said[0][0]
     assert said[0][1] == HEAT_CO
     world.clock.advance(61 * SECOND)
-    passes.tick()
-    assert len(said) == 2
+    for _ in range(100):  # a tick ends when its time is up: on a busy machine before it comes to that row
+        passes.tick()
+        if len(said) == 2:
+            break
+    assert len(said) == 2, "and when it has rested again"
     world.close()
 
 
