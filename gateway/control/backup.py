@@ -25,6 +25,7 @@ from gateway.errors import CustodianFault, IntegrityStop, Unreachable, UsageFaul
 from gateway.keys import backup as sealed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lineage import Lineage
+from gateway.keys.recovery import require_medium
 from gateway.keystore import lineages
 from gateway.keystore.copying import copy_rows
 from gateway.keystore.database import KeyStore
@@ -59,6 +60,8 @@ class Backups:
         """
         now = self._clock.wall()
         until = now // DAY + days
+        with self._control.keystore.snapshot() as tx:
+            require_medium(tx, self._custodian)
         with self._control.act(BACKUP, until=until) as act:
             seq = act.seq
         file = to or self._directory / f"{now // 10**9}-{seq}.backup"  # of two at once, each its own

@@ -39,7 +39,7 @@ from gateway.control.shredding import Shredding
 from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
-from gateway.keys.recovery import require_at_hand
+from gateway.keys.recovery import require_at_hand, require_medium
 from gateway.keystore import acts, lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, KeyEpoch, epoch_of
@@ -357,13 +357,13 @@ class Turnovers:
 
     def _resume_intent(self, line: Line) -> bool:
         """Whether the intent is a pass now; False when another has taken its place, or its controller has left."""
-        body = line.body
-        controller, e = Controller(str(body["controller"])), int(str(body["e"]))
+        body, controller = line.body, Controller(str(line.body["controller"]))
+        e, horizons = int(str(body["e"])), body["horizons"]
         with self._keystore.snapshot() as tx:
             if lineages.has_left(tx, controller):
                 return False
-        horizons = body["horizons"]
-        pairs = [text.partition("=") for text in horizons] if isinstance(horizons, list) else []
+            require_medium(tx, self._custodian)
+        pairs = [text.split("=") for text in horizons] if isinstance(horizons, list) else []
         self._custodian.create(controller, e)
         try:
             with self._control.step() as tx:
@@ -371,7 +371,7 @@ class Turnovers:
                     return True
                 if acts.find_act(tx, line.seq) is None:
                     acts.record_intent(tx, seq=line.seq, act=TURNOVER, now=self._clock.wall())
-                moves = {name: KeyEpoch(int(epoch)) for name, _, epoch in pairs}
+                moves = {name: KeyEpoch(int(epoch)) for name, epoch in pairs}
                 self._turn(tx, line.seq, controller, e=e, moves=moves)
         except _Overtaken:
             return False

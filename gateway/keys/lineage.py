@@ -24,6 +24,7 @@ from gateway.keys.custodian import Custodian, Destruction
 from gateway.keys.handle import Redacted, SubjectKey
 from gateway.keys.lifecycle import OPENS, KeyState
 from gateway.keys.operations import OperationsKey
+from gateway.keys.recovery import require_medium
 from gateway.keys.rewrap import Rewrapping
 from gateway.keystore import lineages, rows
 from gateway.keystore.database import Transaction
@@ -64,7 +65,8 @@ class Lineage(Redacted):
     def create(
         cls, tx: Transaction, custodian: Custodian, controller: Controller, *, classes: Mapping[str, KeyEpoch], now: int
     ) -> Lineage:
-        """A new controller at e = 1. `classes` gives each key class its horizon. Raises CustodianFault."""
+        """A new controller at e = 1. `classes` gives each key class its horizon. Raises CustodianFault, Unreachable."""
+        require_medium(tx, custodian)
         custodian.create(controller, 1)
         wrapped = custodian.wrap(controller, 1, secrets.token_bytes(KEY_BYTES))
         lineages.add_controller(tx, controller, wrapped_kek=wrapped, classes=classes, now=now)

@@ -16,6 +16,8 @@ from typing import ClassVar
 from gateway.crypto import envelope
 from gateway.errors import CustodianFault, Unreachable
 from gateway.keys.custody import Custodian, Destruction, Mark
+from gateway.keystore import lineages
+from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller
 
 _HINT = "; should it be lost, give keys.custodian what keys.recovery names, and leave that out"
@@ -88,6 +90,25 @@ def require_at_hand(custodian: Custodian, controller: Controller, e: int, wrappe
         if not keeper.exists(controller, e):
             message = "a custodian does not have the newest wrapping key: its medium may be away"
             raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was destroyed")
+
+
+def require_medium(tx: Transaction, custodian: Custodian) -> None:
+    """That each of them has a controller's newest W, if the key store says that it should: before one makes another.
+
+    In an empty mount point a key would be made that the medium hides when it is back. One key that is there will do:
+    another may be lost. The custodian of a key store without controllers is at its first use.
+
+    Raises:
+        CustodianFault: one has none.
+        Unreachable.
+    """
+    newest = lineages.newest_keks(tx)
+    for keeper in keepers(custodian):
+        both = keeper is not keepers(custodian)[0]
+        theirs = [(whose, e) for whose, e, wrapped in newest if envelope.is_joined(wrapped) or not both]
+        if theirs and not any(keeper.exists(whose, e) for whose, e in theirs):
+            message = "a custodian has no controller's newest wrapping key: its medium may be away"
+            raise CustodianFault(message, hint="mount or connect it, then repeat; nothing was made there")
 
 
 @contextlib.contextmanager

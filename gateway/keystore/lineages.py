@@ -80,6 +80,15 @@ def find_keks(tx: Transaction, controller: Controller) -> dict[int, bytes]:
     return {row.e: row.wrapped for row in tx.execute(query)}
 
 
+def newest_keks(tx: Transaction) -> list[tuple[Controller, int, bytes]]:
+    """Of every controller that has not left: its newest e, and the KEK of it, wrapped by its W."""
+    newest = sa.and_(keks.c.controller == controllers.c.controller, keks.c.e == controllers.c.current_e)
+    query = sa.select(keks.c.controller, keks.c.e, keks.c.wrapped).join(controllers, newest)
+    left = sa.select(departures.c.controller)
+    found = tx.execute(query.where(keks.c.controller.not_in(left)).order_by(keks.c.controller))
+    return [(Controller(row.controller), row.e, row.wrapped) for row in found]
+
+
 def leave_keks(tx: Transaction, controller: Controller, *, before: int) -> None:
     """Forget KEKs and route secrets older than e: nothing is under them any more."""
     tx.execute(keks.delete().where(keks.c.controller == controller, keks.c.e < before))
