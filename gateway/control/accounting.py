@@ -1,8 +1,8 @@
 """Who may still hold something of an erased customer, and how each was accounted for.
 
 Opened with the erasure: an account for every registered worker, one for the queues (spools, dead letters) of each
-machine that has one, and one for the broker, which may retain a message. A controller's exit opens the same, but for
-the broker: what that retains belongs to nobody then. A worker is
+machine on which something may wait, whether a worker runs there now or not, and one for the broker, which may retain a
+message. A controller's exit opens the same, but for the broker: what that retains belongs to nobody then. A worker is
 
     waiting         until it has let go
     acknowledged    handle dropped; what was in flight for it is refused
@@ -43,6 +43,7 @@ def begin(tx: Transaction, erasure: bytes, *, now: int, broker: bool = True) -> 
     """
     registered = workers.find_all(tx)
     machines = {process.machine(), *(process.machine_of(worker.process) for worker in registered if worker.process)}
+    machines |= workers.with_queues(tx)
     new = [_account(erasure, w.worker.hex(), "worker", now, process=w.process, boot=w.boot) for w in registered]
     new += [_account(erasure, queues_of(machine), "queues", now) for machine in sorted(machines)]
     accounts.open_accounts(tx, [*new, *([_account(erasure, BROKER, BROKER, now)] if broker else [])])
@@ -92,7 +93,7 @@ def declare_lost(control: Control, erasure: bytes, party: str) -> None:
     if found.effective is None:
         raise UsageFault("this erasure is not effective yet: wait until the lease is over", hint="then repeat")
     with control.act(DECLARE, erasure=erasure.hex(), party=party) as act:
-        accounts.settle(act.tx, erasure, party, how="lost", now=control.clock.wall())
+        _lose(act.tx, erasure, party, now=control.clock.wall())
 
 
 def declare_lost_of_exit(control: Control, controller: Controller, party: str) -> None:
@@ -107,7 +108,15 @@ def declare_lost_of_exit(control: Control, controller: Controller, party: str) -
     if found.effective is None:
         raise UsageFault("its keys are not destroyed yet: wait until the lease is over", hint="then repeat")
     with control.act(DECLARE, controller=controller, party=party) as act:
-        accounts.settle(act.tx, account, party, how="lost", now=control.clock.wall())
+        _lose(act.tx, account, party, now=control.clock.wall())
+
+
+def _lose(tx: Transaction, erasure: bytes, party: str, *, now: int) -> None:
+    """Queues that never come back are asked for by no later erasure either, unless a worker registers there again."""
+    accounts.settle(tx, erasure, party, how="lost", now=now)
+    for machine in workers.with_queues(tx):
+        if queues_of(machine) == party:
+            workers.drop_queues(tx, machine)
 
 
 def claims(tx: Transaction, erasure: bytes) -> list[dict[str, str]]:

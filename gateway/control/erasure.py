@@ -14,8 +14,9 @@ Effective and final each have a certificate. A class that a law keeps stays, wit
 date: then an erasure of its own ends it, by the same steps.
 
 Every step is recorded and may be repeated, by several processes at once: end one anywhere and `resume` converges.
-Before step 4 is done nothing is reported as erased. A worker that is stopped or cut off delays step 3 by its lease plus
-10 %, and no more. Step 5 waits until it goes on, has ended, or is declared lost (`control.accounting`).
+Before step 4 is done nothing is reported as erased. A worker that is stopped or cut off delays step 3 by its lease, on
+another machine plus 10 %, and no more. Step 5 waits until it goes on, has ended, or is declared lost: see
+`control.accounting`.
 
     erasure = erasures.erase(controller, customer)      # steps 1 to 4, and the first purge
     erasures.resume()                                   # whatever is open: called by `run` once a second

@@ -1,7 +1,8 @@
 """Waiting for workers: who has acknowledged a generation, and whose lease is over.
 
 A generation that was raised reaches every worker: it drops what it cached and acknowledges, or its lease ends. Nobody
-holds the control role while waiting. How long a worker is waited for counts from when this process first asked.
+holds the control role while waiting. How long a worker of another machine is waited for counts from when this process
+first asked.
 
     counted = letting_go.of(generation)     # how many workers there were, or None while one holds on
 

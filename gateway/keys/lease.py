@@ -1,8 +1,9 @@
 """A worker's dated permission to use cached keys, and its acknowledgement of generations.
 
 The lease is a duration on CLOCK_BOOTTIME counted from *before* its renewal was sent, and ends too when wall time says
-so. The eraser counts from *after* its commit, plus 10 %. Between the two no worker can believe in a lease that the
-eraser thinks is over.
+so. The eraser counts it by the same clock from the same moment where the worker runs under the same boot; for another
+machine it counts from *after* its commit, plus 10 %. Either way no worker can believe in a lease that the eraser thinks
+is over.
 
     lease.register()                      # holds no key yet
     generation = lease.look()             # has it moved? drop what is cached, then:
@@ -13,8 +14,11 @@ eraser thinks is over.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.clock import Clock
 from gateway.errors import IntegrityStop, LeaseOver
+from gateway.keys import process
 from gateway.keys.process import boot_id, own
 from gateway.keystore import rows, workers
 from gateway.keystore.database import KeyStore
@@ -27,13 +31,24 @@ RECOVER = (
     "on the machine that has the ledger, `glomska keys recover` tells the key store what was done since; nothing is "
     "served from it before"
 )
-EXTRA = 1.1  # what the eraser adds to a lease, for clocks that run apart
+EXTRA = 1.1  # what the eraser adds to a lease of another machine, for clocks that run apart
 
 
 class Lease:
     """One worker's registration in the key store."""
 
-    def __init__(self, keystore: KeyStore, clock: Clock, *, lease_s: float, deadline_s: float, name: str = "") -> None:
+    def __init__(  # noqa: PLR0913 - what a registration says
+        self,
+        keystore: KeyStore,
+        clock: Clock,
+        *,
+        lease_s: float,
+        deadline_s: float,
+        name: str = "",
+        queues: Callable[[], bool] | None = None,
+    ) -> None:
+        """`queues` says whether anything waits in this machine's; whoever fills or empties none has none to tell."""
+        self._queues = queues
         self._keystore = keystore
         self._clock = clock
         self._length = int(lease_s * SECOND)
@@ -51,6 +66,8 @@ class Lease:
         with self._keystore.attend() as tx:
             generation = workers.generation(tx)
             workers.register(tx, self._row(generation, before))
+            if self._queues is not None:
+                workers.keep_queues(tx, process.machine())
         self._newest = generation
         self._granted(before, wall)
         return generation
@@ -102,10 +119,19 @@ class Lease:
             raise LeaseOver(message)
 
     def leave(self) -> None:
-        """Drained: no key is held, nothing is in flight. Raises Unreachable."""
+        """Drained: no key is held, nothing is in flight. Raises Unreachable.
+
+        Where something waits in this machine's queues still, every erasure goes on asking for them.
+        """
         self._until_boot = 0
         with self._keystore.attend() as tx:
             workers.leave(tx, self._worker)
+            if self._queues is not None:
+                workers.drop_queues(
+                    tx, process.machine()
+                )  # first: another that leaves meanwhile puts back what this removed
+                if self._queues():
+                    workers.keep_queues(tx, process.machine())
 
     def _row(self, generation: int, renewed: int) -> rows.Worker:
         return rows.Worker(
@@ -134,5 +160,6 @@ def is_over(worker: rows.Worker, *, now: int, boot: str, asked: int) -> bool:
         boot: the eraser's boot id.
         asked: CLOCK_BOOTTIME after the commit that raised the generation, ns.
     """
-    lease = int(worker.lease * EXTRA)
-    return now >= asked + lease or (worker.boot == boot and now >= worker.renewed + lease)
+    if worker.boot == boot:  # one clock, and the moment from which the worker itself counts
+        return now >= worker.renewed + worker.lease
+    return now >= asked + int(worker.lease * EXTRA)

@@ -78,7 +78,18 @@ def _outcome(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE acts ADD COLUMN outcome TEXT")
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType({2: _turnover, 3: _proof, 4: _outcome})
+def _queues(connection: Connection) -> None:
+    """Machines that have queues, also while no worker runs there; until now, those of workers with a client id."""
+    schema.queues.create(connection)
+    found = connection.exec_driver_sql("SELECT process FROM workers WHERE name <> '' AND process <> ''")
+    machines = {process.partition(" ")[0] for (process,) in found}
+    if machines:
+        connection.execute(sa.insert(schema.queues), [{"machine": machine} for machine in sorted(machines)])
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = MappingProxyType(
+    {2: _turnover, 3: _proof, 4: _outcome, 5: _queues}
+)
 """By the version that it leads to."""
 
 

@@ -212,6 +212,12 @@ workers = Table(
     Column("process", Text, nullable=False, server_default=""),  # see keys.process
 )
 
+queues = Table(
+    "queues",  # machines on which something may wait that only they can purge: spools, dead letters
+    metadata,
+    Column("machine", Text, primary_key=True),
+)
+
 accounts = Table(
     "accounts",  # who may hold something of an erased customer, and how each was accounted for
     metadata,

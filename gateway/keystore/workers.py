@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.keystore import rows
 from gateway.keystore.database import Transaction
-from gateway.keystore.schema import accounts, state, workers
+from gateway.keystore.schema import accounts, queues, state, workers
 
 
 def generation(tx: Transaction) -> int:
@@ -53,6 +53,22 @@ def leave(tx: Transaction, worker: bytes) -> None:
     tx.execute(workers.delete().where(workers.c.worker == worker))
     owing = (accounts.c.party == worker.hex(), accounts.c.how.in_(["waiting", "lease over"]))
     tx.execute(accounts.update().where(*owing).values(how="left"))
+
+
+def keep_queues(tx: Transaction, machine: str) -> None:
+    """Something may wait on a machine: every erasure from now on asks for it, whether a worker runs there or not."""
+    statement = sa.text("INSERT INTO queues (machine) VALUES (:machine) ON CONFLICT DO NOTHING")
+    tx.execute(statement, {"machine": machine})
+
+
+def drop_queues(tx: Transaction, machine: str) -> None:
+    """Nothing waits there any more, or will ever come back."""
+    tx.execute(queues.delete().where(queues.c.machine == machine))
+
+
+def with_queues(tx: Transaction) -> set[str]:
+    """Machines on which something may wait."""
+    return set(tx.scalars(sa.select(queues.c.machine)))
 
 
 def find_all(tx: Transaction) -> list[rows.Worker]:

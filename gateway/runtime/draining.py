@@ -31,7 +31,13 @@ class _Leased:
         settings = house.settings
         deadline_s = REQUEST_WAITS * settings.store.timeout_s
         self._keystore = house.keystore
-        self._lease = Lease(house.keystore, house.clock, lease_s=settings.keys.lease_s, deadline_s=deadline_s)
+        self._lease = Lease(
+            house.keystore,
+            house.clock,
+            lease_s=settings.keys.lease_s,
+            deadline_s=deadline_s,
+            queues=house.queues_hold,
+        )
         self.generation = self._lease.register()
 
     def gone(self, key_ids: Collection[KeyId]) -> set[KeyId]:

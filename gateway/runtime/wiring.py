@@ -318,11 +318,17 @@ class House:
         now = self.clock.wall()
         self.letters.add([DeadLetter.of_point(point, reason, arrived=now) for point in points])
 
+    def queues_hold(self) -> bool:
+        """Whether anything waits in this machine's spools or dead letters. Raises Unreachable."""
+        return self.spools.holds_any() or (self.letters_file.exists() and self.letters.level().letters > 0)
+
     def ring(self) -> Ring:
         """A worker's keys, with a lease of their own."""
         deadline_s = REQUEST_WAITS * self.settings.store.timeout_s
         lease_s, name = self.settings.keys.lease_s, self.settings.mqtt.client_id
-        lease = Lease(self.keystore, self.clock, lease_s=lease_s, deadline_s=deadline_s, name=name)
+        lease = Lease(
+            self.keystore, self.clock, lease_s=lease_s, deadline_s=deadline_s, name=name, queues=self.queues_hold
+        )
         return Ring(self.keystore, self.custodian, self.policy, lease, self.clock, parse=self.topics.parse)
 
     def chain(self) -> Chain:

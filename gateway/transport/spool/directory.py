@@ -89,6 +89,21 @@ class Spools:
         except OSError as fault:
             raise _unreadable(fault) from None
 
+    def holds_any(self) -> bool:
+        """Whether anything waits in any of them, by their sizes alone. Raises Unreachable."""
+        try:
+            return any(self._holds(self._place(worker)) for worker in self.workers())
+        except OSError as fault:
+            raise _unreadable(fault) from None
+
+    @staticmethod
+    def _holds(place: Path) -> bool:
+        cursor = segment.read_cursor(place) or Cursor()
+        return any(
+            number >= cursor.segment and size > (cursor.offset if number == cursor.segment else 0)
+            for number, size in segment.sizes(place).items()
+        )
+
     def size(self) -> int:
         """Bytes of all of them. Raises Unreachable."""
         try:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.control import accounting
 from gateway.control.certificate import FINAL
 from gateway.control.verification import verify
 from gateway.keys import process
 from gateway.keystore import workers
+from gateway.model.sealed import Reason
 from gateway.runtime.config import load_settings
 from gateway.runtime.log import Log
 from gateway.runtime.roll import ALONE
@@ -127,3 +129,66 @@ def test_an_exit_waits_for_them_too(two: Two) -> None:
         house.forgetting.emptying.run()
     assert two.waiting() == 0
     assert controllers(two.world).exit(HEAT_CO).certificate is not None
+
+
+def left_in_order(two: Two, *, waiting: bool) -> None:
+    """The gateway there ran, and was stopped: its workers have left, and something waits in a spool, or nothing."""
+    world = two.world
+    world.enrol("anna", "meter-1")
+    world.enrol("bo", "meter-2")
+    with two.elsewhere() as house, closing(two.spools.open("glomska-9")) as spool:
+        ring = house.ring()
+        ring.register()
+        spool.append(world.process(message("meter-1", world.clock.wall(), temperature=20.0)).points)
+        if not waiting:
+            chunk = spool.oldest(1000)
+            assert chunk is not None
+            spool.settled(chunk)
+        ring.leave()
+    world.ring.leave()
+    world._registered = False
+
+
+def test_what_those_left_who_ended_in_order_is_asked_for(two: Two) -> None:
+    left_in_order(two, waiting=True)
+    world = two.world
+    erased = world.erase("anna")
+    assert [one.party for one in world.erasures.owing(erased.erasure)] == [f"queues {THERE}"]
+    world.turn_over()
+    world.erasures.resume()
+    assert world.finality.finalise(HEAT_CO) == []
+    with two.elsewhere() as house:
+        house.forgetting.emptying.run()
+    assert two.waiting() == 0
+    world.erasures.resume()
+    world.turn_over()
+    assert world.finality.finalise(HEAT_CO) == [erased.erasure]
+
+
+def test_a_machine_whose_queues_were_empty_at_the_end_is_asked_no_more(two: Two) -> None:
+    left_in_order(two, waiting=False)
+    assert two.world.erasures.owing(two.world.erase("anna").erasure) == []
+
+
+def test_letters_that_wait_there_count_too(two: Two) -> None:
+    with two.elsewhere() as house:
+        assert not house.queues_hold()
+        house.keep_points([], Reason.STORE)
+        assert not house.queues_hold()
+        two.world.enrol("anna", "meter-1")
+        points = two.world.process(message("meter-1", two.world.clock.wall(), temperature=20.0)).points
+        house.keep_points(points, Reason.STORE)
+        assert house.queues_hold()
+
+
+def test_queues_that_are_lost_are_lost_for_later_erasures_too(two: Two) -> None:
+    left_in_order(two, waiting=True)
+    world = two.world
+    first = world.erase("anna").erasure
+    accounting.declare_lost(world.control, first, f"queues {THERE}")
+    assert world.erasures.owing(first) == []
+    assert world.erasures.owing(world.erase("bo").erasure) == []
+    with two.elsewhere() as house:  # and it came back all the same
+        house.ring().register()
+    with world.keystore.snapshot() as tx:
+        assert workers.with_queues(tx) == {THERE}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from gateway.clock import FixedClock
 from gateway.errors import KeyDestroyed
 from gateway.keys.handle import Device, Window
 from gateway.keys.ring import Ring
+from gateway.keystore import workers
 from gateway.keystore.database import KeyStore
 from gateway.keystore.migrations import newest
 from gateway.model.sealed import Reason, SealedPoint
@@ -142,3 +145,21 @@ def test_opening_it_twice_changes_nothing_more(restored: World) -> None:
     before = restored.sql("SELECT * FROM keys ORDER BY key_id"), tables(restored.keystore)
     KeyStore.open(restored.keys, state=restored.directory, password=PASSWORD.encode()).close()
     assert (restored.sql("SELECT * FROM keys ORDER BY key_id"), tables(restored.keystore)) == before
+
+
+def test_machines_with_queues_are_those_of_workers_that_had_a_name(tmp_path: Path) -> None:
+    """In a key store of version 4: one of a gateway, one that only read, and one of before there were names."""
+    (path,) = (version for version in VERSIONS if version.name == "v4")
+    shutil.copy(path / "keys.db", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "keys.db")) as db, db:
+        for worker, (name, process) in enumerate([("glomska-1", "there b p 1 2"), ("", "read b p 1 2"), ("old", "")]):
+            row = (bytes([worker]) * 16, "b", 1, 1, 1, 1, name, process)
+            db.execute(
+                "INSERT INTO workers (worker, boot, generation, lease, deadline, renewed, name, process) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    keystore = KeyStore.open(SQLITE, state=tmp_path)
+    with keystore.snapshot() as tx:
+        assert workers.with_queues(tx) == {"there"}
+    keystore.close()
