@@ -31,7 +31,7 @@ from tests.world import DAY, SECOND, Message, World, message
 
 pytestmark = pytest.mark.both_key_stores
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def counts(world: World) -> dict[str, int]:

@@ -18,7 +18,7 @@ from gateway.clock import SystemClock
 from gateway.transport.ingest import Delivery, Session
 from gateway.transport.ingest.legacy import LegacyConnection
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 pytestmark = pytest.mark.parametrize("version", ["5", "3.1.1"])

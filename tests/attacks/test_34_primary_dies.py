@@ -24,7 +24,7 @@ from tests.world import CONTROLLER, World
 
 HEAT_CO = parse_controller(CONTROLLER)
 NAME = "second"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 LOOKS = 20  # at a standby that is behind
 
 

@@ -22,7 +22,7 @@ from tests.commands import Gateway, Stack, await_, flat
 from tests.fronts import Guarded
 from tests.integration.test_fleet import COLUMNS, NOW
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 WINDOW = 50
 VERSIONS = ["5", "3.1.1"]
 

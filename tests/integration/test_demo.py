@@ -31,7 +31,7 @@ from gateway.runtime.wiring import opened
 
 COMMAND = [sys.executable, "-m", "gateway.cli.main", "demo"]
 SIMULATED = 12
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 NUMBERS = ("published", "stored", "lost", "duplicated", "redelivered", "untimed", "read_before_erase")
 
 

@@ -17,7 +17,7 @@ from benchmarks.servers import SecureMosquitto
 from tests.commands import Gateway, Stack, flat
 from tests.integration.test_fleet import COLUMNS
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 OWNERS = {1: "anna", 2: "anna", 3: "bo"}
 HOMES = "\n".join([COLUMNS, *(f"home,{who},meter-{n},111 22,2026-01-01" for n, who in OWNERS.items()), ""])
 SHIPPED = "\ntopic readwrite glomska/+/+/readings\n"

@@ -25,7 +25,7 @@ from gateway.transport.ingest import Session, Tls
 from gateway.transport.ingest import session as session_module
 from tests.fronts import Guarded
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 TOPIC = "glomska/demo/thermostat-1/readings"
 Opening = Callable[..., contextlib.AbstractContextManager[Session]]
 

@@ -69,7 +69,7 @@ class Halfway:
         for point in self.world.store.query(measurement, pseudonyms, start, end):
             yield point
             self.reached.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(120)
 
 
 def test_readings_come_in_order_of_time_device_and_quantity(world: World) -> None:
@@ -340,7 +340,7 @@ def test_an_erasure_that_begins_during_a_read_waits_for_it_and_the_read_gives_no
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert halfway.reached.wait(30)
+    assert halfway.reached.wait(120)
     steps: list[Step] = []
     fenced = threading.Event()
 
@@ -351,12 +351,12 @@ def test_an_erasure_that_begins_during_a_read_waits_for_it_and_the_read_gives_no
     controller, customer = parse_controller(CONTROLLER), parse_customer(CANARY + "anna")
     eraser = threading.Thread(target=lambda: world.erasures.erase(controller, customer, on_step=said))
     eraser.start()
-    assert fenced.wait(30)
+    assert fenced.wait(120)
     assert world.erasures.resume() == []
     assert steps == [Step.FENCED]
     halfway.go_on.set()
-    reader.join(30)
-    eraser.join(30)
+    reader.join(120)
+    eraser.join(120)
     assert isinstance(outcome[0], KeyDestroyed)
     assert steps[-1] is Step.PURGED
     assert table(world, "accesses") == 0
@@ -372,12 +372,12 @@ def test_another_customers_erasure_does_not_spoil_a_read(world: World) -> None:
     outcome: list[int] = []
     reader = threading.Thread(target=lambda: outcome.append(read_by(access_over(world, halfway), world)))
     reader.start()
-    assert halfway.reached.wait(30)
+    assert halfway.reached.wait(120)
     eraser = threading.Thread(target=lambda: world.erase("bo"))
     eraser.start()
     halfway.go_on.set()
-    reader.join(30)
-    eraser.join(30)
+    reader.join(120)
+    eraser.join(120)
     assert outcome == [1]
 
 

@@ -23,7 +23,7 @@ from tests.world import DAY, SECOND, ShiftedClock, World
 
 pytestmark = pytest.mark.both_key_stores
 
-PATIENCE_S = 60
+PATIENCE_S = 120.0
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ class Witness:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe("glomska/#", qos=1)
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def wait_for(self, count: int) -> list[Heard]:
         """What it has heard once that is `count` messages; fewer when they do not come for a long time."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._heard) >= count, timeout=30)
+            self._changed.wait_for(lambda: len(self._heard) >= count, timeout=60)
             return list(self._heard)
 
     def close(self) -> None:

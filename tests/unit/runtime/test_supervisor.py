@@ -15,7 +15,7 @@ import pytest
 
 from gateway.runtime.bond import SUPERVISOR
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 HARNESS = """
 import sys
 from gateway.runtime import supervisor

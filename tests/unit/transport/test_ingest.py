@@ -175,7 +175,7 @@ class Scripted:
     """A server on a real socket that says what a broker should never say; `heard` is what came in."""
 
     def __init__(self, *answers: bytes) -> None:
-        """One answer to each read."""
+        """One answer to each read; what is in `heard` is answered already."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.heard: list[bytes] = []
@@ -187,11 +187,17 @@ class Scripted:
         sock, _ = self._listener.accept()
         with sock:
             for answer in answers:
-                self.heard.append(sock.recv(65_536))
+                heard = sock.recv(65_536)
                 sock.sendall(answer)
-            self._cue.wait(30)
+                self.heard.append(heard)
+            self._cue.wait(120)
             sock.sendall(self._last)
-            self._over.wait(30)
+            self._over.wait(120)
+
+    def await_heard(self, count: int) -> None:
+        """Until so many reads are answered."""
+        while len(self.heard) < count:
+            threading.Event().wait(0.01)
 
     def say(self, last: bytes) -> None:
         """Once more, without having been spoken to."""
@@ -361,7 +367,8 @@ def test_ping_is_sent_when_due_and_silence_after_it_ends_the_connection() -> Non
         made.keep_alive()
         clock.advance(5_000_000_000)
         made.keep_alive()  # due: half of 10 s passed
-        assert made.receive(1.0) is None  # the answer comes and is no delivery
+        server.await_heard(3)
+        assert made.receive(0.1) is None  # the answer is there and is no delivery
         clock.advance(5_000_000_000)
         made.keep_alive()  # due again, and never answered
         clock.advance(9_000_000_000)
@@ -381,8 +388,7 @@ def test_an_answer_that_waited_for_a_reader_held_back_is_no_silence() -> None:
         made.connect()
         clock.advance(5_000_000_000)
         made.keep_alive()
-        while len(server.heard) < 3:
-            threading.Event().wait(0.01)
+        server.await_heard(3)
         clock.advance(100_000_000_000)  # nobody reads meanwhile
         delivery = made.receive(5.0)
         assert delivery is not None
