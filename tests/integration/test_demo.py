@@ -98,7 +98,7 @@ def test_what_was_read_cannot_be_read_again(played: Played) -> None:
         input=f"{home.controller}/{home.customer}",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (7, "key_destroyed")
@@ -185,7 +185,7 @@ def test_the_exit_code_stands_on_the_books(change: dict[str, Any], good: bool) -
 
 def test_it_runs_without_a_terminal_in_plain_lines() -> None:
     done = subprocess.run(
-        [*COMMAND, "--seconds", "1", "--homes", "2"], capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, "--seconds", "1", "--homes", "2"], capture_output=True, text=True, timeout=180, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -197,7 +197,7 @@ def test_it_runs_without_a_terminal_in_plain_lines() -> None:
 
 @pytest.mark.parametrize("words", [("--seconds", "0"), ("--homes", "1"), ("--keep", __file__)])
 def test_what_cannot_be_played_is_said(words: tuple[str, ...]) -> None:
-    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("glomska: ")
     assert "Traceback" not in done.stderr
@@ -205,7 +205,9 @@ def test_what_cannot_be_played_is_said(words: tuple[str, ...]) -> None:
 
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    done = subprocess.run([*COMMAND, "--keep", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*COMMAND, "--keep", str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert (done.returncode, "not empty" in done.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -270,18 +272,25 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_leaves_cleanly_at_any_moment(moment: str, tmp_path: Path) -> None:
-    sign, pause = MOMENTS[moment]
-    with on_terminal(tmp_path, "--seconds", "3", "--homes", "20") as (process, terminal):
+def interrupted(directory: Path, sign: bytes, pause: float) -> tuple[int, bytes, int]:
+    """A demo that gets Ctrl-C so long after a sign: its process, what it has shown, its exit code."""
+    with on_terminal(directory, "--seconds", "3", "--homes", "20") as (process, terminal):
         shown = heard(terminal, sign)
         time.sleep(pause)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C: the whole foreground group gets it
         shown += heard(terminal)
-        code = process.wait(PATIENCE_S)
-    assert in_session(process.pid) == {}
-    assert list(tmp_path.iterdir()) == []
-    assert b"Traceback" not in shown
+        return process.pid, shown, process.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_leaves_cleanly_at_any_moment(moment: str, tmp_path: Path) -> None:
+    for _ in range(5):  # on a busy machine the demo may be over before the key is pressed
+        process, shown, code = interrupted(tmp_path, *MOMENTS[moment])
+        assert in_session(process) == {}
+        assert list(tmp_path.iterdir()) == []
+        assert b"Traceback" not in shown
+        if code != 0:
+            break
     assert code == 130
     assert b"glomska: interrupted" in shown
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is left hidden"
