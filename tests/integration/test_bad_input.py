@@ -319,6 +319,7 @@ def test_what_waits_is_stored_though_there_is_to_be_no_spool_any_more(on: Stack,
         front.answer = 503
         with gateway.run() as running:
             deliver(on, *map(good, range(300)))
+            await_(lambda: waiting(gateway) == 300, lambda: f"{waiting(gateway)} of 300 wait")
             assert running.stop()["spool"]["taken"] == 300
         front.answer = None
         gateway.environment["GLOMSKA_SPOOL__MAX_BYTES"] = "0"
@@ -387,6 +388,11 @@ def test_killed_while_it_spools_and_while_it_drains_nothing_is_lost(on: Stack, t
 def spooled(gateway: Gateway) -> int:
     """Bytes in the spools."""
     return Spools(gateway.state / "spool", max_bytes=1).size()
+
+
+def waiting(gateway: Gateway) -> int:
+    """Points in the spools."""
+    return sum(waits.points for waits in Spools(gateway.state / "spool", max_bytes=1).report())
 
 
 def test_stopped_while_the_store_is_away_it_ends_and_keeps_nothing_back(on: Stack, tmp_path: Path) -> None:

@@ -284,6 +284,7 @@ def interrupted(directory: Path, sign: bytes, pause: float) -> tuple[int, bytes,
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_leaves_cleanly_at_any_moment(moment: str, tmp_path: Path) -> None:
+    shown, code = b"", 0
     for _ in range(5):  # on a busy machine the demo may be over before the key is pressed
         process, shown, code = interrupted(tmp_path, *MOMENTS[moment])
         assert in_session(process) == {}
