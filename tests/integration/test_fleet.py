@@ -140,7 +140,7 @@ def test_stored_but_never_acknowledged_comes_again_and_changes_nothing(tmp_path:
     with stack("servers") as on:
         assert on.influxdb is not None
         with StoreFront(on.influxdb.port) as front:
-            gateway = Gateway(tmp_path, on, store_url=front.url)
+            gateway = Gateway(tmp_path, on, store_url=front.url, spool__max_bytes=0)
             gateway.enrol(enrolment(homes))
             front.silent.set()
             with gateway.run() as running:
