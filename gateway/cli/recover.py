@@ -35,12 +35,20 @@ def recover(
 
 def _outcome(found: Recovered) -> dict[str, object]:
     missing = {"incarnations": found.missing, "routes": found.routes, "replaced_keys_of": found.replaced}
-    return {"replayed": dict(found.replayed), "erased": found.erased, "fences": found.fences, "missing": missing}
+    return {
+        "replayed": dict(found.replayed),
+        "erased": found.erased,
+        "fences": found.fences,
+        "mended": found.mended,
+        "missing": missing,
+    }
 
 
 def _said(found: Recovered) -> str:
     acts = sum(found.replayed.values())
     lines = [f"{acts} acts replayed, {found.erased} erased again, {found.fences} fences brought back"]
+    if found.mended:
+        lines.append(f"{found.mended} fence secrets that did not open are brought back from the fence file")
     if found.missing:
         lines.append(f"{len(found.missing)} customers were enrolled since: their keys are lost, with what was sealed")
         lines += [f"  incarnation {name}" for name in found.missing]

@@ -9,6 +9,7 @@ nothing, what was given up as lost stays so, erased customers are fenced and the
 fences come back from the fence file.
 A fence needs its erasure, by which it is dated and gives way to a new life: that of a customer who was enrolled since
 too, or whose keys have ended another way, comes back as far as the ledger tells of it, with nothing left to do.
+A fence secret that does not open is brought back from that file too, also where nothing else was lost.
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
 in the lost key store alone. Those who were erased since, or whose controller has left, miss nothing.
 
@@ -17,6 +18,7 @@ A copy of before a turnover opens with no key that exists: only a backup since t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -38,10 +40,11 @@ from gateway.control.rekey import REKEY
 from gateway.control.role import ERASE, EXIT, FAILED, TURNOVER, Act, Control
 from gateway.control.suspension import RESUME, SUSPEND
 from gateway.control.withdrawal import Withdrawal
-from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
+from gateway.keys.lineage import Lineage
 from gateway.keystore import accounts, acts, departures, lineages, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
@@ -58,6 +61,7 @@ class Recovered:
     replayed: Counter[str] = field(default_factory=Counter)
     erased: int = 0
     fences: int = 0
+    mended: int = 0  # fence secrets that did not open
     missing: list[str] = field(default_factory=list)
     routes: int = 0
     replaced: list[str] = field(default_factory=list)
@@ -91,6 +95,7 @@ class Recovery:
                 self._replay(tx, lines, found)
         with self._control.act(RECOVER) as act:
             act.outcome["missing"] = found.missing
+            act.outcome["mended"] = found.mended
             act.outcome["replayed"] = sum(found.replayed.values())
         return found
 
@@ -121,6 +126,7 @@ class Recovery:
                 hint="restore a backup since the last turnover: `glomska keys restore`",
             )
         found.fences = self._fences(tx, _void(lines, outcomes))
+        found.mended = self._mended(tx)
         left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
         found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line, outcomes)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
@@ -264,6 +270,15 @@ class Recovery:
             subjects.add_fences(tx, [fence])
             added += 1
         return added
+
+    def _mended(self, tx: Transaction) -> int:
+        """Fence secrets that did not open: without them nothing of their controller does."""
+        noted, mended = [secret_of(line, now=self._clock.wall()) for line in self._ledger.read_fences()], 0
+        for controller in lineages.all_controllers(tx):
+            with contextlib.suppress(CustodianFault):  # one that has left since has no key there
+                theirs = [secret for secret in noted if secret.controller == controller]
+                mended += Lineage.mend_fences(tx, self._custodian, controller, theirs)
+        return mended
 
     @staticmethod
     def _owner(tx: Transaction, incarnation: Incarnation) -> Controller | None:

@@ -42,6 +42,7 @@ _SHARED = (
     "no turnover can give it up: put a backup made since the last turnover in the key store's place "
     "(`glomska keys restore`), then `glomska keys recover`"
 )
+_FENCE = "`glomska keys recover` brings it back from the fence file beside the ledger. Where that does not help, "
 
 
 class Lineage(Redacted):
@@ -90,6 +91,24 @@ class Lineage(Redacted):
         lineage.refresh(tx)
         return lineage
 
+    @classmethod
+    def mend_fences(
+        cls, tx: Transaction, custodian: Custodian, controller: Controller, noted: Iterable[rows.Secret]
+    ) -> int:
+        """Put fence secrets of the fence file in the place of those that do not open; how many.
+
+        A secret opens under its own id and month alone, so that none is taken for another. Raises CustodianFault.
+        """
+        lineage, mended = cls(controller, custodian), 0
+        lineage._open_keks(tx)
+        for row in lineage.fence_rows(tx):
+            whole = [secret for secret in noted if secret.key_id == row.key_id and lineage._opens(secret)]
+            if whole and not lineage._opens(row):
+                lineages.delete_secret(tx, row.key_id)
+                lineages.add_secret(tx, dataclasses.replace(whole[-1], created=row.created))
+                mended += 1
+        return mended
+
     def hold(self, tx: Transaction) -> None:
         """What this transaction writes is under an e that stays current until it ends. Raises as `load`."""
         lineages.pin_e(tx, self.controller)
@@ -106,12 +125,8 @@ class Lineage(Redacted):
         if lineages.has_left(tx, self.controller):
             message = "this controller has left: its keys were destroyed"
             raise KeyDestroyed(message, hint="nothing that was sealed for it can be read by anyone")
-        wrapped = lineages.find_keks(tx, self.controller)
-        known = self._keks
+        self._open_keks(tx)
         self.e = lineages.current_e(tx, self.controller) or 0
-        self._keks = {
-            e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
-        }
         self._opening = {e: envelope.Wrapping(kek) for e, kek in self._keks.items()}
         self._routes = [self._shared(s) for s in lineages.find_secrets(tx, self.controller, RowKind.ROUTE)]
         self._fences = [(s.version, self._shared(s)) for s in self.fence_rows(tx)]
@@ -119,6 +134,12 @@ class Lineage(Redacted):
         self._fence_hashers = [derive.fence_hasher(f, controller=self.controller) for _month, f in self._fences]
         self.horizons = lineages.find_horizons(tx, self.controller)
         self.suspended = lineages.is_suspended(tx, self.controller)
+
+    def _open_keks(self, tx: Transaction) -> None:
+        wrapped, known = lineages.find_keks(tx, self.controller), self._keks
+        self._keks = {
+            e: known.get(e) or Secret(self._custodian.unwrap(self.controller, e, row)) for e, row in wrapped.items()
+        }
 
     def turn(self, tx: Transaction, *, now: int) -> None:
         """Begin a pass: KEK_e+1 and R_e+1, under which everything new goes from here on. W_e+1 exists already."""
@@ -335,7 +356,13 @@ class Lineage(Redacted):
             return self._unwrap(row)
         except VerificationFailed as fault:
             message = f"a controller's {row.kind} secret does not open, and nobody of it is found without: {fault}"
-            raise VerificationFailed(message, hint=_SHARED) from None
+            raise VerificationFailed(message, hint=_FENCE * (row.kind == RowKind.FENCE) + _SHARED) from None
+
+    def _opens(self, row: rows.Secret) -> bool:
+        try:
+            return bool(self._unwrap(row))
+        except VerificationFailed:
+            return False
 
     def _unwrap(self, row: rows.Secret) -> bytes:
         place = self._secret_place(RowKind(row.kind), row.key_id, row.version)

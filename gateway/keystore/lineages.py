@@ -149,7 +149,7 @@ def find_secret(tx: Transaction, key_id: KeyId) -> rows.Secret | None:
 
 
 def delete_secret(tx: Transaction, key_id: KeyId) -> None:
-    """Forget a purge or operations key."""
+    """Forget a purge or operations key, or a fence secret that another row takes the place of."""
     tx.execute(secrets.delete().where(secrets.c.key_id == key_id))
 
 

@@ -235,3 +235,4 @@ def test_a_secret_that_all_look_ups_need_is_named_with_the_way_out(world: World,
         with pytest.raises(VerificationFailed, match=f"a controller's {kind} secret does not open") as caught:
             act()
         assert "`glomska keys restore`" in caught.value.hint
+        assert ("`glomska keys recover` brings it back from the fence file" in caught.value.hint) == (kind == "fence")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,9 @@ from gateway.control.chain import Value
 from gateway.control.handover import HAND_OVER
 from gateway.control.ledger import Ledger
 from gateway.control.recovery import Recovered
-from gateway.errors import IntegrityStop, KeyDestroyed
+from gateway.errors import IntegrityStop, KeyDestroyed, VerificationFailed
 from gateway.keystore import accounts, acts
-from gateway.keystore.schema import keys
+from gateway.keystore.schema import keys, secrets
 from gateway.model.sealed import Reason
 from tests.copies import imaged, put_back
 from tests.unit.control.processes import ended, erase_until_noted, start
@@ -243,3 +244,38 @@ def test_what_a_law_keeps_and_how_long_is_as_it_was(tmp_path: Path, keys_url: st
     assert recovered(site).erased == 1
     assert (site.world.sql(query), by_class(site.world)) == kept
     site.world.close()
+
+
+def test_a_fence_secret_that_does_not_open_comes_back_from_the_fence_file(site: Site) -> None:
+    came_and_was_erased(site, "done")
+    world = site.world
+    (was,) = world.sql("SELECT wrapped FROM secrets WHERE kind = 'fence'")
+    with world.keystore.act() as tx:
+        tx.execute(sa.update(secrets).where(secrets.c.kind == "fence").values(wrapped=bytes(61)))
+    with pytest.raises(VerificationFailed, match="fence secret does not open"):
+        world.read("bo")
+    with site.house() as house:
+        found = house.forgetting.recovery.run()
+        assert (found.mended, found.fences, found.erased, found.missing) == (1, 0, 0, [])
+        assert house.forgetting.recovery.run().mended == 0
+    assert world.sql("SELECT wrapped FROM secrets WHERE kind = 'fence'") == [was]
+    assert len(world.read("bo")) == 0
+    assert world.enrol("anna", "meter-1").refused == [(2, "erased")], "the fence holds"
+    site.turn(days=1)
+    world.control.check()
+    world.ledger.verify()
+
+
+def test_only_the_same_secret_is_taken_for_one_that_does_not_open(site: Site) -> None:
+    """Anybody may write into the fence file; only who has the KEK can write what opens there."""
+    came_and_was_erased(site, "done")
+    world, file = site.world, site.world.ledger.path.with_name("fences.jsonl")
+    before = file.read_text()
+    for line in {line["secret"]: line for line in map(json.loads, before.splitlines())}.values():
+        file.write_text(before.replace(line["secret"], bytes(61).hex()))
+    with world.keystore.act() as tx:
+        tx.execute(sa.update(secrets).where(secrets.c.kind == "fence").values(wrapped=bytes(61)))
+    with site.house() as house:
+        assert house.forgetting.recovery.run().mended == 0
+    with pytest.raises(VerificationFailed, match="fence secret does not open"):
+        world.read("bo")
