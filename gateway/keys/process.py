@@ -3,12 +3,14 @@
     name = own()        # "machine boot namespace pid start"
     is_gone(name)       # True only where that is certain: a process that cannot be seen from here may be alive
 
-A process is named by machine-id(5), boot id (random(4)), its PID namespace, its PID and when it started (proc(5)): a
-PID that was given again is another process.
+A process is named by its machine, boot id (random(4)), its PID namespace, its PID and when it started (proc(5)): a PID
+that was given again is another process.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 _STARTED = 19  # field 22 of /proc/PID/stat, counted behind the name in parentheses
@@ -20,11 +22,16 @@ def boot_id() -> str:
 
 
 def machine() -> str:
-    """This machine, over its boots. In containers without a machine-id each boot is a machine of its own."""
+    """This machine, over its boots: 32 hexadecimal digits of a hash of machine-id(5) and host name.
+
+    Machines that were cloned, and containers of one image, have one machine-id; by their names they are told apart. It
+    stands in certificates, where machine-id(5) asks for a hash. Without a machine-id each boot is a machine of its own.
+    """
     try:
-        return Path("/etc/machine-id").read_text().strip() or boot_id()
+        known = Path("/etc/machine-id").read_text().strip() or boot_id()
     except OSError:
-        return boot_id()
+        known = boot_id()
+    return hashlib.sha256(f"glomska {known} {os.uname().nodename}".encode()).hexdigest()[:32]
 
 
 def own(pid: str = "self") -> str:

@@ -545,7 +545,7 @@ def test_no_column_is_made_for_an_identifier() -> None:
     closed = {"key_class", "kind", "state", "act", "step", "area", "purpose", "controller", "boot", "purge_boot"}
     closed |= {"custodian", "residue", "scope"}
     closed |= {"outcome"}  # of an act, as its line in the ledger says it
-    closed |= {"machine"}  # machine-id(5)
+    closed |= {"machine"}  # a hash of its machine-id(5) and name
     closed |= {"party", "process", "how", "law", "evidence", "certified", "certified_final", "name"}  # client ids
     assert {name.partition(".")[2] for name in text_columns} == closed
 
