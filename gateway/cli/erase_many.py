@@ -3,7 +3,8 @@
     controller,customer     # the controller may be left out where the key store has one
 
 A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`, `damaged`), and the
-others go on. Repeated with the same file, it carries on. A customer who is named twice is erased once.
+others go on. Repeated with the same file, it carries on. A customer who is named twice is erased once. The exit code is
+8 where somebody is `damaged`: they are enrolled, and are not erased.
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
 
 _COLUMNS = {"controller", "customer"}
+_DAMAGED = "damaged"
 
 
 def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> None:
-    """Erase everybody in the file. Raises UsageFault, and what an erasure raises: what was begun is carried on with."""
+    """Erase everybody in the file.
+
+    Raises:
+        typer.Exit: somebody is damaged; all is said, and the others are erased.
+        UsageFault, and what an erasure raises: what was begun is carried on with.
+    """
     lines = list(_lines(file))
     if not yes:
         if not sys.stdin.isatty():
@@ -45,6 +52,8 @@ def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> 
             hint = "`glomska run` carries on what was begun; repeat the command for the rest"
             raise Interrupted("interrupted; who was begun with is fenced", hint=hint) from None
     _say(erased, refused, as_json=as_json)
+    if any(reason == _DAMAGED for _number, reason in refused):
+        raise typer.Exit(VerificationFailed.exit_code)
 
 
 def _erased(house: House, lines: list[tuple[int, str]]) -> tuple[list[Erased], list[tuple[int, str]]]:
@@ -97,7 +106,7 @@ def _reason(fault: GlomskaError) -> str:
     if isinstance(fault, KeyDestroyed):
         return "erased"
     if isinstance(fault, VerificationFailed):
-        return "damaged"
+        return _DAMAGED
     return "unknown" if isinstance(fault, UnknownSubject) else "malformed"
 
 

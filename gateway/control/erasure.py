@@ -55,10 +55,6 @@ from gateway.policy.rules import Policy
 __all__ = ["Erased", "Eraser", "Erasures", "Queue", "Retained", "Step", "open_count"]
 
 _PAUSE = 0.01  # seconds between looks at the workers
-_DAMAGED = (
-    "bring its row back from a backup made since the last turnover; or let `glomska keys turnover` set it aside and "
-    "`glomska keys turnover --release-lost` give it up for ever: then the erasure waits for it no longer"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +316,7 @@ class Erasures:
                     begun = self._resume_intent(line)
                 except VerificationFailed as fault:
                     message = f"an erasure that was asked for cannot begin: {fault}"
-                    raise VerificationFailed(message, hint=_DAMAGED) from fault
+                    raise VerificationFailed(message, hint=fault.hint) from fault
                 if not begun:
                     self._control.conclude(ERASE, line.seq, result="abandoned")
         return faults

@@ -19,14 +19,14 @@ from gateway.control.chain import Value
 from gateway.control.guard import ns_of
 from gateway.control.purge import Step
 from gateway.control.role import Act, Control
-from gateway.errors import KeyDestroyed, VerificationFailed
+from gateway.errors import IntegrityStop, KeyDestroyed, VerificationFailed
 from gateway.keys.capture import Capture, collect, letter_keys
 from gateway.keys.custodian import Custodian
 from gateway.keys.fencing import fence_lines, fences_of, secret_of
 from gateway.keys.holding import held_devices, reseal_devices
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.lineage import IDENTITY, Lineage
-from gateway.keys.subject import open_subject
+from gateway.keys.subject import Subject, open_subject
 from gateway.keystore import accounts, acts, rows, subjects, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Incarnation, KeyEpoch, KeyId, epoch_of, epoch_start
@@ -34,6 +34,11 @@ from gateway.policy.rules import Policy
 
 _SECOND = 1_000_000_000
 _SEALED_UNTIL = 86_400 * _SECOND  # after the capture, a worker may seal until its lease is over, at most an hour
+
+_DAMAGED = (
+    "bring their rows of table `keys` back from a backup made since the last turnover (`glomska keys restore`), then "
+    "repeat; until then they cannot be erased, and all others can"
+)
 
 
 class Withdrawal:
@@ -64,7 +69,7 @@ class Withdrawal:
         tx, now = act.tx, self._clock.wall()
         lineage.hold(tx)
         key_rows = customers.living_keys(tx, incarnation)
-        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
+        subject = _opened(lineage, incarnation, key_rows)
         told = "holds" in intent  # earlier versions did not say
         laws = _laws(intent if told else self.holds(since=ns_of(str(intent["time"]))))
         held = sorted(laws.keys() & subject.keys.keys() - {IDENTITY})
@@ -136,7 +141,7 @@ class Withdrawal:
         key_rows = [row for row in subjects.find_keys(tx, [incarnation]) if row.key_id in keys and _is_held(row)]
         if not key_rows:
             raise KeyDestroyed("what a law kept of this customer was given up as lost meanwhile")
-        subject = open_subject(lineage, incarnation, key_rows, to_end=True)
+        subject = _opened(lineage, incarnation, key_rows)
         devices = held_devices(tx, subject)
         capture = collect(tx, subject, key_rows, newest=self._newest(now), operations=(), devices=devices)
         self._begin(act, lineage, subject.incarnation, erasure, key_rows, capture, fences=0)
@@ -146,6 +151,14 @@ class Withdrawal:
     def _newest(self, now: int) -> int:
         """The last event time (ns) that may be sealed yet."""
         return now + self._policy().future_window_s * _SECOND + _SEALED_UNTIL
+
+
+def _opened(lineage: Lineage, incarnation: Incarnation, key_rows: list[rows.Key]) -> Subject:
+    """To the end. Where a key is missing, or another, that is this customer's matter, as where one does not open."""
+    try:
+        return open_subject(lineage, incarnation, key_rows, to_end=True)
+    except IntegrityStop as fault:
+        raise VerificationFailed(f"this customer cannot be erased: {fault}", hint=_DAMAGED) from None
 
 
 def _is_held(row: rows.Key) -> bool:

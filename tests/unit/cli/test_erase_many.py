@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from gateway.cli.erase_many import erase_many
+from gateway.cli.main import call
+from gateway.errors import VerificationFailed
 from gateway.keystore.schema import keys, secrets
 from tests.unit.control.test_dates import Site
 from tests.unit.control.test_erasure import damage_identity, lineage_and_incarnation, subject
@@ -29,10 +30,11 @@ def site(tmp_path: Path, keys_url: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def erased(file: Path, capsys: pytest.CaptureFixture[str], *names: str) -> tuple[str, str]:
-    """The first line that is told, and who was refused."""
+    """The first line that is told, and who was refused; the exit code is 8 where one of them is damaged."""
     file.write_text("customer\n" + "".join(f"{CANARY}{name}\n" for name in names), encoding="utf-8")
-    erase_many(file, yes=True, as_json=False, config=None)
+    code = call(["erase", "--csv", str(file), "--yes"])
     told = capsys.readouterr()
+    assert code == (8 if "damaged" in told.err else 0)
     return told.out.splitlines()[0], told.err
 
 
@@ -60,3 +62,25 @@ def test_one_whose_purge_key_is_damaged_holds_up_no_other(
         "1 erased, 1 refused; 0 rows deleted",
         "line 2: damaged\n",
     )
+
+
+@pytest.mark.parametrize("damage", [{"commitment": bytes(32)}, {"wrapped": None}], ids=["another", "missing"])
+def test_one_whose_key_is_another_or_missing_holds_up_no_other(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: dict[str, bytes | None]
+) -> None:
+    world = site.world
+    _lineage, bo = lineage_and_incarnation(world, "bo")
+    mine = (keys.c.incarnation == bo) & (keys.c.key_class == "telemetry")
+    with world.keystore.act() as tx:
+        tx.execute(update(keys).where(mine).values(damage))
+    assert erased(tmp_path / "gone.csv", capsys, "anna", "bo", "cia") == (
+        "2 erased, 1 refused; 0 rows deleted",
+        "line 3: damaged\n",
+    )
+    with pytest.raises(VerificationFailed, match="this customer cannot be erased: a key") as fault:
+        world.erase("bo")
+    assert "their rows of table `keys`" in fault.value.hint
+    with world.ledger.locked():  # who asked for it once ended before it began
+        world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=bo.hex(), access="0" * 64)
+    assert list(world.erasures.carry_on()[1]) == [bytes.fromhex("ab" * 16)], "it stops itself, and no other"
+    world.erase("dag")
