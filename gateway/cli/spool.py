@@ -18,8 +18,8 @@ from rich.table import Table
 
 from gateway.cli.options import AsJson, Config
 from gateway.cli.screen import screen
+from gateway.control.accounting import ours
 from gateway.errors import UsageFault
-from gateway.keys.process import machine
 from gateway.runtime.config import load_settings
 from gateway.runtime.draining import drain as drain_spool
 from gateway.runtime.draining import drop as drop_spool
@@ -47,13 +47,13 @@ def status(as_json: AsJson = False, config: Config = None) -> None:
         found = _looked_at(house)
         limit = house.settings.spool.max_bytes
     if as_json:
-        told = {"spools": [asdict(one) for one in found], "max_bytes": limit, "machine": machine()}
+        told = {"spools": [asdict(one) for one in found], "max_bytes": limit, "party": ours()}
         typer.echo(json.dumps(told, ensure_ascii=False))
     elif not found:
         typer.echo("there is no spool: no worker has begun here")
     else:
         _show(found, limit)
-        typer.echo(f"where an erasure waits for them it says: queues {machine()}")
+        typer.echo(f"where an erasure waits for them it says: {ours()}")
 
 
 @app.command()

@@ -36,6 +36,11 @@ def queues_of(machine: str) -> str:
     return f"queues {machine}"
 
 
+def ours() -> str:
+    """The party that the queues of this machine are."""
+    return queues_of(process.machine())
+
+
 def begin(tx: Transaction, erasure: bytes, *, now: int, broker: bool = True) -> None:
     """The accounts of an erasure, in the transaction that fences it. Ours are the queues that we are about to purge.
 

@@ -44,7 +44,6 @@ from gateway.errors import (
     UnknownSubject,
     Unreachable,
 )
-from gateway.keys import process
 from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.lineage import Lineage, note_destroyed
 from gateway.keys.recovery import keepers
@@ -245,7 +244,7 @@ class Controllers:
         account = departures.account_of(found.seq)
         with self._control.step() as tx:
             now = self._control.clock.wall()
-            accounts.settle(tx, account, accounting.queues_of(process.machine()), how="purged", now=now)
+            accounts.settle(tx, account, accounting.ours(), how="purged", now=now)
             departures.delete_all(tx, found.controller, now=now)
             accounts.release_all(tx, found.controller, account=account)
             departures.update(tx, found.controller, step=Leaving.DELETED, effective=now)

@@ -32,7 +32,7 @@ class Emptying:
 
     def run(self) -> None:
         """What waits for this machine now. Raises CustodianFault, Unreachable: the rest is done by the next call."""
-        party = accounting.queues_of(process.machine())
+        party = accounting.ours()
         with self._keystore.snapshot() as tx:
             ready = [account for account in accounts.owed_by(tx, party) if self._is_ready(tx, account)]
         for account in ready:

@@ -22,7 +22,7 @@ from gateway.control import customer as customers
 from gateway.control.letting_go import requests_over
 from gateway.control.role import Control
 from gateway.errors import KeyDestroyed, Unreachable
-from gateway.keys import lease, process
+from gateway.keys import lease
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
 from gateway.keystore import accounts, acts, lineages, rows, workers
@@ -107,8 +107,8 @@ class Purging:
         if settled:
             self._put_off(found)
         parties = {account.party for account in late}
-        capture = self.capture(found.erasure) if parties & {accounting.BROKER, self._ours} else None
-        if capture is not None and self._ours in parties:
+        capture = self.capture(found.erasure) if parties & {accounting.BROKER, accounting.ours()} else None
+        if capture is not None and accounting.ours() in parties:
             self._purge_queues(found.erasure, capture)
         if capture is not None and accounting.BROKER in parties:
             with contextlib.suppress(Unreachable):
@@ -158,17 +158,13 @@ class Purging:
         self._purge_queues(erasure, capture)  # before the stores: a queue may still fill one
         return sum(store.delete(capture.measurements, capture.pseudonyms) for store in self._inventory.values())
 
-    @property
-    def _ours(self) -> str:
-        return accounting.queues_of(process.machine())
-
     def _purge_queues(self, erasure: bytes, capture: Capture) -> None:
         """Those of this machine; others' are purged by who runs there."""
         key_ids = [KeyId(bytes.fromhex(one)) for one in capture.key_ids]
         dead = [bytes.fromhex(one) for one in capture.dead]
         for queue in self._queues.values():
             queue.purge(key_ids, dead)
-        self._settle(erasure, self._ours)
+        self._settle(erasure, accounting.ours())
 
     def _clear_broker(self, found: rows.Erasure, capture: Capture) -> None:
         if self._retained is not None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.cli.main import call
+from gateway.keys import process
 from gateway.transport.spool import Spools
 from tests.world import World
 
@@ -42,11 +43,13 @@ def test_status_says_what_waits_and_for_whom(spools: Spools, capsys: Printed) ->
     found = answer(capsys, "status")
     size = spools.size()
     (one,) = cast("list[dict[str, Any]]", found.pop("spools"))
-    assert found == {"max_bytes": 1 << 30}
+    assert found == {"max_bytes": 1 << 30, "party": f"queues {process.machine()}"}
     assert abs(one.pop("since") - time.time_ns()) < 3600 * 10**9
     assert one == {"worker": "glomska-7", "held": False, "points": 20, "bytes": size, "damaged": 0, "segments": 1}
     assert call(["spool", "status"]) == 0
-    assert "glomska-7  no    20 points" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "glomska-7  no    20 points" in printed
+    assert f"it says: queues {process.machine()}\n" in printed
 
 
 def test_drained_it_is_in_the_store_and_the_spool_is_empty(spools: Spools, world: World, capsys: Printed) -> None:
