@@ -28,13 +28,27 @@ _PEERS = """\
 - *Plain* is what most would write: paho-mqtt, `json`, an HMAC, and influxdb-client `Point` batches. It acknowledges before
   it stores, and seals nothing. *Node-RED* is a flow of its own nodes: mqtt in, a function with an HMAC, a join of 5,000
   lines, an HTTP request; it acknowledges on arrival, too. Both are in `benchmarks/peers`, with configurations for Telegraf
-  and Vector, which are run where they are installed and have been run nowhere yet unless a row above says so.
+  and Vector, which are run where they are installed.
 - The *free store* answers like InfluxDB and keeps nothing: what is left is the gateway's own cost, rendering and HTTP
   included. The *idle subscriber* reads with the same codec, acknowledges, and does nothing else.
 - Latency is from publish to stored, at 1,000 messages a second. Memory is the peak under full load.
 """
 
 
+_WHY = {
+    "rate into the free store, part of the idle subscriber's": "the broker is what is slow, on the same two cores; what the\n  gateway takes of them the broker has not ([ADR 0010](adr/0010-ingest-waits-for-chunks.md)).",
+    "messages a CPU second, times Node-RED": "Node-RED keeps no key, seals nothing and acknowledges on arrival; a message "
+    "that is\n  sealed and then acknowledged costs at least the stages below, of which the cipher itself is the most "
+    "([ADR 0033](adr/0033-what-a-message-costs.md)).",
+    "CPU a message of two workers, times one": "each gets half of the stream, so its chunks and requests are half as large, and "
+    "opens the\n  keys of all devices; twice the threads share cores and caches that broker and store fill already "
+    "([ADR 0043](adr/0043-what-a-second-worker-costs.md)).",
+    "memory at 1,000 devices, peak under full load, MB": "what is in flight comes on top: chunks, batches and requests of up "
+    "to 5,000 messages.",
+}
+_ELSEWHERE = """\
+Elsewhere: a small box at 100 messages a second, turnover of a million keys beside ingest, and erasure with workers that are
+stopped, each with its command, in [operations](operations.md)."""
 _SCALE_HEAD = (
     "| µs a message | first message of a device, µs more | memory, MB | erasure effective, ms | key store, MB |"
 )
@@ -56,7 +70,7 @@ _KINDS = {
 
 def page(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
     """Markdown."""
-    parts = [_head(found), _table(rows), _PEERS + _once(found), _spread(found), _targets(found, rows)]
+    parts = [_head(found), _table(rows), _PEERS + _absent(found) + _once(found), _spread(found), _targets(found, rows)]
     return "\n\n".join([*parts, *_profile(found), _scale(found), *_readback(found), _repeat(found)]) + "\n"
 
 
@@ -89,6 +103,14 @@ def _once(found: Any) -> str:  # noqa: ANN401 - JSON
     )
 
 
+def _absent(found: Any) -> str:  # noqa: ANN401 - JSON
+    """Who has no row."""
+    ran = {key.partition(":")[0] for key in found["rounds"]}
+    return "".join(
+        f"- *{name}* was not installed here, and has no row.\n" for key, name in _NAMES.items() if key not in ran
+    )
+
+
 def _table(rows: Sequence[Row]) -> str:
     lines = [
         "| pipeline | store | CPU µs a message | messages a second | latency p50 / p99, ms | peak memory, MB |",
@@ -114,17 +136,28 @@ def _spread(found: Any) -> str:  # noqa: ANN401 - JSON
         costs = [row["cpu_us_per_message"] for row in rounds]
         name, store = _named(rounds[0]["pipeline"]), rounds[0]["store"]
         said.append(f"{name} ({_STORES.get(store, store)}) {min(costs):.2f} to {max(costs):.2f}")
-    return "CPU µs a message, lowest to highest round: " + "; ".join(said) + "."
+    told = "CPU µs a message, lowest to highest round: " + "; ".join(said) + "."
+    most = max(map(len, found["rounds"].values()))
+    fewer = [(rounds[0], len(rounds)) for rounds in found["rounds"].values() if len(rounds) < most]
+    return told + "".join(
+        f" Of {_named(first['pipeline'])} {number} of the {most} rounds {'is' if number == 1 else 'are'} in: one in which it fails, "
+        "or has not stored each message once, is left out."
+        for first, number in fewer
+    )
 
 
 def _targets(found: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - JSON
     """Every target with what was measured, met or not."""
     lines = ["## Against the targets", "", "| what | target | measured | |", "|---|---:|---:|---|"]
-    for what, target, value, met in _judged(found, rows):
+    judged = _judged(found, rows)
+    for what, target, value, met in judged:
         lines.append(
             f"| {what} | {target} | {value} | {'met' if met else 'missed' if met is not None else 'not measured'} |"
         )
-    return "\n".join(lines)
+    why = [f"- *{what}*: {_WHY[what]}" for what, _target, _value, met in judged if met is False and what in _WHY]
+    if why:
+        lines += ["", "Why what is missed is:", "", *why]
+    return "\n".join([*lines, "", _ELSEWHERE])
 
 
 def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool | None]]:  # noqa: ANN401 - JSON
@@ -143,8 +176,10 @@ def _judged(found: Any, rows: Sequence[Row]) -> list[tuple[str, str, str, bool |
         _most("latency p99, ms", 250, _of(ours, "p99_ms")),
     ]
     devices = found["scale"].get("devices", [])
-    judged.append(_most("memory at 1,000 devices, MB", 100, _memory_of_a_thousand(devices)))
+    judged.append(_most("memory at 1,000 devices, resident after the load, MB", 100, _memory_of_a_thousand(devices)))
+    judged.append(_most("memory at 1,000 devices, peak under full load, MB", 100, _of(ours, "peak_rss_mb")))
     judged.append(_most("memory a further active device, kB", 1.2, _slope_kb(devices)))
+    judged.append(_most("erasure effective, the slowest of all sizes below, s", 2, _slowest_erasure(found["scale"])))
     if found["readback"]:
         judged.append(_most("a year of minute data of one device read back, s", 3, found["readback"]["seconds"]))
     return judged
@@ -169,6 +204,11 @@ def _least(what: str, target: float, value: float | None) -> tuple[str, str, str
 
 def _memory_of_a_thousand(devices: Sequence[Any]) -> float | None:
     return next((float(size["memory_mb"]) for size in devices if size["size"] == 1000), None)
+
+
+def _slowest_erasure(scale: Any) -> float | None:  # noqa: ANN401 - JSON
+    taken = [size["erase_ms"] / 1000 for kind in _KINDS for size in scale.get(kind, [])]
+    return max(taken, default=None)
 
 
 def _slope_kb(devices: Sequence[Any]) -> float | None:
