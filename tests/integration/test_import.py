@@ -39,6 +39,33 @@ demo,bo,tempC-sample-1_2,111 22,2012-01-01
 """
 CANARY = "zq7-canary-"
 MINUTES = 300_000
+LEASHED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from gateway.cli.start import main
+from gateway.runtime import importing
+
+rows, rest, remember = int(sys.argv[1]), sys.argv[2], importing._remember
+sys.argv[1:] = sys.argv[3:]
+
+def remembered(path, position, metrics):
+    remember(path, position, metrics)
+    if position[0] >= rows:
+        reached()
+
+def reached():
+    global rows
+    if rest != "slowly":  # by a thread of its own: anywhere within a page
+        rows = sys.maxsize
+        threading.Timer(float(rest), os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    elif not Path("go").exists():
+        time.sleep(0.02)
+
+importing._remember = remembered
+if rows < 0:
+    reached()
+main()
+"""
 MAPPING = """\
 [[csv]]
 files = '(?P<device>.+)\\.csv'
@@ -58,10 +85,17 @@ def gateway(directory: Path, *, months: int = 24) -> Gateway:
     return Gateway(directory, nobody, policy=str(directory / "policy.toml"))
 
 
-def begun(of: Gateway, *words: str) -> subprocess.Popen[str]:
-    """`glomska import`, started."""
+def begun(of: Gateway, *words: str, leash: tuple[int, float | str] | None = None) -> subprocess.Popen[str]:
+    """`glomska import`, started.
+
+    `leash`: after so many rows it stops by itself so many seconds later, or goes on slowly until there is a file `go`.
+    A test that is late itself would find it at its end.
+    """
+    program = [str(Path(sys.executable).with_name("glomska"))]
+    if leash is not None:
+        program = [sys.executable, "-P", "-c", LEASHED, *map(str, leash)]
     return subprocess.Popen(
-        [Path(sys.executable).with_name("glomska"), "import", *words],
+        [*program, "import", *words],
         env=of.environment,
         cwd=of.config.parent,
         stdin=subprocess.DEVNULL,
@@ -81,12 +115,17 @@ def remembered(of: Gateway) -> int:
     return -1
 
 
+def is_stopped(process: subprocess.Popen[str]) -> bool:
+    """By SIGSTOP."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def ended_at(of: Gateway, rows: int, how: signal.Signals, *words: str) -> int:
     """The exit code of an import that got a signal after so many rows."""
-    with begun(of, *words) as process:
-        await_(lambda: remembered(of) >= rows or process.poll() is not None, lambda: "the import does not move")
-        time.sleep(random.Random(rows).uniform(0, 0.1))  # anywhere within a page
+    with begun(of, *words, leash=(rows, random.Random(rows).uniform(0, 0.1))) as process:
+        await_(lambda: is_stopped(process) or process.poll() is not None, lambda: "the import does not move")
         process.send_signal(how)
+        process.send_signal(signal.SIGCONT)
         of.said += process.communicate(timeout=PATIENCE_S)
         return process.returncode
 
@@ -158,10 +197,11 @@ def test_ctrl_c_ends_it_and_the_next_call_goes_on(tmp_path: Path, minutes: tuple
 def test_who_is_erased_meanwhile_stays_erased(tmp_path: Path, minutes: tuple[str, ...]) -> None:
     of = gateway(tmp_path)
     of.enrol(f"controller,customer,device,postal_code,valid_from\ndemo,anna,{CANARY}1,111 22,2012-01-01\n")
-    with begun(of, *minutes) as process:
+    with begun(of, *minutes, leash=(10_000, "slowly")) as process:
         await_(lambda: remembered(of) >= 10_000, lambda: "the import does not move")
         erased = json.loads(of.call("erase", "-", "--yes", "--json", stdin="demo/anna"))
         assert erased["state"] == "effective"
+        (tmp_path / "go").touch()
         said, _ = process.communicate(timeout=PATIENCE_S)
     books = json.loads(said)
     assert books["stored"] >= 10_000

@@ -129,6 +129,12 @@ def working(servers: Servers, state: Path, **more: str) -> Iterator[Served]:
     assert faults == []
 
 
+def patient(servers: Servers, state: Path) -> House:
+    """Another process of the gateway, as far as its state can tell: one for whom the store may take its time."""
+    environ = {"GLOMSKA_STATE": str(state), **servers.environment, "GLOMSKA_STORE__TIMEOUT_S": "60"}
+    return House(load_settings(environ=environ), SystemClock())
+
+
 def publish(servers: Servers, messages: list[Message]) -> None:
     """Returns when the broker has acknowledged all."""
     paho_publish.multiple(
@@ -195,8 +201,8 @@ def test_everything_is_stored_then_acknowledged(servers: Servers, enrolled: Worl
         assert served.worker.metrics.books() == {"stored": 1, "refused": {}, "untimed": 0, "redelivered": 0}, (
             "nothing came again"
         )
-        controller, customer = subject("anna")
-        read = served.house.access.read(controller, customer, purpose="provision", start=0, end=2**62)
+        with contextlib.closing(patient(servers, state)) as other:
+            read = other.access.read(*subject("anna"), purpose="provision", start=0, end=2**62)
         assert sorted(v for v, q in zip(read.value.tolist(), read.quantity, strict=True) if q == "power") == list(
             range(3001)
         )
@@ -281,7 +287,7 @@ def test_a_customer_is_erased_under_load(servers: Servers, world: World) -> None
     with working(servers, state) as served:
         with Load(servers, partial(fleet, world)) as load:
             served.wait(500)
-            other = House(load_settings(environ={"GLOMSKA_STATE": str(state), **servers.environment}), SystemClock())
+            other = patient(servers, state)
             other.erasures.erase(*subject("anna"))
             with pytest.raises(KeyDestroyed):
                 other.access.read(*subject("anna"), purpose="provision", start=0, end=2**62)
