@@ -47,6 +47,11 @@ def asked_for(fault: GlomskaError) -> float:
     return min(getattr(fault, "retry_after", None) or 0.0, _MOST_PATIENT)
 
 
+def may_land(fault: Unreachable) -> bool:
+    """Whether the store may still carry out what it was asked: it has not said that it does not."""
+    return not getattr(fault, "answered", False)
+
+
 class Writes(Protocol):
     """A store, as the worker needs it."""
 
@@ -114,7 +119,8 @@ class Spooling:
         self._in_time = patience_s  # for a chunk, that the direct path may come back
         self._took = math.inf  # the last chunk since the direct path was left
         self._alone_until = 0.0  # monotonic, s: the store asked for it
-        self._failing = False  # the last request of the drain was given up
+        self.given_up = False
+        """Whether a request may still be carried out that nobody waits for any more; none was taken since."""
         self._stuck = False  # the spool takes nothing
         self._asked = -1  # the generation of what follows:
         self._living: dict[KeyId, int] = {}  # keys that are not gone, each with the oldest event time it may send
@@ -127,11 +133,6 @@ class Spooling:
         self._spool: Spool
         self._chunk: Chunk | None = None
         self._left: list[SealedPoint] = []  # of the chunk, not settled yet
-
-    @property
-    def given_up(self) -> bool:
-        """Whether a request may still be carried out that nobody waits for any more."""
-        return self._failing or not self._direct
 
     def open(self) -> None:
         """To be called first, and again after `close`. Raises SpoolHeld, SpoolUnable."""
@@ -148,7 +149,7 @@ class Spooling:
             return self._spooled(points)
         begun = time.monotonic()
         try:
-            outcome = self._store.write(points)
+            outcome = self._ask(self._store, points)
         except Unreachable as fault:
             self._turn_away(fault, in_time=self._patience)
             return Outcome(kept=range(len(points)))
@@ -223,15 +224,19 @@ class Spooling:
     def _send(self) -> None:
         """One request."""
         points = self._left
-        try:
-            outcome = self._behind.write(points)
-        except Unreachable:
-            self._failing = True
-            raise
-        self._failing = False
+        outcome = self._ask(self._behind, points)
+        self.given_up = False
         self._dispose(points, outcome)
         self.counted.drained += len(points) - len(outcome.kept) - len(outcome.rejected)
         self._left = [points[index] for index in sorted(outcome.kept)]
+
+    def _ask(self, store: Writes, points: Sequence[SealedPoint]) -> Outcome:
+        try:
+            return store.write(points)
+        except Unreachable as fault:
+            if may_land(fault):
+                self.given_up = True
+            raise
 
     def _dispose(self, points: Sequence[SealedPoint], outcome: Outcome) -> None:
         """Of what the store will never have."""
@@ -256,7 +261,7 @@ class Spooling:
             if not self._stuck:
                 self._stuck = True
                 self._log.error("spool stuck", fault)
-            return self._store.write(points)  # it may just have come back; else nothing is acknowledged
+            return self._ask(self._store, points)  # it may just have come back; else nothing is acknowledged
         if self._stuck:
             self._stuck = False
             self._log.event("recovered: spool")

@@ -25,7 +25,7 @@ from gateway.runtime.batch import Batch, Job
 from gateway.runtime.keeping import Keeping
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.ports import Receives
-from gateway.runtime.spooling import Writes, asked_for
+from gateway.runtime.spooling import Writes, asked_for, may_land
 from gateway.runtime.watch import Watch
 
 TICK = 0.5  # seconds between looks at whether to stop
@@ -72,7 +72,7 @@ class Writer:
         self.drained = threading.Event()
         """It has ended: nobody takes from the queue any more."""
         self.given_up = False
-        """Whether it ended while the store might still carry out what it asked."""
+        """Whether the store may still carry out what it was asked: it has not answered, nor taken anything since."""
 
     @property
     def queued(self) -> int:
@@ -140,6 +140,7 @@ class Writer:
                 self._watch.moved("writing", within=self._request_s)
                 batch.settle(self._store.write(batch.points))
                 self._watch.recovered("storing")
+                self.given_up = False
                 at_once = _AT_ONCE if len(batch.points) < before else at_once - 1
                 if at_once:
                     continue  # a server that takes a batch in parts is asked for the next; else it is the spool's turn
@@ -150,8 +151,8 @@ class Writer:
                 self._watch.trouble("storing", fault)
                 wait = max(wait, asked_for(fault))
                 pause = min(pause * 2, _LONGEST_PAUSE)
+                self.given_up = self.given_up or may_land(fault)
             if batch.points and self._paused(wait):
-                self.given_up = True
                 return False
         self._metrics.waiting = 0
         if not self._kept(batch):

@@ -24,6 +24,8 @@ from gateway.transport.store import REQUEST_WAITS, Login, StoreRefused, StoreUnr
 CONNECTIONS = 4
 OK, NO_CONTENT, BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE = 200, 204, 400, 404, 413, 422
 REFUSALS = frozenset({BAD_REQUEST, UNPROCESSABLE})
+UNCERTAIN = frozenset({500, 502, 504})
+"""Answers of a server, or of a proxy before it, that has only waited long enough: what it was asked may yet be done."""
 Words = Mapping[bytes, tuple[str, str]]
 """What a server says in an answer → (our words, next step)."""
 _LOGIN = "give store.username and store.password_file, or store.token_file, of a user who may do this"
@@ -107,7 +109,7 @@ class Server:
         """Raise StoreUnreachable for an answer that this kind of server never gives."""
         name = self.where.partition(" at ")[0]
         raise StoreUnreachable(
-            f"{self.where}: its answer is not {name}'s", hint=f"see that store.url names an {name}"
+            f"{self.where}: its answer is not {name}'s", hint=f"see that store.url names an {name}", answered=True
         ) from None
 
     def unable(self, what: str, hint: str) -> NoReturn:
@@ -128,13 +130,14 @@ class Server:
         known = (words for mark, words in self._speech.faults.items() if mark in said)
         otherwise = self._speech.hints.get(status, _LOGIN if status in {401, 403} else StoreUnreachable.hint)
         what, hint = next(known, ("try later", otherwise))
-        raise StoreUnreachable(f"{self.where} answers {status}: {what}", hint=hint, retry_after=retry_after)
+        told = f"{self.where} answers {status}: {what}"
+        raise StoreUnreachable(told, hint=hint, retry_after=retry_after, answered=status not in UNCERTAIN)
 
     def refusal(self, status: int, said: bytes) -> StoreRefused:
         """What a 400 or 422 says, in our words."""
         known = (words for mark, words in self._speech.refusals.items() if mark in said)
         what, hint = next(known, ("for a reason that its own log tells", StoreRefused.hint))
-        return StoreRefused(f"{self.where} refuses the request ({status}): {what}", hint=hint)
+        return StoreRefused(f"{self.where} refuses the request ({status}): {what}", hint=hint, answered=True)
 
     def failed(self, response: urllib3.BaseHTTPResponse) -> NoReturn:
         """`fail` for an answer that was received here."""

@@ -270,10 +270,10 @@ class SqliteStore:
         except sqlite3.Error as error:
             primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
             what, hint = FAULTS.get(primary, ("does not work", "`glomska doctor` tells more"))
-            raise StoreUnreachable(f"{self._path} {what}", hint=hint) from error
+            raise StoreUnreachable(f"{self._path} {what}", hint=hint, answered=True) from error  # rolled back
         except OSError as error:
             what, hint = FAULTS[sqlite3.SQLITE_CANTOPEN]
-            raise StoreUnreachable(f"{self._path} {what}: {error.strerror}", hint=hint) from error
+            raise StoreUnreachable(f"{self._path} {what}: {error.strerror}", hint=hint, answered=True) from error
 
 
 def create(path: Path) -> None:

@@ -38,11 +38,16 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class StoreUnreachable(Unreachable):
-    """The store does not answer, or not now. `retry_after`: seconds it asked to be left alone, when it said so."""
+    """The store does not answer, or not now. `retry_after`: seconds it asked to be left alone, when it said so.
 
-    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
+    `answered`: it said that it does not do what it was asked; else that may still be under way.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_after: float | None = None, answered: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.retry_after = retry_after
+        self.retry_after, self.answered = retry_after, answered
 
 
 class StoreRefused(StoreUnreachable):

@@ -332,6 +332,25 @@ def test_what_waits_is_stored_though_there_is_to_be_no_spool_any_more(on: Stack,
         assert (books["stored"], books["spool"]["drained"]) == (10, 300)
 
 
+@pytest.mark.parametrize(("status", "registered"), [(503, 0), (504, 1)])
+def test_who_stops_while_the_store_says_no_is_gone_and_who_may_still_be_obeyed_is_counted(
+    on: Stack, tmp_path: Path, status: int, registered: int
+) -> None:
+    """An erasure waits for a worker whose request may still land, and for no other."""
+    assert on.influxdb is not None
+    with StoreFront(on.influxdb.port) as front:
+        gateway = enrolled(Gateway(tmp_path, on, store_url=front.url))
+        front.answer = status
+        with gateway.run() as running:
+            deliver(on, *map(good, range(20)))
+            running.await_event("spooling")
+            await_(lambda: front.asked >= 3, lambda: "it does not try again")
+            assert running.stop()["stored"] == 20
+    checks = json.loads(gateway.call("doctor", "--json", code=4))["checks"]
+    (found,) = (check["detail"] for check in checks if check["name"] == "workers")
+    assert found.startswith(f"{registered} running"), found
+
+
 def test_what_a_store_will_never_take_becomes_dead_letters_and_can_be_replayed(on: Stack, tmp_path: Path) -> None:
     assert on.influxdb is not None
     with StoreFront(on.influxdb.port) as front:

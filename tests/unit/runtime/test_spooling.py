@@ -198,7 +198,7 @@ class Timed:
         return self.spooling.write(self.world.process_one("meter-1", now - step * 10**9, power=step).points)
 
     def direct(self) -> bool:
-        return not self.spooling.given_up
+        return self.spooling._direct
 
     def sweep_slowly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A look through the whole spool takes longer than a chunk does."""
@@ -417,3 +417,27 @@ def test_the_worker_stays_registered_while_a_request_may_still_land(world: World
         given_up.append(run.spooling.given_up)
         assert run.spooling.write([]) == ACCEPTED
     assert given_up == [False, True]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_only_a_request_without_an_answer_may_still_land(
+    world: World, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    world.enrol("anna", "meter-1")
+    timed = Timed(world, monkeypatch)
+    timed.fault = StoreUnreachable("not now", answered=answered)
+    assert timed.put(1).kept
+    timed.put(2)
+    found = [timed.spooling.given_up]
+    with pytest.raises(StoreUnreachable):
+        timed.spooling.step()
+    found.append(timed.spooling.given_up)
+    timed.fault = StoreUnreachable("not now", answered=True)  # says nothing of what it was asked before
+    with pytest.raises(StoreUnreachable):
+        timed.spooling.step()
+    found.append(timed.spooling.given_up)
+    timed.fault = None
+    timed.spooling.step()
+    found.append(timed.spooling.given_up)
+    assert found == [not answered] * 3 + [False]
+    timed.spooling.close()

@@ -90,6 +90,7 @@ def test_an_answer_that_may_pass_keeps_the_batch(status: int) -> None:
         assert fault.value.hint
         assert fault.value.retry_after is None
         assert SENTINEL not in str(fault.value) + fault.value.hint
+        assert fault.value.answered == (status not in {500, 502, 504})
 
 
 @pytest.mark.parametrize("status", [400, 422])
