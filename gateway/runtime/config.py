@@ -152,7 +152,7 @@ class LimitsSettings(Table):
     )
     controller_burst: int = Field(1_000_000, ge=1, le=10**9, description="Of one controller at once.")
     stranger_rate: float = Field(
-        2.0, ge=0, le=1e6, description="Of all devices together that are not enrolled, a second, in the long run."
+        1.0, ge=0, le=1e6, description="Of all devices together that are not enrolled, a second, in the long run."
     )
     stranger_burst: int = Field(100_000, ge=1, le=10**9, description="Of all of them at once.")
 
