@@ -23,7 +23,7 @@ import msgspec
 from gateway.crypto import envelope
 from gateway.crypto.derive import KEY_BYTES
 from gateway.disk import sync_directory
-from gateway.errors import CustodianFault, VerificationFailed
+from gateway.errors import CustodianFault, Unreachable, VerificationFailed
 from gateway.keys.custody import Destruction, Mark
 from gateway.model.ids import Controller
 
@@ -55,11 +55,11 @@ class FileCustodian:
             sync_directory(self._directory)
 
     def wrap(self, controller: Controller, e: int, kek: bytes) -> bytes:
-        """KEK_e under W_e. Raises CustodianFault."""
+        """KEK_e under W_e. Raises CustodianFault, Unreachable."""
         return envelope.wrap_kek(self._read(controller, e), kek, controller=controller, e=e)
 
     def unwrap(self, controller: Controller, e: int, wrapped: bytes) -> bytes:
-        """KEK_e. Raises CustodianFault when W_e is missing, readable by others, or not the right one."""
+        """KEK_e. Raises CustodianFault when W_e is missing, readable by others, or not the right one; Unreachable."""
         try:
             return envelope.unwrap_kek(self._read(controller, e), wrapped, controller=controller, e=e)
         except VerificationFailed:
@@ -131,11 +131,19 @@ class FileCustodian:
             message = f"the custodian's directory may be written by others (mode {mode:04o})"
             raise CustodianFault(message, hint="chmod 700 the directory, and find out who may have written there")
 
+    def _require_medium(self, fault: OSError) -> None:
+        """Raises Unreachable where nothing of ours is: as in a mount point before its medium is there."""
+        ours = (file for name in ("w-*.key", "mark-*.json") for file in self._directory.glob(name))
+        if isinstance(fault, FileNotFoundError) and next(ours, None) is None:
+            message = f"the custodian's directory {self._directory} holds neither key nor mark"
+            raise Unreachable(message, hint="mount its medium; until then nothing is read or emitted") from None
+
     def _read(self, controller: Controller, e: int) -> bytes:
         file = self._file(controller, e)
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not make us wait
         except OSError as fault:
+            self._require_medium(fault)
             message = f"the custodian's key file {file.name} cannot be read: {fault.strerror}"
             raise CustodianFault(message) from None
         self._check_directory()

@@ -374,6 +374,7 @@ def test_the_second_opens_alone_when_the_first_is_dead(softhsm: SoftHsm, tmp_pat
     pair = Pair(softhsm, tmp_path)
     both = pair.open()
     wrapped = made(both)
+    made(both, e=2)
     pair.first.away()
     with pytest.raises(Unreachable) as caught:
         both.unwrap(ONE, 1, wrapped)
@@ -400,6 +401,7 @@ def test_a_row_from_before_there_was_a_second(tmp_path: Path) -> None:
     first, second = FileCustodian(tmp_path / "one"), FileCustodian(tmp_path / "two")
     wrapped = made(first)
     assert PairedCustodian(first, second).unwrap(ONE, 1, wrapped) == KEK
+    second.create(ONE, 2)
     with pytest.raises(CustodianFault):
         second.unwrap(ONE, 1, wrapped)
 

@@ -218,6 +218,25 @@ def test_a_key_file_that_does_not_serve_stops_everything(
     assert gateway.points() == 0
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["mount point", "no directory"])
+def test_a_key_medium_that_comes_late_is_told_apart_from_a_missing_key(gateway: Gateway, there: bool) -> None:
+    """A supervisor starts the gateway again after 4, not after 3; what it finds then is whole."""
+    kek = gateway.state / "kek"
+    medium = kek.rename(gateway.state / "medium")
+    if there:
+        kek.mkdir(mode=0o700)
+    for command in (("run",), ("read", "-", "--purpose", "provision"), ("erase", "-", "--yes")):
+        said = gateway.refused(*command, code=4, stdin="heat-co/anna" * (len(command) > 1)).splitlines()
+        assert f"glomska: the custodian's directory {kek} holds neither key nor mark" in said
+        assert "next: mount its medium; until then nothing is read or emitted" in said
+    if there:
+        kek.rmdir()
+    assert gateway.points() == 0
+    medium.rename(kek)
+    with gateway.run() as running:
+        running.stop()
+
+
 def test_a_password_file_that_does_not_serve_is_a_fault_of_the_configuration(gateway: Gateway, tmp_path: Path) -> None:
     secret = tmp_path / "mqtt.password"
     gateway.environment |= {"GLOMSKA_MQTT__USERNAME": "glomska", "GLOMSKA_MQTT__PASSWORD_FILE": str(secret)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import ConfigurationFault, CustodianFault
+from gateway.errors import ConfigurationFault, CustodianFault, Unreachable
 from gateway.keys.custodian import FileCustodian, Mark, open_custodian
 from gateway.model.ids import Controller
 
@@ -108,10 +108,31 @@ def test_each_controller_and_e_has_its_own(custodian: FileCustodian, tmp_path: P
 
 def test_missing(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) -> None:
     name = only_file(tmp_path).name
-    only_file(tmp_path).unlink()
+    custodian.set_mark(b"l" * 16, Mark(3, "0" * 64))
+    (tmp_path / "kek" / name).unlink()
     fault = refusal(custodian, wrapped)
     assert str(fault) == f"the custodian's key file {name} cannot be read: No such file or directory"
     assert fault.hint == "put the key file back with mode 0600; without it nothing is read or emitted"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["mount point", "no directory"])
+def test_a_medium_that_is_away_may_come_back(tmp_path: Path, wrapped: bytes, there: bool) -> None:
+    """Unlike a file that is missing beside others: another start may mend it."""
+    directory = tmp_path / "kek"
+    custodian = FileCustodian(directory)
+    medium = directory.rename(tmp_path / "medium")
+    if there:
+        directory.mkdir(mode=0o700)
+    for use, material in ((custodian.unwrap, wrapped), (custodian.wrap, KEK)):
+        with pytest.raises(Unreachable) as caught:
+            use(ONE, 1, material)
+        assert str(caught.value) == f"the custodian's directory {directory} holds neither key nor mark"
+        assert caught.value.hint == "mount its medium; until then nothing is read or emitted"
+        assert (caught.value.exit_code, caught.value.retryable) == (4, True)
+    if there:
+        directory.rmdir()
+    medium.rename(directory)
+    assert custodian.unwrap(ONE, 1, wrapped) == KEK
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o666, 0o644, 0o610, 0o601])
@@ -161,6 +182,7 @@ def test_destroying(tmp_path: Path, custodian: FileCustodian, wrapped: bytes) ->
     custodian.destroy(ONE, 1)
     assert not held.exists()
     assert kept.read_bytes() != before, "the bytes themselves are overwritten"
+    custodian.create(TWO, 1)
     assert "No such file" in str(refusal(custodian, wrapped))
     assert custodian.destroy(ONE, 1).attested is False  # absent counts as destroyed
     with pytest.raises(CustodianFault, match="the custodian's key file could not be destroyed: No such file"):

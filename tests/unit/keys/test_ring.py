@@ -18,12 +18,15 @@ from gateway.control.enrolment import Enrolment, enrol
 from gateway.errors import (
     ConfigurationFault,
     CustodianFault,
+    GlomskaError,
     IntegrityStop,
     KeyDestroyed,
     KeyMissing,
     LeaseOver,
     Refused,
+    Unreachable,
 )
+from gateway.keys.custodian import Mark
 from gateway.keys.handle import Device, Window
 from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import Lineage
@@ -344,11 +347,15 @@ def test_a_quantity_that_is_dropped_is_permitted_to_nobody(tmp_path: Path, clock
 # What stops a start or a look-up
 
 
-def test_without_the_custodian_no_worker_begins(fixed: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("gone", "fault"), [("w-*", CustodianFault), ("*", Unreachable)], ids=["keys", "medium"])
+def test_without_the_custodian_no_worker_begins(
+    fixed: World, tmp_path: Path, gone: str, fault: type[GlomskaError]
+) -> None:
     fixed.enrol("anna", "meter-1")
-    for file in (tmp_path / "state/kek").iterdir():
+    fixed.custodian.set_mark(b"l" * 16, Mark(1, "0" * 64))
+    for file in (tmp_path / "state/kek").glob(gone):
         file.unlink()
-    with pytest.raises(CustodianFault):
+    with pytest.raises(fault):
         fixed.ring.register()
     with fixed.keystore.snapshot() as tx:
         assert workers.find_all(tx) == []
