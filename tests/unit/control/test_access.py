@@ -200,7 +200,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_what_is_read_equals_what_was_published(home: World, data: st.DataObject) -> None:
     counts = data.draw(published(home.policy.quantities))

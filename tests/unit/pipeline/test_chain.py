@@ -67,7 +67,9 @@ payloads = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.sampled_from(["meter-1", "meter-2", "meter-9"]), payloads), max_size=8))
 def test_the_books_of_a_batch_balance(world: World, sent: list[tuple[str, object]]) -> None:
     if not len(world.ring):

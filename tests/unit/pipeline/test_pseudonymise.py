@@ -54,7 +54,9 @@ def test_each_class_has_its_own_measurement_pseudonym_and_key(world: World) -> N
     other.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.integers(0, 600), min_size=2, max_size=6))
 def test_a_pseudonym_lasts_a_month_and_says_nothing_about_the_next(world: World, days: list[int]) -> None:
     world.enrol("anna", "meter-1", since=world.clock.wall() - 700 * DAY)
