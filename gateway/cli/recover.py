@@ -41,6 +41,7 @@ def _outcome(found: Recovered) -> dict[str, object]:
         "fences": found.fences,
         "mended": found.mended,
         "missing": missing,
+        "unknown": dict(found.untold),
     }
 
 
@@ -56,4 +57,9 @@ def _said(found: Recovered) -> str:
         lines.append(f"{found.routes} devices have lost their owner: enrol them again, or hand them over")
     if found.replaced:
         lines.append(f"{len(found.replaced)} customers had their keys replaced since: `glomska keys rekey` again")
+    if found.untold:
+        acts_under_way = ", ".join(found.untold)
+        lines.append(
+            f"under way when the key store was lost, and nobody knows with whom: {acts_under_way}; do it again"
+        )
     return "\n".join(lines)

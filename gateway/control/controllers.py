@@ -170,12 +170,13 @@ class Controllers:
             self._conclude(left)
 
     def _resume_intent(self, line: Line, controller: Controller) -> None:
-        """Step 1 of an intent that the key store has never heard of.
+        """Step 1 of an intent that is no exit in the key store yet, of which a recovery may have told it.
 
         Abandoned where there is nothing to end, or a law keeps what it was not told to end.
         """
         with self._keystore.snapshot() as tx:
-            if acts.find_act(tx, line.seq) is not None:
+            begun = departures.find(tx, controller)
+            if begun is not None and begun.seq == line.seq:
                 return
             try:
                 customers.open_lineage(tx, self._custodian, controller)
@@ -187,9 +188,10 @@ class Controllers:
             self._control.conclude(EXIT, line.seq, result="abandoned")
             return
         with self._control.step() as tx:
-            if acts.find_act(tx, line.seq) is None and departures.find(tx, controller) is None:
+            if departures.find(tx, controller) is None:
                 self._require_still(tx, controller)
-                acts.record_intent(tx, seq=line.seq, act=EXIT, now=self._control.clock.wall())
+                if acts.find_act(tx, line.seq) is None:
+                    acts.record_intent(tx, seq=line.seq, act=EXIT, now=self._control.clock.wall())
                 mark(tx, controller, seq=line.seq, now=self._control.clock.wall())
 
     def _found(self, controller: Controller) -> rows.Departure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import gc
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from gateway.control import customer as customers
 from gateway.control.purge import give_up_captures
@@ -114,7 +114,6 @@ class Pages:
         """Nothing is left under an older e: forget what opened it. Raises IntegrityStop for what is in quarantine."""
         self.require_nothing_behind(tx, found)
         lineages.leave_keks(tx, found.controller, before=found.e)
-        self._rewrite_fences(tx, found)
         turnovers.update(tx, found, step=Step.REWRAPPED, generation=workers.raise_generation(tx))
         self._made.clear()
 
@@ -130,12 +129,12 @@ class Pages:
             "`glomska keys turnover --release-lost`; the older wrapping key is kept until then",
         )
 
-    def require_fences_rewritten(self, tx: Transaction, found: rows.Turnover) -> None:
-        """Nothing in the fence file is under an older e; an act that failed may have left a line there."""
-        if any(_is_older(line, found) for line in self._control.ledger.read_fences()):
-            self._rewrite_fences(tx, found)
+    def rewrite_fences(self, tx: Transaction, found: rows.Turnover) -> None:
+        """The fence file anew, under the newest e alone, as the key store has it.
 
-    def _rewrite_fences(self, tx: Transaction, found: rows.Turnover) -> None:
+        Not before a backup is: until then a copy of the key store of before is what would be recovered, and opens what
+        is under the older e.
+        """
         ledger = self._control.ledger
         lines = ledger.read_fences()
         kept = [line for line in lines if line["controller"] != found.controller]
@@ -184,7 +183,3 @@ class Pages:
             lineage = customers.open_lineage(tx, self._custodian, found.controller)
             self._made = {place: lineage.rewrapping()}
         return self._made[place]
-
-
-def _is_older(line: Mapping[str, object], found: rows.Turnover) -> bool:
-    return line["controller"] == found.controller and int(str(line["secret_e"])) < found.e

@@ -13,6 +13,10 @@ A fence secret that does not open is brought back from that file too, also where
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
 in the lost key store alone. Those who were erased since, or whose controller has left, miss nothing.
 
+An act that was under way, when the medium died, stands in the ledger without an outcome, and the custodian's mark may
+be on it. Erasures, turnovers and exits are carried on with; what its intent says in full is done; of any other it is
+reported that what came of it is not known.
+
 A copy of before a turnover opens with no key that exists: only a backup since then can be recovered.
 """
 
@@ -28,20 +32,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.control import customer as customers
+from gateway.control import told
 from gateway.control.chain import Chain, Line
 from gateway.control.choices import CONSENT, note_choice
-from gateway.control.controllers import mark
+from gateway.control.controllers import mark as mark_leaving
 from gateway.control.enrolment import ENROL
 from gateway.control.guard import ns_of
 from gateway.control.handover import HAND_OVER
 from gateway.control.pages import RELEASE
 from gateway.control.purge import Step
 from gateway.control.rekey import REKEY
-from gateway.control.role import ERASE, EXIT, FAILED, TURNOVER, Act, Control
+from gateway.control.role import CARRIED_ON, ERASE, FAILED, TURNOVER, Act, Control
 from gateway.control.suspension import RESUME, SUSPEND
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
-from gateway.keys.custodian import Custodian
+from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.lineage import Lineage
@@ -51,6 +56,7 @@ from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
 
 RECOVER = "recover"
 _SETTLED = frozenset({"done", "failed"})
+_SAID = frozenset({CONSENT, SUSPEND, RESUME, REKEY})  # acts whose intent says all that was done
 _SECOND = 1_000_000_000
 
 
@@ -65,6 +71,7 @@ class Recovered:
     missing: list[str] = field(default_factory=list)
     routes: int = 0
     replaced: list[str] = field(default_factory=list)
+    untold: Counter[str] = field(default_factory=Counter)  # by act: under way, and what came of it is not known
     gone: AbstractSet[str] = frozenset()  # incarnations and controllers that have ended since
 
 
@@ -90,9 +97,11 @@ class Recovery:
         with self._ledger.locked():
             lines = self._lines()
             with self._control.keystore.act() as tx:
-                self._require(tx, lines)
+                mark = self._require(tx, lines)
                 acts.take_role(tx, self._ledger.id)
                 self._replay(tx, lines, found)
+                self._under_way(tx, lines, mark, found)
+                workers.raise_generation(tx)
         with self._control.act(RECOVER) as act:
             act.outcome["missing"] = found.missing
             act.outcome["mended"] = found.mended
@@ -103,7 +112,7 @@ class Recovery:
         chain = Chain()
         return [chain.follow(raw) for raw in self._ledger.lines()]
 
-    def _require(self, tx: Transaction, lines: list[Line]) -> None:
+    def _require(self, tx: Transaction, lines: list[Line]) -> Mark | None:
         owner, mark = acts.known_ledger(tx), self._custodian.mark(self._ledger.id)
         if owner is not None and owner != self._ledger.id:
             raise Refused("the key store's acts are in another ledger", hint="give the ledger that belongs to it")
@@ -114,6 +123,7 @@ class Recovery:
                 "this ledger does not reach what the custodian has seen, so it cannot say what was done since",
                 hint="give a copy that does: `glomska keys recover --ledger DIRECTORY`; without one it stays shut",
             )
+        return mark
 
     def _replay(self, tx: Transaction, lines: list[Line], found: Recovered) -> None:
         outcomes = {line.intent: line for line in lines if line.phase == "outcome" and "result" in line.body}
@@ -121,17 +131,14 @@ class Recovery:
         unknown = [line for line in lines if line.phase == "intent" and acts.find_act(tx, line.seq) is None]
         done = [line for line in unknown if line.seq in settled]
         if any(line.act == TURNOVER and settled[line.seq].body["result"] == "done" for line in done):
-            raise IntegrityStop(  # also where the custodian would open it still: its horizons are of before
-                "this key store is of before a turnover: no key that exists opens it",
-                hint="restore a backup since the last turnover: `glomska keys restore`",
-            )
-        found.fences = self._fences(tx, _void(lines, outcomes))
+            raise _of_before()  # also where the custodian would open it still: its horizons are of before
+        found.fences = self._fences(tx, told.void(lines, outcomes))
         found.mended = self._mended(tx)
-        left = {Controller(str(line.body["controller"])): line.seq for line in lines if _is_exit(line, settled)}
-        found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if _is_erasure(line, outcomes)}
+        left = {Controller(str(line.body["controller"])): line.seq for line in lines if told.is_exit(line, settled)}
+        found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if told.is_erasure(line, outcomes)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
             if controller in lineages.all_controllers(tx):
-                mark(tx, controller, seq=seq, now=self._clock.wall())
+                mark_leaving(tx, controller, seq=seq, now=self._clock.wall())
         for line in done:
             outcome = settled[line.seq]
             failed = outcome.body["result"] != "done"
@@ -140,7 +147,30 @@ class Recovery:
                 found.replayed[line.act] += 1
                 self._act(tx, line, outcome, found)
         self._bare_erasures(tx, lines, outcomes)
-        workers.raise_generation(tx)
+
+    def _under_way(self, tx: Transaction, lines: list[Line], mark: Mark | None, found: Recovered) -> None:
+        """Intents without outcome, as far as the custodian's mark reaches: they were done, and no ledger says how far.
+
+        What it does not reach is an intent and no more: it is carried on with, or abandoned, as by anybody.
+        """
+        ended = {line.intent for line in lines if line.phase == "outcome"}
+        far = [line for line in lines if line.phase == "intent" and mark is not None and line.seq <= mark.seq]
+        for line in [line for line in far if line.seq not in ended and acts.find_act(tx, line.seq) is None]:
+            if line.act == TURNOVER:
+                self._require_older(line)
+            kept = line.act in CARRIED_ON or line.act in _SAID
+            acts.record_intent(tx, seq=line.seq, act=line.act + ("" if kept else FAILED), now=self._clock.wall())
+            if line.act in _SAID:
+                found.replayed[line.act] += 1
+                self._act(tx, line, line, found)
+            elif not kept:
+                found.untold[line.act] += 1
+
+    def _require_older(self, line: Line) -> None:
+        """That what opens this key store was not destroyed by a turnover that had no outcome yet."""
+        controller, e = Controller(str(line.body["controller"])), int(str(line.body["e"]))
+        if self._custodian.exists(controller, e) and not self._custodian.exists(controller, e - 1):
+            raise _of_before()
 
     def _act(self, tx: Transaction, line: Line, outcome: Line, found: Recovered) -> None:
         match line.act:
@@ -158,20 +188,20 @@ class Recovery:
                 found.erased += self._erased(tx, line)
 
     def _enrolled(self, tx: Transaction, outcome: Line, found: Recovered) -> None:
-        began, routes = _texts(outcome, "incarnations"), _texts(outcome, "routes")
-        whose = _whose(outcome, len(began) + len(routes))
+        began, routes = told.texts(outcome, "incarnations"), told.texts(outcome, "routes")
+        whose = told.whose(outcome, len(began) + len(routes))
         for name, owner in zip(began, whose, strict=False):
             if not {name, owner} & found.gone and not subjects.find_keys(tx, [Incarnation(bytes.fromhex(name))]):
                 found.missing.append(name)
         living = [name for name, owner in zip(routes, whose[len(began) :], strict=True) if owner not in found.gone]
         known = subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in living])
         found.routes += len(living) - len(known)
-        ended = dict(zip(_texts(outcome, "ended"), _texts(outcome, "at"), strict=False))
+        ended = dict(zip(told.texts(outcome, "ended"), told.texts(outcome, "at"), strict=False))
         for route in subjects.find_routes_by_id(tx, [RouteId(bytes.fromhex(name)) for name in ended]):
             subjects.end_route(tx, dataclasses.replace(route, valid_to=int(ended[route.route_id.hex()])))
 
     def _chosen(self, tx: Transaction, line: Line) -> None:
-        incarnation, body = _incarnation(line), line.body
+        incarnation, body = told.incarnation(line), line.body
         owner = self._owner(tx, incarnation)
         if owner is None or departures.find(tx, owner) is not None:
             return
@@ -197,12 +227,12 @@ class Recovery:
                 lineages.resume(tx, Controller(scope))
             return
         moves = {SUSPEND: (KeyState.ACTIVE, KeyState.SUSPENDED), RESUME: (KeyState.SUSPENDED, KeyState.ACTIVE)}
-        self._move(tx, _incarnation(line), *moves[line.act])
+        self._move(tx, told.incarnation(line), *moves[line.act])
 
     def _replaced(self, tx: Transaction, line: Line, found: Recovered) -> None:
         """Its successor is lost: what it sealed is still read, and nothing new is sealed under it."""
-        if self._move(tx, _incarnation(line), KeyState.ACTIVE, KeyState.COMPROMISED):
-            found.replaced.append(_incarnation(line).hex())
+        if self._move(tx, told.incarnation(line), KeyState.ACTIVE, KeyState.COMPROMISED):
+            found.replaced.append(told.incarnation(line).hex())
 
     def _move(self, tx: Transaction, incarnation: Incarnation, was: KeyState, to: KeyState) -> int:
         keys = [key for key in subjects.find_keys(tx, [incarnation]) if key.state == was]
@@ -212,8 +242,8 @@ class Recovery:
 
     def _given_up(self, tx: Transaction, outcome: Line) -> None:
         """For ever, though this copy may have them whole. An earlier version named those alone who lost everything."""
-        named = [KeyId(bytes.fromhex(name)) for name in _texts(outcome, "keys")]
-        whose = [Incarnation(bytes.fromhex(name)) for name in _texts(outcome, "incarnations")]
+        named = [KeyId(bytes.fromhex(name)) for name in told.texts(outcome, "keys")]
+        whose = [Incarnation(bytes.fromhex(name)) for name in told.texts(outcome, "incarnations")]
         found = [*subjects.find_keys_by_id(tx, named).values(), *subjects.find_keys(tx, whose)]
         lost = {key.key_id for key in found if key.wrapped is not None}
         subjects.lose_keys(tx, lost, now=self._clock.wall())
@@ -221,12 +251,12 @@ class Recovery:
 
     def _erased(self, tx: Transaction, line: Line) -> bool:
         """Whether keys came back that were erased; then the steps of that erasure begin again."""
-        incarnation, erasure = _incarnation(line), _erasure(line)
+        incarnation, erasure = told.incarnation(line), told.erasure(line)
         owner = self._owner(tx, incarnation)
         if owner is None or departures.find(tx, owner) is not None or acts.find_erasure(tx, erasure) is not None:
             return False
         lineage, act = customers.open_lineage(tx, self._custodian, owner), Act(tx=tx, seq=line.seq)
-        named = _texts(line, "released")
+        named = told.texts(line, "released")
         released = [key for key in subjects.find_keys(tx, [incarnation]) if key.key_id.hex() in named]
         try:
             if "released" in line.body:
@@ -244,10 +274,10 @@ class Recovery:
         """
         whose = {fence.erasure: fence.controller for fence in subjects.all_fences(tx)}
         for line in lines:
-            controller = whose.get(_erasure(line)) if line.act == ERASE and line.phase == "intent" else None
-            if controller is None or acts.find_erasure(tx, _erasure(line)) is not None:
+            controller = whose.get(told.erasure(line)) if line.act == ERASE and line.phase == "intent" else None
+            if controller is None or acts.find_erasure(tx, told.erasure(line)) is not None:
                 continue
-            if any(key.wrapped is not None for key in subjects.find_keys(tx, [_incarnation(line)])):
+            if any(key.wrapped is not None for key in subjects.find_keys(tx, [told.incarnation(line)])):
                 continue  # it is carried on with
             if acts.find_act(tx, line.seq) is None:
                 acts.record_intent(tx, seq=line.seq, act=ERASE, now=self._clock.wall())
@@ -314,54 +344,17 @@ def adopt(directory: Path, copy: Path) -> None:
         raise IntegrityStop(str(fault), hint="give another copy") from None
 
 
-def _is_exit(line: Line, settled: dict[int, Line]) -> bool:
-    """An exit that has happened; one that is under way is carried on with."""
-    return (
-        line.act == EXIT
-        and line.phase == "intent"
-        and line.seq in settled
-        and (settled[line.seq].body["result"] == "done")
-    )
-
-
-def _is_erasure(line: Line, outcomes: dict[int, Line]) -> bool:
-    """Of a customer, one that has happened or is under way: what a law kept may end later, by an erasure of its own."""
-    if line.act != ERASE or line.phase != "intent" or "released" in line.body:
-        return False
-    return line.seq not in outcomes or outcomes[line.seq].body["result"] == "done"
-
-
-def _void(lines: list[Line], outcomes: dict[int, Line]) -> set[str]:
-    """Erasures that never were: they failed, or were abandoned."""
-    ended = [line for line in lines if line.act == ERASE and line.phase == "intent" and line.seq in outcomes]
-    return {str(line.body["erasure"]) for line in ended if outcomes[line.seq].body["result"] != "done"}
-
-
-def _whose(outcome: Line, count: int) -> list[str]:
-    """The controllers of what an enrolment brought; empty names where an earlier version did not say."""
-    named = _texts(outcome, "controllers") or [""]
-    return named if len(named) == count else named * count
-
-
-def _incarnation(line: Line) -> Incarnation:
-    return Incarnation(bytes.fromhex(str(line.body["incarnation"])))
-
-
-def _texts(line: Line, name: str) -> list[str]:
-    found = line.body.get(name)
-    return found if isinstance(found, list) else []
-
-
-def _erasure(line: Line) -> bytes:
-    return bytes.fromhex(str(line.body["erasure"]))
+def _of_before() -> IntegrityStop:
+    message = "this key store is of before a turnover: no key that exists opens it"
+    return IntegrityStop(message, hint="restore a backup since the last turnover: `glomska keys restore`")
 
 
 def _bare(line: Line, controller: Controller, *, generation: int, at: int) -> rows.Erasure:
     """An erasure without evidence: its keys, and what was to be deleted, were in another key store alone."""
     return rows.Erasure(
-        erasure=_erasure(line),
+        erasure=told.erasure(line),
         controller=controller,
-        incarnation=_incarnation(line),
+        incarnation=told.incarnation(line),
         seq=line.seq,
         step=Step.CLEARED,
         generation=generation,

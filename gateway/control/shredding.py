@@ -1,7 +1,7 @@
 """The end of a turnover: when all is safe under the newest e, what opened every older copy is destroyed.
 
 4. alone       every standby that is named has replayed the last rewrap; a backup is taken and opened again
-5. backed_up   nothing is under an older e, in no table and not in the fence file, and the newest W is at hand:
+5. backed_up   nothing is under an older e; the fence file is rewritten under the newest, whose W is at hand:
 then W_e-1 and all older ones go, the custodian's reports are recorded
 6. done        the outcome in the ledger
 
@@ -54,12 +54,13 @@ class Shredding:
 
     def destroy(self, found: rows.Turnover) -> bool:
         """Once more nothing is under an older e; then W goes. Raises CustodianFault, IntegrityStop, Unreachable."""
+        with self._control.keystore.snapshot() as tx:
+            wrapped = lineages.find_keks(tx, found.controller)[found.e]
+        require_at_hand(self._custodian, found.controller, found.e, wrapped)
         with self._control.step() as tx:
             self._pages.require_nothing_behind(tx, found)
             oldest = lineages.oldest_e(tx, found.controller)
-            self._pages.require_fences_rewritten(tx, found)
-            wrapped = lineages.find_keks(tx, found.controller)[found.e]
-        require_at_hand(self._custodian, found.controller, found.e, wrapped)
+            self._pages.rewrite_fences(tx, found)
         reports = {e: self._custodian.destroy(found.controller, e) for e in range(oldest, found.e)}
         now = self._control.clock.wall()
         with self._control.step() as tx:

@@ -6,10 +6,10 @@
     2. captured    series of the expiring epochs, sealed under a purge key
        purged_once their rows deleted from every store, and again when no late write can arrive (`control.expiry`)
     3. rewrapping  pages: keys ratcheted to the horizon and rewrapped, routes rehashed, secrets rewrapped
-       rewrapped   nothing is left under an older e: KEK_e-1 and R_e-1 forgotten, fence file rewritten, generation + 1
+       rewrapped   nothing is left under an older e: KEK_e-1 and R_e-1 forgotten, generation + 1
     4. alone       every worker has acknowledged: the old KEK is in no process any more
     5. backed_up   every standby that is named has replayed all of it; a backup under e was taken, and opened again
-    6. done        W_e-1 and all older ones destroyed at the custodian, its reports recorded; outcome
+    6. done        fence file rewritten; W_e-1 and all older ones destroyed at the custodian, which is recorded; outcome
     7.             erasures whose conditions hold are final
 
 Every step is recorded and may be repeated, by several processes at once: end one anywhere and `resume` converges. The

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.control import recovery, withdrawal
+from gateway.control import told, withdrawal
 from gateway.control.chain import Line
 from gateway.control.recovery import Recovery
 from gateway.control.role import ERASE, Control
@@ -47,7 +47,7 @@ def erasures_not_replayed(patch: Patch, _part: str) -> None:
 @kills("01", "test_who_was_to_be_erased_and_was_not_is_missed")
 def whoever_was_to_be_erased_was(patch: Patch, _part: str) -> None:
     """A recovery that takes the word for the deed."""
-    patch.setattr(recovery, "_is_erasure", lambda line, _outcomes: line.act == ERASE and line.phase == "intent")
+    patch.setattr(told, "is_erasure", lambda line, _outcomes: line.act == ERASE and line.phase == "intent")
 
 
 @kills("01", "test_an_erasure_ended_half_way_takes_nobodys_fences", "test_two_secrets_of_a_month_both_count")
@@ -68,7 +68,7 @@ def a_month_has_the_newest_secret_alone(patch: Patch, _part: str) -> None:
 @kills("01", "test_whose_erasure_failed_is_not_fenced")
 def what_failed_was_done(patch: Patch, _part: str) -> None:
     """Whatever stands in the fence file is brought back."""
-    patch.setattr(recovery, "_void", lambda _lines, _outcomes: set())
+    patch.setattr(told, "void", lambda _lines, _outcomes: set())
 
 
 @kills("02", "test_a_cut_ledger_is_refused[*]", "test_a_fork_of_the_same_length_is_refused")
