@@ -157,7 +157,8 @@ def restore(custodian: Custodian, file: Path, path: Path, opened: Callable[[Path
 
     Raises:
         UsageFault: there is a key store already, or this is no backup.
-        CustodianFault: its date has come, or a turnover has ended it; nothing was put back.
+        CustodianFault: its date has come, a turnover has ended it, or this is not its custodian; nothing was put back.
+        Unreachable: the custodian is away.
         VerificationFailed: it was cut or changed.
     """
     for there in (path, *(path.with_name(path.name + part) for part in _PARTS)):

@@ -16,6 +16,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.crypto import aead, signing
@@ -29,6 +30,9 @@ LOCK = Controller("#backup")
 _MAGIC = b"glomska backup 1\n"
 _CHUNK = 1 << 20
 _LENGTH = 4  # bytes
+_ENDED = (
+    "mount or connect the custodian that it was made with; if its date has come, take another: its key is destroyed"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,8 @@ def read(custodian: Custodian, file: Path) -> Iterator[bytes]:
     """The copy, piece by piece.
 
     Raises:
-        CustodianFault: its date has come, and its lock is destroyed.
+        CustodianFault: its lock is not there: its date has come, or it is another custodian's.
+        Unreachable: the custodian is away.
         VerificationFailed: it was cut or changed.
     """
     header = read_header(file)
@@ -92,10 +97,9 @@ def read(custodian: Custodian, file: Path) -> Iterator[bytes]:
     except CustodianFault:
         if custodian.exists(LOCK, header.until):
             raise
-        hint = "backups end on their date; take one that is newer: `glomska keys backup`"
-        raise CustodianFault(
-            "this backup's date has come: its key is destroyed, and it cannot be opened", hint=hint
-        ) from None
+        date = datetime.fromtimestamp(header.until * 86_400, UTC).date()
+        message = f"the custodian does not have the key of this backup, which ends on {date}"
+        raise CustodianFault(message, hint=_ENDED) from None
     cipher, number, last = aead.cipher(key), 0, False
     with file.open("rb") as stream:
         head = stream.readline() + stream.readline()

@@ -15,7 +15,7 @@ from gateway.control.controllers import Controllers
 from gateway.control.customer import open_lineage
 from gateway.control.recovery import Recovery
 from gateway.control.withdrawal import Withdrawal
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, UsageFault, VerificationFailed
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Unreachable, UsageFault, VerificationFailed
 from gateway.keys.backup import LOCK
 from gateway.keys.custodian import FileCustodian
 from gateway.keystore import lineages
@@ -65,10 +65,26 @@ def test_on_its_date_it_opens_no_more(tmp_path: Path, keys_url: str, day: int) -
         put_back(world, file, target)
         assert (target / "keys.db").exists()
     else:
-        with pytest.raises(CustodianFault, match="date has come: its key is destroyed"):
+        with pytest.raises(CustodianFault, match="does not have the key of this backup, which ends on 2024-11-03"):
             put_back(world, file, target)
         assert list(target.iterdir()) == []
     world.close()
+
+
+def test_with_another_custodian_it_is_not_said_to_be_dead(world: World, tmp_path: Path) -> None:
+    """Nor with none. On its date nobody but the custodian knows, and a new machine's clock may be wrong."""
+    world.enrol("anna", "meter-1")
+    file = backups(world).take()
+    other = FileCustodian(tmp_path / "another")
+    with pytest.raises(Unreachable, match="holds neither key nor mark"):
+        restore(other, file, tmp_path / "new" / "keys.db", opened)
+    other.create(parse_controller(CONTROLLER), 1)
+    with pytest.raises(CustodianFault, match="does not have the key of this backup") as fault:
+        restore(other, file, tmp_path / "new" / "keys.db", opened)
+    assert fault.value.hint.startswith("mount or connect the custodian that it was made with; if its date has come, ")
+    assert list((tmp_path / "new").iterdir()) == []
+    put_back(world, file, tmp_path / "new")
+    assert (tmp_path / "new" / "keys.db").exists()
 
 
 @pytest.fixture
