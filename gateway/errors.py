@@ -65,6 +65,10 @@ class Unreachable(GlomskaError):
     hint = "see that it is running and that the URL in gateway.toml is right, then try again"
 
 
+class Silent(Unreachable):
+    """It let the time pass that it was given: whoever asks again waits as long again."""
+
+
 class Refused(GlomskaError):
     """Purpose, consent or role does not allow this."""
 

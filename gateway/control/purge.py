@@ -21,7 +21,7 @@ from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.letting_go import requests_over
 from gateway.control.role import Control
-from gateway.errors import KeyDestroyed, Unreachable
+from gateway.errors import KeyDestroyed, Silent, Unreachable
 from gateway.keys import lease
 from gateway.keys.capture import Capture, trace
 from gateway.keys.custodian import Custodian
@@ -32,6 +32,7 @@ from gateway.model.sealed import SealedPoint
 
 PURGE = "purge"
 _LAST = 2**63 - 1
+_REST_S = 60.0  # for which a broker that kept one erasure waiting keeps no other waiting
 
 
 class Step(enum.StrEnum):
@@ -86,6 +87,7 @@ class Purging:
         self._custodian = custodian
         self._inventory = inventory
         self._queues = queues
+        self._broker_rests_until = 0
 
     def run(self, erasure: bytes, on_step: Callable[[Step], None] = lambda _step: None) -> Step:
         """As far as it can be done now. Raises Unreachable: the rest stays open."""
@@ -112,7 +114,7 @@ class Purging:
             self._purge_queues(found.erasure, capture)
         if capture is not None and accounting.BROKER in parties:
             with contextlib.suppress(Unreachable):
-                self._clear_broker(found, capture)
+                self._ask_broker(found, capture)
         with self._control.keystore.snapshot() as tx:
             return accounting.owing(tx, found.erasure)
 
@@ -165,6 +167,16 @@ class Purging:
         for queue in self._queues.values():
             queue.purge(key_ids, dead)
         self._settle(erasure, accounting.ours())
+
+    def _ask_broker(self, found: rows.Erasure, capture: Capture) -> None:
+        """Unless it has just let another erasure wait in vain: all that are open would, one after the other."""
+        if self._clock.boottime() < self._broker_rests_until:
+            return
+        try:
+            self._clear_broker(found, capture)
+        except Silent:
+            self._broker_rests_until = self._clock.boottime() + int(_REST_S * lease.SECOND)
+            raise
 
     def _clear_broker(self, found: rows.Erasure, capture: Capture) -> None:
         if self._retained is not None:

@@ -19,7 +19,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from gateway.errors import Unreachable
+from gateway.errors import Silent, Unreachable
 from gateway.model.ids import Controller, DeviceId
 from gateway.transport.ingest.tls import Tls
 
@@ -46,7 +46,8 @@ class Retained:
         """Remove what is retained on these devices' topics; on how many something was.
 
         Raises:
-            Unreachable: the broker does not answer, or retains it still.
+            Silent: the broker was waited for in vain.
+            Unreachable: it is not there, or retains it still.
         """
         topics = self.topics_of(controller, devices)
         if not topics:
@@ -125,8 +126,10 @@ class _Look:
             self._client.connect(self._at.host, self._at.port)
             self._client.loop_start()
             self._answer()
-        except (OSError, ssl.SSLError, UnicodeError):
+        except TimeoutError:
             raise self._silent() from None
+        except (OSError, ssl.SSLError, UnicodeError):
+            raise Unreachable(str(self._silent())) from None
         if self._refused:
             self.close()
             raise Unreachable("the broker refuses the session that clears retained messages")
@@ -148,5 +151,5 @@ class _Look:
         if message.retain and message.payload:
             self._found.add(message.topic)
 
-    def _silent(self) -> Unreachable:
-        return Unreachable(f"mqtt broker at {self._at.host}:{self._at.port}: no answer about retained messages")
+    def _silent(self) -> Silent:
+        return Silent(f"mqtt broker at {self._at.host}:{self._at.port}: no answer about retained messages")
