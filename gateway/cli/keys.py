@@ -22,6 +22,7 @@ from gateway.cli.recover import recover
 from gateway.cli.screen import screen
 from gateway.cli.subject import Argument, find_subject, subject_text
 from gateway.cli.times import moment
+from gateway.control import expiry
 from gateway.control.backup import newest
 from gateway.control.pages import Step
 from gateway.control.rekey import rekey as begin_rekey
@@ -172,6 +173,23 @@ def rekey(subject: Argument = None, as_json: AsJson = False, config: Config = No
     typer.echo("what was sealed before stays readable to whoever has the old keys; only an erasure ends that")
 
 
+@app.command("declare-lost")
+def declare_lost(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="As `glomska keys status` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+) -> None:
+    """Declare that a worker will never go on with what it held of months that have expired.
+
+    It stands in the ledger. `run` then deletes their rows for the second time and forgets what they were.
+    """
+    if not yes:
+        typer.confirm("this is your word in the ledger: is it gone for good?", abort=True, err=True)
+    with opened(load_settings(config), create=False) as house:
+        expiry.declare_lost(house.control, worker)
+    typer.echo("noted: `glomska run` or the next `glomska keys turnover` deletes again what expired")
+
+
 def _until(horizon: str | None, *, yes: bool) -> KeyEpoch | None:
     """Raises UsageFault."""
     if horizon is None:
@@ -271,6 +289,7 @@ def _told(one: Status, backed_up: int | None) -> dict[str, object]:
         "under_way": one.step,
         "quarantined": one.quarantined,
         "suspended": one.suspended,
+        "waits_for": list(one.waits_for),
     }
 
 
@@ -285,6 +304,11 @@ def _show(found: list[Status]) -> None:
             console.print(f"  next turnover by `run`: {_time(one.next_turnover)}")
         if one.quarantined:
             console.print(f"  {one.quarantined} rows do not open and stop the turnover; see `keys turnover --help`")
+        for worker in one.waits_for:
+            console.print(
+                f"  expired rows are deleted again when worker {worker} has gone on or ended; if it never will:"
+            )
+            console.print(f"    glomska keys declare-lost {worker}")
         table = Table("  class", "oldest month", "goes", box=None, pad_edge=False)
         for month in one.months:
             if month.goes is not None:

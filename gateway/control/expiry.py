@@ -7,7 +7,8 @@ have had under way is over. Then captures and purge key go.
 
 A worker that is stopped with its request at hand may go on when the pass is over, and what it had sealed lands then.
 The pass does not wait for it: captures and purge key are kept, and rows are deleted for the second time once it has let
-go or has ended, or an erasure that asked for it has accounted for it (`control.accounting`).
+go or has ended, or an erasure that asked for it has accounted for it (`control.accounting`). Of one on another machine
+that never returns, only an operator can tell: `declare_lost`.
 
 What a customer with a damaged key had in those epochs is not found; it stays in the store, unreadable.
 """
@@ -18,19 +19,21 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from gateway.control import customer as customers
-from gateway.control.letting_go import LettingGo
+from gateway.control.accounting import DECLARE
+from gateway.control.letting_go import LettingGo, behind
 from gateway.control.pages import Step
 from gateway.control.purge import Eraser
 from gateway.control.role import Control
-from gateway.errors import Unreachable, VerificationFailed
+from gateway.errors import Unreachable, UsageFault, VerificationFailed
 from gateway.keys import lease
 from gateway.keys.capture import Capture, expired_series
 from gateway.keys.custodian import Custodian
-from gateway.keystore import lineages, rows, subjects, turnovers
+from gateway.keystore import lineages, rows, subjects, turnovers, workers
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, KeyEpoch, new_id
 
 _CUSTOMERS = 250  # a page
+_NAMED = "`glomska keys status` names those that are waited for"
 _WAIT_HERE = (Step.BEGUN, Step.RELEASED, Step.CAPTURED, Step.PURGED_ONCE)
 
 
@@ -119,7 +122,7 @@ class Expiry:
 
     def waiting(self, tx: Transaction) -> list[rows.Turnover]:
         """Passes that went on without their second purge."""
-        return turnovers.with_captures(tx, but=_WAIT_HERE)
+        return _waiting(tx)
 
     def catch_up(self, controller: Controller) -> None:
         """The second purge of those of a controller, as far as it can be done now."""
@@ -149,3 +152,40 @@ class Expiry:
                 lineage = customers.open_lineage(tx, self._custodian, found.controller)
                 plain = lineage.open_capture(tx, purge_key, sealed, erasure=name)
             yield Capture.decode(plain)
+
+
+def held_up_by(tx: Transaction, controller: Controller) -> list[rows.Worker]:
+    """Workers for which a controller's expired months are not forgotten yet: they may bring something of them."""
+    late = (
+        worker for found in _waiting(tx) if found.controller == controller for worker in behind(tx, found.generation)
+    )
+    return list({worker.worker: worker for worker in late}.values())
+
+
+def declare_lost(control: Control, worker: str) -> None:
+    """An operator's word that a worker will never go on, so that no expired month waits for it.
+
+    Erasures that wait for it too ask for a word of their own, which their certificates say.
+
+    Raises:
+        UsageFault: nothing that expired waits for a worker of that id.
+    """
+    with control.keystore.snapshot() as tx:
+        newest = _waits_for(tx, worker)
+    with control.act(DECLARE, party=worker) as act:
+        if not workers.lose(act.tx, bytes.fromhex(worker), before=newest):
+            raise UsageFault("this worker has just gone on: nothing waits for it", hint=_NAMED)
+
+
+def _waits_for(tx: Transaction, worker: str) -> int:
+    """The newest generation that is waited for. Raises UsageFault."""
+    late = [
+        found.generation for found in _waiting(tx) for one in behind(tx, found.generation) if one.worker.hex() == worker
+    ]
+    if not late:
+        raise UsageFault("nothing that expired waits for a worker of that id", hint=_NAMED)
+    return max(late)
+
+
+def _waiting(tx: Transaction) -> list[rows.Turnover]:
+    return turnovers.with_captures(tx, but=_WAIT_HERE)

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from gateway.clock import Clock
 from gateway.keys import lease, process
 from gateway.keystore import rows, workers
-from gateway.keystore.database import KeyStore
+from gateway.keystore.database import KeyStore, Transaction
 
 MARGIN = lease.SECOND  # between the last request's deadline and a second purge
 
@@ -45,14 +45,19 @@ class LettingGo:
     def left_behind(self, generation: int) -> bool:
         """Whether a worker that has not acknowledged may go on, its lease over: what it had under way may land then."""
         with self._keystore.snapshot() as tx:
-            registered = workers.find_all(tx)
-        return any(w.generation < generation and not process.is_gone(w.process, w.boot) for w in registered)
+            return bool(behind(tx, generation))
 
     def requests_over(self) -> int:
         """CLOCK_BOOTTIME (ns) after which no request that is under way now can take effect. Raises Unreachable."""
         with self._keystore.snapshot() as tx:
             registered = workers.find_all(tx)
         return requests_over(registered, now=self._clock.boottime())
+
+
+def behind(tx: Transaction, generation: int) -> list[rows.Worker]:
+    """Workers that have not acknowledged, and have not ended for certain, by name."""
+    late = [worker for worker in workers.find_all(tx) if worker.generation < generation]
+    return sorted((w for w in late if not process.is_gone(w.process, w.boot)), key=lambda w: (w.name, w.worker))
 
 
 def requests_over(registered: Iterable[rows.Worker], *, now: int) -> int:

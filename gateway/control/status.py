@@ -1,9 +1,10 @@
-"""What `keys status` tells of each controller: e, key states, months kept and when they go, what is under way."""
+"""What `keys status` tells of each controller: e, key states, months kept and when they go, what is open or waits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.control.expiry import held_up_by
 from gateway.control.guard import goes
 from gateway.keystore import lineages, turnovers
 from gateway.keystore.database import KeyStore, Transaction
@@ -22,7 +23,10 @@ class Month:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One controller. Times in ns; `next_turnover` is None where none is scheduled."""
+    """One controller. Times in ns; `next_turnover` is None where none is scheduled.
+
+    `waits_for` are workers, by id, for which expired months are not forgotten: what they bring is to be deleted yet.
+    """
 
     controller: Controller
     e: int
@@ -32,6 +36,7 @@ class Status:
     step: str | None
     quarantined: int
     suspended: bool
+    waits_for: tuple[str, ...]
 
 
 def status(keystore: KeyStore, policy: Policy, *, every_h: float) -> list[Status]:
@@ -57,4 +62,5 @@ def _status(tx: Transaction, controller: Controller, policy: Policy, every_h: fl
         step=None if newest is None or newest.finished is not None else newest.step,
         quarantined=len(turnovers.quarantined(tx, controller)),
         suspended=lineages.is_suspended(tx, controller),
+        waits_for=tuple(worker.worker.hex() for worker in held_up_by(tx, controller)),
     )

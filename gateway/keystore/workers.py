@@ -48,6 +48,12 @@ def forget(tx: Transaction, *, before: int) -> None:
     tx.execute(workers.delete().where(workers.c.generation < before))
 
 
+def lose(tx: Transaction, worker: bytes, *, before: int) -> bool:
+    """An operator says that it will never go on; False where it has acknowledged since, or is not known."""
+    gone = (workers.c.worker == worker, workers.c.generation < before)
+    return bool(tx.execute(workers.delete().where(*gone)).rowcount)
+
+
 def leave(tx: Transaction, worker: bytes) -> None:
     """The worker has drained and holds no key; every erasure that still asks for it is told."""
     tx.execute(workers.delete().where(workers.c.worker == worker))

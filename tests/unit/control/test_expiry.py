@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.main import call
 from gateway.control.pages import Step
 from gateway.errors import IntegrityStop
 from gateway.keystore import lineages
 from gateway.keystore.schema import secrets, workers
 from gateway.model.ids import epoch_of, epoch_start
+from tests.postgres import PASSWORD
 from tests.unit.control.processes import CONTEXT, start, write_late
 from tests.unit.control.test_turnover import HEAT_CO, START, lineage_of, newest
 from tests.world import DAY, SECOND, ShiftedClock, World
@@ -142,3 +145,43 @@ def test_what_it_has_sent_when_it_goes_on_is_waited_for(dated: World) -> None:
         world.clock.advance(3602 * SECOND)
         world.turnovers.tick()
     assert (captured(world), world.points()) == (0, [])
+
+
+def test_one_that_never_returns_is_named_and_declared_lost(
+    dated: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On another machine, of which nobody here can tell whether it has ended."""
+    world = dated
+    world.enrol("anna", "meter-1", since=1)
+    with stopped_writer(world) as (child, _go_on):
+        with world.keystore.attend() as tx:
+            tx.execute(workers.update().values(process="elsewhere then pid:[1] 1 1", boot="then", lease=SECOND))
+        a_month_later(world)
+        world.turn_over()
+        child.kill()
+        child.join()
+    world.turnovers.tick()
+    assert captured(world) == 1, "it may be stopped only"
+    (row,) = world.sql("SELECT worker FROM workers")
+    worker = row[0].hex()
+    (secret := world.directory / "keys.password").write_text(PASSWORD)
+    secret.chmod(0o600)
+    monkeypatch.setenv("GLOMSKA_STATE", str(world.directory))
+    if world.keys.startswith("postgresql"):
+        monkeypatch.setenv("GLOMSKA_KEYS__URL", world.keys)
+        monkeypatch.setenv("GLOMSKA_KEYS__PASSWORD_FILE", str(secret))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert call(["keys", *words]) == code
+        printed = capsys.readouterr()
+        return printed.out + printed.err
+
+    assert json.loads(said("status", "--json"))["controllers"][0]["waits_for"] == [worker]
+    assert f"glomska keys declare-lost {worker}\n" in said("status")
+    assert "nothing that expired waits for a worker" in said("declare-lost", "ab" * 16, "--yes", code=2)
+    assert said("declare-lost", worker, "--yes").startswith("noted")
+    assert json.loads(said("status", "--json"))["controllers"][0]["waits_for"] == []
+    until(lambda: captured(world) == 0, world.turnovers.tick)
+    begun = [line for line in map(json.loads, world.ledger.lines()) if line["act"] == "declare-lost"]
+    assert [line["party"] for line in begun if line["phase"] == "intent"] == [worker]
+    world.ledger.verify()
