@@ -2,9 +2,8 @@
 
 Erasure counts on it: when the longest request that a worker may have had under way is over, rows are deleted once more.
 
-    pool.ConnectionCls = connection_class("http")
     with Deadline(seconds):
-        pool.urlopen(…)             # hung up on when it is over; urllib3 then says that the connection is closed
+        pool.urlopen(…)             # of `pools`: hung up on when it is over; urllib3 says the connection is closed
 
 Connecting has a time-out for each address of a name: where these took all of it, nothing is sent any more.
 
@@ -19,7 +18,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _BOTH_WAYS = 2  # SHUT_RDWR: whoever waits for bytes is told that there are no more
@@ -109,41 +107,33 @@ _under = _Under()
 _watch = _Watch()
 
 
-class _Plain(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        if _under.deadline is not None:
-            _under.deadline.begins()
-
-    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
-        if _under.deadline is not None:
-            _under.deadline.uses(self)
-        super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)
-
-
-class _Tls(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        if _under.deadline is not None:
-            _under.deadline.begins()
-
-    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
-        if _under.deadline is not None:
-            _under.deadline.uses(self)
-        super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)
-
-
-class PlainPool(urllib3.HTTPConnectionPool):
+class PlainConnection(HTTPConnection):
     """HTTP that keeps deadlines."""
 
-    ConnectionCls = _Plain
+    def connect(self) -> None:
+        """Raises TimeoutError as well, see `begins`."""
+        super().connect()
+        if _under.deadline is not None:
+            _under.deadline.begins()
+
+    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
+        """This is the connection that a deadline hangs up on."""
+        if _under.deadline is not None:
+            _under.deadline.uses(self)
+        super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)
 
 
-class TlsPool(urllib3.HTTPSConnectionPool):
+class TlsConnection(HTTPSConnection):
     """HTTPS that keeps deadlines."""
 
-    ConnectionCls = _Tls
+    def connect(self) -> None:
+        """Raises TimeoutError as well, see `begins`."""
+        super().connect()
+        if _under.deadline is not None:
+            _under.deadline.begins()
 
-
-POOLS = {"http": PlainPool, "https": TlsPool}
-"""By scheme, as `urllib3.PoolManager` wants them."""
+    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is in urllib3
+        """This is the connection that a deadline hangs up on."""
+        if _under.deadline is not None:
+            _under.deadline.uses(self)
+        super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)

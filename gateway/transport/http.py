@@ -2,7 +2,8 @@
 
 What a server says about a fault is never passed on, because it may quote the line or the query: a known fault is
 recognised by a mark in the answer and named in our words, an unknown one by its status alone. Redirections are not
-followed and nothing is tried again here: the caller knows what may be repeated.
+followed and nothing is tried again here: the caller knows what may be repeated. What an answer may take of memory is
+bounded, see `pools`.
 
 `timeout_s` bounds connecting, and each wait for bytes of an answer; `REQUEST_WAITS` times as much bounds a request as a
 whole, but those that read a long answer. A request that was given up may still take effect.
@@ -18,7 +19,8 @@ from typing import NoReturn
 
 import urllib3
 
-from gateway.transport.deadline import POOLS, Deadline
+from gateway.transport.deadline import Deadline
+from gateway.transport.pools import POOLS, AnswerTooLong, lines_of, whole
 from gateway.transport.store import REQUEST_WAITS, Login, StoreRefused, StoreUnreachable
 
 CONNECTIONS = 4
@@ -87,22 +89,24 @@ class Server:
         try:
             with self.guarded():
                 if response.status != OK:
-                    self.failed(response)
-                yield from response
+                    self.failed(whole(response))
+                yield from lines_of(response)
         finally:
             response.close()  # a caller may leave in the middle; after the end it is back in the pool already
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turns a connection that fails into StoreUnreachable, also one of a library that goes through urllib3."""
+        """Turns a connection that fails, or an answer without end, into StoreUnreachable; a library's, too."""
         try:
             yield
+        except (AnswerTooLong, UnicodeDecodeError):
+            self.foreign()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # Only the kind of error: its text may quote the request.
             raise StoreUnreachable(f"{self.where} does not answer: {type(error).__name__}") from None
 
     def deadline(self) -> Deadline:
-        """For a whole request, also of a library that goes through `deadline.POOLS`."""
+        """For a whole request, also of a library that goes through `pools.POOLS`."""
         return Deadline(self._deadline_s)
 
     def foreign(self) -> NoReturn:

@@ -151,7 +151,8 @@ class Influx1Store:
         self._server.close()
 
     def _do(self, statement: str) -> None:
-        list(self._influxql.ask(statement))
+        for _rows in self._influxql.ask(statement):  # none that matter, however many there are
+            pass
 
     def _create_database(self) -> None:
         """With its retention from the first moment on, or the policy that `?rp=` names as its default one."""

@@ -32,7 +32,6 @@ from influxdb_client.service.write_service import WriteService
 
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, SealedPoint
-from gateway.transport.deadline import POOLS
 from gateway.transport.http import (
     NO_CONTENT,
     NOT_FOUND,
@@ -46,6 +45,7 @@ from gateway.transport.http import (
 )
 from gateway.transport.influxql import GROUP, InfluxQL, checked, grouped
 from gateway.transport.lineprotocol import render
+from gateway.transport.pools import POOLS
 from gateway.transport.retention import kept, mismatch, older_than
 from gateway.transport.store import TIMEOUT_S, Health, Login, Portion, StoreUnreachable, without
 
@@ -158,7 +158,7 @@ class Influx2Store:
             bucket = self._find_bucket()
             if bucket is None:
                 return Health(ok=False, detail=f"{detail} is not there", hint="`glomska init` makes it")
-            list(self._influxql.ask("SHOW MEASUREMENTS LIMIT 1"))  # it can be read as well
+            next(self._influxql.ask("SHOW MEASUREMENTS LIMIT 1"), None)  # it can be read as well
         except StoreUnreachable as fault:
             return Health(ok=False, detail=str(fault), hint=fault.hint)
         wrong = mismatch(_hours(bucket), self._keep_days)

@@ -33,7 +33,7 @@ import msgspec
 from gateway.errors import ConfigurationFault
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.transport.http import NO_CONTENT, OK, TOO_LARGE, Server, Speech, time_of
-from gateway.transport.influxql import GROUP, checked, grouped
+from gateway.transport.influxql import CHUNK_ROWS, GROUP, checked, grouped
 from gateway.transport.lineprotocol import render
 from gateway.transport.retention import mismatch, older_than
 from gateway.transport.store import (
@@ -216,6 +216,7 @@ class VictoriaStore:
             "match[]": _selector(measurement, pseudonyms),
             "start": f"{first / 1000:.3f}",
             "end": f"{last / 1000:.3f}",
+            "max_rows_per_line": CHUNK_ROWS,  # else a line has all of a series
         }
         lines = self._server.lines("POST", "/api/v1/export", body=urllib.parse.urlencode(form).encode(), headers=_FORM)
         try:
