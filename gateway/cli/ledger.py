@@ -1,4 +1,4 @@
-"""`glomska ledger`: the public key that others verify with, and its rotation."""
+"""`glomska ledger`: the public key that others verify with, its rotation, and lines that nobody here wrote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.errors import UsageFault
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import opened
 
-app = typer.Typer(help="The ledger's public key, and its rotation.", no_args_is_help=True)
+app = typer.Typer(help="The ledger's public key, its rotation, and forged lines.", no_args_is_help=True)
 
 
 @app.command("public-key")
@@ -47,3 +47,18 @@ def rotate_key(
     with opened(load_settings(config), create=False) as house:
         public = rotate(house.control, house.signing_key, lost=lost)
     typer.echo(json.dumps({"keys": [pem(public)]}) if as_json else pem(public), nl=as_json)
+
+
+@app.command("disown")
+def disown(as_json: AsJson = False, config: Config = None) -> None:
+    """Close as abandoned what the ledger announces, nobody signed, and the key store never heard of.
+
+    Such a line (an erasure, a turnover, an exit) stops everything, as whoever can write to the file may have added it.
+    Nothing of it is done. Keep a copy of the file first, to find out who did.
+    """
+    with opened(load_settings(config), create=False) as house:
+        closed = house.unagreed.disown()
+    if as_json:
+        typer.echo(json.dumps({"disowned": closed}))
+        return
+    typer.echo(f"disowned: {', '.join(closed)}" if closed else "every act that the ledger announces was begun here")

@@ -1,9 +1,12 @@
 """What a line of the ledger is, and when a chain of them holds. Pure: lines in, verdict out.
 
     line      = RFC 8785 form of one object, newline
-    object    = {"seq", "time", "act", "phase": "intent" | "outcome", …, "prev", "hash"}, outcomes with "signature"
+    object    = {"seq", "time", "act", "phase": "intent" | "outcome", …, "prev", "hash"}, most with "signature"
     hash      = lower-case hex SHA-256 of the form without "hash"; the first "prev" is 64 zeros
     signature = base64url of Ed25519 over "glomska/1|ledger" ‖ SHA-256 of the form without "hash" and "signature"
+
+Outcomes are signed, and intents of what another process carries on with: the line alone has it done. Of other intents
+nothing comes but an outcome, `abandoned`. Earlier versions signed outcomes alone.
 
 A line that carries `key` in a done outcome names the public key of what follows. The line itself is signed by the key
 before it, which so vouches for the next; the first by its own, and so is a rotation that says that the key before was
@@ -33,6 +36,10 @@ Value = str | int | None | list[str]
 ZERO = "0" * 64
 ROTATE = "ledger-key"
 CHECKPOINT = "checkpoint"  # changes nothing, and is signed
+ERASE = "erase"
+TURNOVER = "turnover"
+EXIT = "exit"
+CARRIED_ON = frozenset({ERASE, TURNOVER, EXIT})  # never closed as abandoned: whoever comes next does the rest
 _CONTEXT = b"glomska/1|ledger"
 
 
@@ -60,8 +67,13 @@ class Line:
         return str(self.body["key"])
 
     def signer(self, key: str | None) -> str | None:
-        """The key that signs this line where it is an outcome, `key` being the one in use; None where none is yet."""
+        """The key that signs this line where one does, `key` being the one in use; None where none is yet."""
         return self.next_key if key is None or self.is_unvouched else key
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it carries a signature, which may not hold: see `verify`."""
+        return "signature" in self.body
 
     @property
     def is_unvouched(self) -> bool:
@@ -131,11 +143,11 @@ class Chain:
 
     def _judge(self, line: Line) -> None:
         key = line.signer(self._key)
-        if line.phase == "outcome" and key is not None:
+        if key is not None and (line.phase == "outcome" or line.is_signed):
             verify(line, key)
             self.signed = self.lines + 1
             self._answered = self._answered or key == self._wanted or (self._vouched and key == self._key)
-        elif "signature" in line.body:
+        elif line.is_signed:
             raise VerificationFailed(f"line {self.lines + 1} of the ledger is signed and may not be")
         if line.next_key is not None:
             if line.is_unvouched and self._wanted is not None and self._vouched:
@@ -175,6 +187,8 @@ def _line(body: dict[str, Value]) -> Line:
     for name in ("time", "prev"):
         if not isinstance(body[name], str):
             raise TypeError(f"{name} is text")
+    if body["phase"] not in {"intent", "outcome"}:
+        raise ValueError("a line announces an act or ends one")
     return Line(_int(body["seq"]), str(body["act"]), str(body["phase"]), str(body["hash"]), body)
 
 

@@ -22,6 +22,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.control.chain import Value
 from gateway.errors import Refused
 from gateway.model.ids import KeyEpoch, epoch_start
 from gateway.policy.rules import Policy, horizon_epoch
@@ -109,6 +110,15 @@ def is_leap(before: int, after: int) -> bool:
 def is_back(leapt: int, time: int) -> bool:
     """Whether a line's time (ns) lies so far before one that leapt ahead that a clock was put right."""
     return time < leapt - _BEHIND_LEDGER
+
+
+def still_due(policy: Policy, now: int, stored: Mapping[str, KeyEpoch], told: Value) -> dict[str, KeyEpoch]:
+    """Horizons that an intent (CLASS=EPOCH) told of and is carried on with: those that move, no further than policy."""
+    pairs = [text.rpartition("=") for text in told] if isinstance(told, list) else []
+    asked = {name: KeyEpoch(int(epoch)) for name, _equals, epoch in pairs}
+    known = asked.keys() & stored.keys() & policy.key_classes.keys()
+    bounded = {name: min(asked[name], horizon_epoch(policy, name, now)) for name in known}
+    return {name: epoch for name, epoch in bounded.items() if epoch > stored[name]}
 
 
 def goes(policy: Policy, key_class: str, horizon: KeyEpoch, moved: int | None) -> int | None:

@@ -2,7 +2,8 @@
 
 What a line is, and how its hash and signature are made, stands in `control.chain`. Line 0 is the act "ledger" and
 carries the ledger's random id and its public key. An intent is durable before what it announces; its outcome follows,
-and is signed: each outcome is a checkpoint of everything before it. A ledger of before signatures gets its key with the
+and is signed: each outcome is a checkpoint of everything before it. An intent that another process may carry on with is
+signed too: the line alone has it done. A ledger of before signatures gets its key with the
 next act. No line holds an identifier or a hash of one: incarnations and route ids are random. Beside it, `fences.jsonl`
 holds each fence and the wrapped secret it was made under, so that a restored key store can be told of them again.
 
@@ -25,7 +26,7 @@ from typing import Protocol
 import rfc8785
 
 from gateway.clock import Clock
-from gateway.control.chain import ROTATE, ZERO, Chain, Line, Value, chained, parse, verify
+from gateway.control.chain import CARRIED_ON, ROTATE, ZERO, Chain, Line, Value, chained, parse, verify
 from gateway.control.guard import is_back, is_leap, ns_of
 from gateway.disk import sync_directory
 from gateway.errors import IntegrityStop, Unreachable, VerificationFailed
@@ -33,10 +34,11 @@ from gateway.model.ids import new_id
 
 LOCK_S = 60.0  # a page of a turnover on a slow disk takes seconds, and others wait in line
 _PAUSE_S = 0.005
+_OUTCOME = -1  # where intents are named by their sequences
 
 
 class Signer(Protocol):
-    """The key that outcomes are signed with. Every method raises CustodianFault when it is not as it must be."""
+    """The key that lines are signed with. Every method raises CustodianFault when it is not as it must be."""
 
     def begin(self) -> str:
         """The public key of a ledger that has none yet."""
@@ -69,7 +71,7 @@ class Ledger:
         self.late: set[int] = set()  # intents of outcomes that came after another intent; whoever looked empties it
         self.open_intents: dict[int, Line] = {}
         self.torn = 0
-        self._unproven: tuple[Line, str] | None = None  # the newest outcome that another process wrote, and its key
+        self._unproven: dict[int, tuple[Line, str]] = {}  # what others wrote, and its key: newest outcome, open intents
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.locked():
@@ -228,20 +230,39 @@ class Ledger:
                     self.torn = len(raw)
                     break
                 line = parse(raw, self._last, number=0 if self._last is None else self._last.seq + 2)
-                if line.phase == "outcome" and (key := line.signer(self.key)):
-                    self._unproven = line, key
+                self._doubt(line)
                 self._note(line)
                 self._offset += len(raw)
         self._require_signed()
 
+    def _doubt(self, line: Line) -> None:
+        """A line that another process wrote: what of it is to be proven when all is read."""
+        key = line.signer(self.key)
+        if line.phase == "outcome":
+            self._unproven.pop(line.intent, None)
+            if key is not None:
+                self._unproven[_OUTCOME] = line, key
+        elif line.is_signed:
+            self._unproven[line.seq] = line, key or ""
+        if self.key is not None and line.next_key is not None:  # else a stranger's key would sign what follows
+            self._unproven[line.seq] = line, key or ""
+            if line.is_unvouched and not self._is_announced(line):
+                message = f"line {line.seq + 1} of the ledger brings a key that no act announced: it was forged"
+                raise IntegrityStop(message, hint="keep the file; bring back the ledger from its copy")
+
+    def _is_announced(self, line: Line) -> bool:
+        """The key store is asked for an intent that has its outcome: it knows each rotation that there was."""
+        intent = self.open_intents.get(line.intent)
+        return intent is not None and intent.act == ROTATE and intent.body.get("lost") == line.next_key
+
     def _require_signed(self) -> None:
         """What a signature answers for is all before it: whoever signed had read that, and asked the same of it."""
-        if self._unproven is not None:
-            try:
-                verify(*self._unproven)
-            except VerificationFailed as fault:
-                raise IntegrityStop(str(fault), hint=fault.hint) from None
-            self._unproven = None
+        try:
+            for line, key in self._unproven.values():
+                verify(line, key)
+        except VerificationFailed as fault:
+            raise IntegrityStop(str(fault), hint=fault.hint) from None
+        self._unproven.clear()
 
     def _note(self, line: Line) -> None:
         time = ns_of(str(line.body["time"]))
@@ -277,7 +298,7 @@ class Ledger:
         key = body.get("key") if self.key is None or lost else self.key
         if signer is None or key is None:
             return chained(full)
-        if phase == "intent":
+        if phase == "intent" and act not in CARRIED_ON:
             signer.require(str(self.key))
             return chained(full)
         return chained(full, lambda data: signer.sign(str(key), data))

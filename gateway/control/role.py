@@ -12,6 +12,8 @@ its intent in the key store, so that a cut ledger or a restored key store is see
 - an outcome in the ledger is of an intent that the key store does not know: the key store was restored; stop.
 - the custodian's mark is ahead of the key store: it was restored, and its ledger with it; stop.
 - the line that the custodian's mark names is another one here: the ledger was forked; stop.
+- an erasure, turnover or exit is announced that the key store does not know and nobody signed: whoever can write to the
+  file would have it done; stop. `disown` closes it as abandoned.
 
 Then a torn last line is cut, and an intent whose process ended before its outcome is closed: `done` or `failed` when
 the key store knows it, `abandoned` when not. Erasures, turnovers and exits are carried on with instead. What an outcome
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.control.chain import ROTATE, Line, Value
+from gateway.control.chain import CARRIED_ON, ERASE, EXIT, ROTATE, TURNOVER, Line, Value
 from gateway.control.ledger import Ledger
 from gateway.errors import CustodianFault, IntegrityStop, Refused, Unreachable
 from gateway.keys.custody import Mark
@@ -35,10 +37,8 @@ from gateway.keys.lease import RECOVER
 from gateway.keystore import acts
 from gateway.keystore.database import KeyStore, Transaction
 
-ERASE = "erase"
-TURNOVER = "turnover"
-EXIT = "exit"
-CARRIED_ON = frozenset({ERASE, TURNOVER, EXIT})  # never closed as abandoned: whoever comes next does the rest
+__all__ = ["CARRIED_ON", "ERASE", "EXIT", "FAILED", "TURNOVER", "Act", "Control", "require_current", "require_ledger"]
+
 FAILED = " failed"  # behind the name of an act that the key store knows because it was rolled back
 
 
@@ -102,6 +102,14 @@ class Control:
         with self._role():
             pass
 
+    def disown(self) -> list[str]:
+        """Close as abandoned what is announced and nobody signed, on an operator's word that nobody here asked for it.
+
+        The acts. Raises as `check`.
+        """
+        with self.ledger.locked():
+            return [line.act for line in self._agree(disowning=True)]
+
     @contextlib.contextmanager
     def _role(self) -> Iterator[None]:
         with self.ledger.locked():
@@ -131,7 +139,8 @@ class Control:
             raise
         self._mark(mark)
 
-    def _agree(self) -> None:
+    def _agree(self, *, disowning: bool = False) -> list[Line]:
+        """What nobody signed, where it is disowned."""
         with self.keystore.snapshot() as tx:
             owner, newest = acts.known_ledger(tx), acts.newest_known(tx)
             restored = bool(acts.unknown(tx, self._told_last()))
@@ -139,6 +148,7 @@ class Control:
             restored = restored or (mark is not None and mark.seq > newest)
             still_open = self.ledger.open_intents.values()
             left_open = [(line, acts.find_act(tx, line.seq), acts.find_outcome(tx, line.seq)) for line in still_open]
+            unsigned = [line for line in still_open if is_unasked_for(tx, line)]
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
             raise Refused(message, hint="set ledger.path to the ledger that belongs to this key store")
@@ -152,16 +162,20 @@ class Control:
         if mark is not None and self.ledger.hash_at(mark.seq) != mark.hash:
             message = "the ledger was forked: the custodian has seen it go another way"
             raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
+        if unsigned and not disowning:
+            raise not_asked_for(unsigned[0])
         self.ledger.late.clear()
         self.ledger.cut_torn()
         for line, known, outcome in left_open:
             if line.act == ROTATE and "lost" in line.body:
                 self._finish_lost(line, known=known is not None)
                 continue
-            result = "abandoned" if known is None else "failed" if known.endswith(FAILED) else "done"
-            if line.act not in CARRIED_ON or result == "failed":
+            void = known is None or line in unsigned
+            result = "abandoned" if void else "failed" if str(known).endswith(FAILED) else "done"
+            if line.act not in CARRIED_ON or result == "failed" or line in unsigned:
                 told = {} if line.act == ROTATE else outcome  # the key before stays: the rotation is asked for again
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result, **told)
+        return unsigned
 
     def _finish_lost(self, line: Line, *, known: bool) -> None:
         """A rotation away from a lost key can only be ended as done: no other outcome has a key to sign it."""
@@ -185,6 +199,28 @@ class Control:
         if self._marks is not None:
             with contextlib.suppress(CustodianFault, Unreachable):
                 self._marks.set_mark(self.ledger.id, mark)
+
+
+def is_unasked_for(tx: Transaction, line: Line) -> bool:
+    """Whether this open intent would have something done that the key store never heard of, and nobody signed.
+
+    A signature was verified when the line was read. One of an earlier version has none; the key store knows it mostly.
+    """
+    return line.act in CARRIED_ON and not line.is_signed and acts.find_act(tx, line.seq) not in _names_of(line)
+
+
+def _names_of(line: Line) -> tuple[str, str]:
+    return line.act, line.act + FAILED
+
+
+def not_asked_for(line: Line) -> IntegrityStop:
+    """What to say of it."""
+    message = f"line {line.seq + 1} of the ledger announces an act ({line.act}) that nobody here signed: it was forged"
+    hint = (
+        "keep a copy of the file, and find out who can write to it; then `glomska ledger disown` closes that line as "
+        "abandoned. Where an earlier version was ended in that very act: disown it, too, and repeat the act"
+    )
+    return IntegrityStop(message, hint=hint)
 
 
 def require_current(keystore: KeyStore, marks: Marks) -> None:

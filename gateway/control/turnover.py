@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from gateway.control import customer as customers
 from gateway.control.chain import Line
 from gateway.control.expiry import Expiry
-from gateway.control.guard import Verdict, judge
+from gateway.control.guard import Verdict, judge, still_due
 from gateway.control.letting_go import LettingGo
 from gateway.control.pages import Pages, Step
 from gateway.control.purge import Eraser
@@ -358,20 +358,20 @@ class Turnovers:
     def _resume_intent(self, line: Line) -> bool:
         """Whether the intent is a pass now; False when another has taken its place, or its controller has left."""
         body, controller = line.body, Controller(str(line.body["controller"]))
-        e, horizons = int(str(body["e"])), body["horizons"]
+        e, now = int(str(body["e"])), self._clock.wall()
         with self._keystore.snapshot() as tx:
             if lineages.has_left(tx, controller):
                 return False
             require_medium(tx, self._custodian)
-        pairs = [text.split("=") for text in horizons] if isinstance(horizons, list) else []
         self._custodian.create(controller, e)
         try:
             with self._control.step() as tx:
                 if turnovers.of_intent(tx, line.seq) is not None or line.seq not in self._control.ledger.open_intents:
                     return True
                 if acts.find_act(tx, line.seq) is None:
-                    acts.record_intent(tx, seq=line.seq, act=TURNOVER, now=self._clock.wall())
-                moves = {name: KeyEpoch(int(epoch)) for name, epoch in pairs}
+                    acts.record_intent(tx, seq=line.seq, act=TURNOVER, now=now)
+                stored = lineages.find_horizons(tx, controller)
+                moves = still_due(self._policy(), now, stored, body["horizons"])
                 self._turn(tx, line.seq, controller, e=e, moves=moves)
         except _Overtaken:
             return False

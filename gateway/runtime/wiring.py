@@ -158,15 +158,19 @@ class House:
     @cached_property
     def control(self) -> Control:
         """Key store and ledger, known to agree. Raises IntegrityStop, Refused, Unreachable."""
+        self.unagreed.check()
+        return self.unagreed
+
+    @cached_property
+    def unagreed(self) -> Control:
+        """The same, whether they agree or not. Raises IntegrityStop, Refused, Unreachable."""
         if self.settings.ledger.elsewhere:
             message = "acts on keys are done on the machine that has the ledger, and this one has not"
             raise Refused(message, hint="do it there; ledger.elsewhere says that it is another one")
         directory = self.settings.state / self.settings.ledger.path
         require_ledger(self.keystore, directory)
         ledger = Ledger(directory, self.clock, self.signing_key)
-        control = Control(self.keystore, ledger, self.clock, self.custodian)
-        control.check()
-        return control
+        return Control(self.keystore, ledger, self.clock, self.custodian)
 
     @cached_property
     def forgetting(self) -> Forgetting:

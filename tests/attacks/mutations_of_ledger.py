@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.control import told, withdrawal
+from gateway.control import role, told, withdrawal
 from gateway.control.chain import Line
+from gateway.control.ledger import Ledger
 from gateway.control.recovery import Recovery
 from gateway.control.role import ERASE, Control
 from gateway.keys import lease
@@ -81,6 +82,23 @@ def the_ledger_is_believed(patch: Patch, _part: str) -> None:
 def whatever_is_lost_is_believed(patch: Patch, _part: str) -> None:
     """A line that says that something was lost needs no key but its own, and has none."""
     patch.setattr(Line, "is_unvouched", property(lambda line: "lost" in line.body))
+
+
+@kills("02", "test_what_nobody_signed_is_not_carried_on_with[*]")
+def whatever_is_announced_is_done(patch: Patch, _part: str) -> None:
+    """An intent that the key store has never heard of is carried on with, whoever wrote it."""
+    patch.setattr(role, "is_unasked_for", lambda _tx, _line: False)
+
+
+@kills("02", "test_a_key_that_the_forger_brings_signs_nothing[*]")
+def the_newest_signature_is_enough(patch: Patch, _part: str) -> None:
+    """Which key it is of nobody asks."""
+
+    def doubt(opened: Ledger, line: Line) -> None:
+        if key := line.signer(opened.key):
+            opened._unproven = {0: (line, key)} if line.is_signed else {}
+
+    patch.setattr(Ledger, "_doubt", doubt)
 
 
 @kills("25", "test_no_name_and_no_hash_of_one_stands_in_the_record")

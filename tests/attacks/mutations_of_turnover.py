@@ -112,6 +112,16 @@ def times_are_not_compared(patch: Patch, _part: str) -> None:
     patch.setattr(turnover, "judge", lambda policy, now, **_times: Verdict(policy=policy, now=now, why=""))
 
 
+@kills("33", "test_what_a_pass_was_to_take_is_judged_again_when_it_is_carried_on_with")
+def what_was_announced_is_taken(patch: Patch, _part: str) -> None:
+    """The horizons of an intent move as far as it says."""
+
+    def told(_policy: object, _now: int, _stored: object, told: list[str]) -> dict[str, KeyEpoch]:
+        return {name: KeyEpoch(int(epoch)) for name, _equals, epoch in (text.rpartition("=") for text in told)}
+
+    patch.setattr(turnover, "still_due", told)
+
+
 @kills("33", "test_a_fence_outlives_many_passes_of_that_year")
 def leaps_are_overlooked(patch: Patch, _part: str) -> None:
     """A clock agrees with a ledger that it has written into itself."""

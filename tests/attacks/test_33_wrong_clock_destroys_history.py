@@ -135,3 +135,16 @@ def test_an_operator_s_word_takes_nothing_that_the_policy_keeps(state: Path) -> 
     later.turn_over(until=KeyEpoch(epoch_of(NOW)))
     assert horizon(later) == before + 2
     later.close()
+
+
+def test_what_a_pass_was_to_take_is_judged_again_when_it_is_carried_on_with(state: Path) -> None:
+    """It was announced under another policy, or a clock that was put right since, and ended there."""
+    world = World(state, clock=ShiftedClock(NOW))
+    before = horizon(world)
+    with world.ledger.locked():
+        told = [f"telemetry={epoch_of(NOW) + 100}"]
+        world.ledger.append("turnover", "intent", controller=CONTROLLER, e=2, horizons=told, access="0" * 64)
+    world.turn_over()
+    assert horizon(world) == before
+    world.close()
+    assert kept(state) == 4

@@ -47,11 +47,13 @@ def ledger(lines: list[bytes], public: Ed25519PublicKey) -> dict[str, Any]:
         claimed = line.pop("hash")
         assert hashlib.sha256(canonical(line)).hexdigest() == claimed, f"line {number + 1} was changed"
         assert (line["seq"], line["prev"]) == (number, prev), f"line {number + 1} does not follow"
+        assert line["phase"] in {"intent", "outcome"}, f"line {number + 1} is neither"
         following = line.get("key") if line["phase"] == "outcome" and line.get("result", "done") == "done" else None
         lost = line["act"] == "ledger-key" and following and "lost" in line
         signer = following if not key or lost else key
         assert not (lost and vouched), "the owner lost the key that you have"
-        if line["phase"] == "outcome" and signer:
+        assert signer or "signature" not in line, f"line {number + 1} is signed and may not be"
+        if signer and (line["phase"] == "outcome" or "signature" in line):
             body = {name: value for name, value in line.items() if name != "signature"}
             signed = b"glomska/1|ledger" + hashlib.sha256(canonical(body)).digest()
             Ed25519PublicKey.from_public_bytes(unbase64(signer)).verify(unbase64(line["signature"]), signed)

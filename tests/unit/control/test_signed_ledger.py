@@ -21,7 +21,7 @@ from gateway.control.verification import pem, read_public, verify
 from gateway.errors import CustodianFault, IntegrityStop, UsageFault, VerificationFailed
 from gateway.keys.signing import SigningKey
 from gateway.keystore import acts
-from tests.unit.control.test_erasure import ledger_lines
+from tests.unit.control.test_erasure import ledger_lines, lineage_and_incarnation
 from tests.world import World
 
 VERIFIER = Path(__file__).parents[2] / "conformance" / "verifier.py"
@@ -271,3 +271,74 @@ def test_a_public_key_is_read_as_pem_and_nothing_else(world: World, tmp_path: Pa
             read_public(file)
     with pytest.raises(UsageFault, match="cannot be read: no such file"):
         read_public(tmp_path / "none")
+
+
+def unsigned_erasure(world: World) -> int:
+    """Announced as earlier versions did; its sequence."""
+    _lineage, incarnation = lineage_and_incarnation(world, "anna")
+    with pytest.MonkeyPatch.context() as patch, world.ledger.locked():
+        patch.setattr("gateway.control.ledger.CARRIED_ON", frozenset())
+        return world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=incarnation.hex(), access="0" * 64)
+
+
+def by_a_stranger(world: World, tmp_path: Path) -> None:
+    """Raises CalledProcessError."""
+    pub = tmp_path / "pub.pem"
+    pub.write_text(pem(str(world.ledger.key)))
+    subprocess.run([sys.executable, VERIFIER, path(world), pub], capture_output=True, check=True)
+
+
+@pytest.mark.both_key_stores
+def test_what_an_earlier_version_began_and_the_key_store_knows_is_carried_on_with(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    seq = unsigned_erasure(world)
+    with world.keystore.act() as tx:
+        acts.record_intent(tx, seq=seq, act="erase", now=world.clock.wall())
+    other = World(world.directory)
+    other.erasures.resume()
+    lines = ledger_lines(world.directory)
+    assert "signature" not in lines[seq]
+    assert lines[seq + 1]["state"] == "effective"
+    assert verify(path(world), str(world.ledger.key)).claims["lines"] == len(lines) == world.ledger.verify()
+    by_a_stranger(world, tmp_path)
+    other.close()
+
+
+@pytest.mark.both_key_stores
+def test_what_nobody_signed_is_closed_on_an_operator_s_word(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    seq = unsigned_erasure(world)
+    with world.keystore.act() as tx:  # the line of an act that the key store knows, exchanged: it was an enrolment
+        acts.record_intent(tx, seq=seq, act="enrol", now=world.clock.wall())
+    for _ in range(2):
+        with pytest.raises(IntegrityStop, match=f"line {seq + 1} of the ledger announces an act"):
+            do_nothing(world)
+    assert world.control.disown() == ["erase"]
+    assert world.control.disown() == []
+    world.erasures.resume()
+    do_nothing(world)
+    assert ledger_lines(world.directory)[seq + 1]["result"] == "abandoned"
+    assert world.ledger.verify() == len(ledger_lines(world.directory))
+    by_a_stranger(world, tmp_path)
+    assert world.enrol("anna", "meter-1").already == 1
+
+
+def test_what_is_carried_on_with_is_signed(world: World, tmp_path: Path) -> None:
+    world.enrol("anna", "meter-1")
+    world.erase("anna")
+    world.turn_over()
+    told = {(line["act"], "signature" in line) for line in ledger_lines(world.directory) if line["phase"] == "intent"}
+    assert {("enrol", False), ("erase", True), ("turnover", True)} <= told
+    by_a_stranger(world, tmp_path)
+
+
+def test_a_line_that_neither_announces_nor_ends_an_act_is_damage(world: World) -> None:
+    """Else it would end one, and nobody would ask who signed it."""
+    do_nothing(world)
+    last = ledger_lines(world.directory)[-1]
+    body = {"act": "erase", "phase": "over", "intent": 1, "seq": int(str(last["seq"])) + 1, "time": str(last["time"])}
+    whole = path(world).read_bytes()
+    path(world).write_bytes(rechained([*ledger_lines(world.directory), body]))
+    with pytest.raises(IntegrityStop, match="damaged at line 4"):
+        do_nothing(world)
+    path(world).write_bytes(whole)
