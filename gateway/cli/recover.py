@@ -29,8 +29,8 @@ def recover(
         if ledger is not None:
             adopt(settings.state / settings.ledger.path, ledger)
         found = house.forgetting.recovery.run()
+        typer.echo(json.dumps(_outcome(found)) if as_json else _said(found))  # whatever stands in the way of the rest
         each_of(house.erasures.resume, house.forgetting.controllers.resume)()
-    typer.echo(json.dumps(_outcome(found)) if as_json else _said(found))
 
 
 def _outcome(found: Recovered) -> dict[str, object]:

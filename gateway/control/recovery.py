@@ -3,10 +3,10 @@
     recovered = Recovery(control, custodian, withdrawal).run()
 
 The ledger must reach the custodian's mark, else nothing is done and the key store stays refused. Then every act that
-the key store does not know is replayed, in one transaction and in the order of the ledger. Controllers that have left
-leave again, hand-overs end routes, consents and objections are noted, suspensions hold, a key that was replaced seals
-nothing, what was given up as lost stays so, erased customers are fenced and their keys begin to be destroyed, and
-fences come back from the fence file.
+the key store does not know is replayed, in the order of the ledger, in one transaction with the recovery itself, which
+says who is lost. Controllers that have left leave again, hand-overs end routes, consents and objections are noted,
+suspensions hold, a key that was replaced seals nothing, what was given up as lost stays so, erased customers are fenced
+and their keys begin to be destroyed, and fences come back from the fence file.
 A fence needs its erasure, by which it is dated and gives way to a new life: that of a customer who was enrolled since
 too, or whose keys have ended another way, comes back as far as the ledger tells of it, with nothing left to do.
 A fence secret that does not open is brought back from that file too, also where nothing else was lost.
@@ -33,7 +33,7 @@ from pathlib import Path
 
 from gateway.control import customer as customers
 from gateway.control import told
-from gateway.control.chain import Chain, Line
+from gateway.control.chain import Chain, Line, Value
 from gateway.control.choices import CONSENT, note_choice
 from gateway.control.controllers import mark as mark_leaving
 from gateway.control.enrolment import ENROL
@@ -74,6 +74,17 @@ class Recovered:
     untold: Counter[str] = field(default_factory=Counter)  # by act: under way, and what came of it is not known
     gone: AbstractSet[str] = frozenset()  # incarnations and controllers that have ended since
 
+    def outcome(self) -> dict[str, Value]:
+        """As the ledger has it: who asks later what was lost finds it there."""
+        return {
+            "replayed": sum(self.replayed.values()),
+            "missing": self.missing,
+            "routes": self.routes,
+            "replaced": self.replaced,
+            "unknown": [*self.untold.elements()],
+            "mended": self.mended,
+        }
+
 
 class Recovery:
     """Over one key store, and a ledger that it does not agree with yet."""
@@ -96,21 +107,33 @@ class Recovery:
         found = Recovered()
         with self._ledger.locked():
             lines = self._lines()
-            with self._control.keystore.act() as tx:
+            with self._control.keystore.snapshot() as tx:
                 mark = self._require(tx, lines)
-                acts.take_role(tx, self._ledger.id)
-                self._replay(tx, lines, found)
-                self._under_way(tx, lines, mark, found)
-                workers.raise_generation(tx)
-        with self._control.act(RECOVER) as act:
-            act.outcome["missing"] = found.missing
-            act.outcome["mended"] = found.mended
-            act.outcome["replayed"] = sum(found.replayed.values())
+            self._ledger.cut_torn()
+            self._say_what_was_left(found)
+            with self._control.recovery(RECOVER) as act:
+                self._replay(act.tx, lines, found)
+                self._under_way(act.tx, lines, mark, found)
+                workers.raise_generation(act.tx)
+                act.outcome |= found.outcome()
         return found
+
+    def _say_what_was_left(self, found: Recovered) -> None:
+        """Of a recovery that was ended when it had happened, and had still to say who is lost by it."""
+        with self._control.keystore.snapshot() as tx:
+            left = [line for line in self._ledger.open_intents.values() if line.act == RECOVER]
+            left = [line for line in left if acts.find_act(tx, line.seq) == RECOVER]
+            outcomes = [(line.seq, acts.find_outcome(tx, line.seq)) for line in left]
+        for seq, outcome in outcomes:
+            self._ledger.append(RECOVER, "outcome", intent=seq, result="done", **outcome)
+            found.missing += outcome.get("missing", [])
+            found.routes += outcome.get("routes", 0)
+            found.replaced += outcome.get("replaced", [])
+            found.untold.update(outcome.get("unknown", []))
 
     def _lines(self) -> list[Line]:
         chain = Chain()
-        return [chain.follow(raw) for raw in self._ledger.lines()]
+        return [chain.follow(raw) for raw in self._ledger.lines() if raw.endswith(b"\n")]
 
     def _require(self, tx: Transaction, lines: list[Line]) -> Mark | None:
         owner, mark = acts.known_ledger(tx), self._custodian.mark(self._ledger.id)
@@ -163,7 +186,7 @@ class Recovery:
             if line.act in _SAID:
                 found.replayed[line.act] += 1
                 self._act(tx, line, line, found)
-            elif not kept:
+            elif not kept and line.act != RECOVER:
                 found.untold[line.act] += 1
 
     def _require_older(self, line: Line) -> None:

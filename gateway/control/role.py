@@ -85,6 +85,16 @@ class Control:
             yield act
 
     @contextlib.contextmanager
+    def recovery(self, name: str) -> Iterator[Act]:
+        """The act that brings a key store which was set back to where its ledger is. Within `ledger.locked()`.
+
+        One that fails is not noted there: a key store that knows the newest act of all passes for one that agrees.
+        """
+        with self._begun(name, {}, noted=False) as act:
+            yield act
+        self.ledger.append(name, "outcome", intent=act.seq, result="done", **act.outcome)
+
+    @contextlib.contextmanager
     def step(self) -> Iterator[Transaction]:
         """A further transaction of an act that was begun."""
         with self._role(), self.keystore.act() as tx:
@@ -117,7 +127,7 @@ class Control:
             yield
 
     @contextlib.contextmanager
-    def _begun(self, name: str, body: dict[str, Value]) -> Iterator[Act]:
+    def _begun(self, name: str, body: dict[str, Value], *, noted: bool = True) -> Iterator[Act]:
         with self.keystore.snapshot() as tx:
             anchor = acts.access_head(tx).hex()
         seq = self.ledger.append(name, "intent", access=anchor, **body)
@@ -132,10 +142,10 @@ class Control:
         except BaseException:
             with self.keystore.act() as tx:
                 committed = acts.find_act(tx, seq) is not None  # and only a server's answer to that was lost
-                if not committed:
+                if noted and not committed:
                     acts.record_intent(tx, seq=seq, act=name + FAILED, now=self.clock.wall())
             if not committed:  # else the next act closes it as done
-                self.ledger.append(name, "outcome", intent=seq, result="failed")
+                self.ledger.append(name, "outcome", intent=seq, result="failed" if noted else "abandoned")
             raise
         self._mark(mark)
 
