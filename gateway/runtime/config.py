@@ -89,7 +89,7 @@ class SpoolSettings(Table):
         ge=0,
         le=2**50,
         description="How much may wait, for each worker: 1 GiB holds an hour and a half of 1,000 messages a second. "
-        "0: no spool; then the broker holds what a store cannot take.",
+        "0: no spool; then the broker holds what a store cannot take, and what waits already is drained all the same.",
     )
     patience_s: float = Field(
         2.0,
