@@ -16,8 +16,9 @@ reader ends first, the writer when it has settled what was read or the store or 
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from gateway.clock import Clock
@@ -113,20 +114,38 @@ class Worker:
             raise self._failure
 
     def _work(self, on_ready: Callable[[], None]) -> None:
+        duties = (self._read, self._writer.run, self._keep, self._tidy, self._drain)
+        threads = [threading.Thread(target=self._guard, args=(duty,), name=duty.__name__) for duty in duties]
         self._ring.register()
         try:
             self._session.connect()
-            duties = (self._read, self._writer.run, self._keep, self._tidy, self._drain)
-            threads = [threading.Thread(target=self._guard, args=(duty,), name=duty.__name__) for duty in duties]
-            for thread in threads:
-                thread.start()
+            self._begin(threads)
             self._guard(on_ready)
             for thread in threads:
                 while thread.is_alive():
                     self._guard(thread.join)  # an interrupt here stops the worker, which still drains
         finally:
+            self.stop()  # of an interrupt between two of these lines nobody has heard yet
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
             self._session.close()
             self._leave()
+
+    def _begin(self, threads: Sequence[threading.Thread]) -> None:
+        """All of them: each waits for another in the end, so that some of them would never end.
+
+        Ctrl-C has to wait meanwhile. Where there is room for no more threads all of them stop, and the duty of one that
+        did not begin ends here.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._guard(partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT}))
+        for thread in threads:
+            self._guard(thread.start)
+        for thread in threads:
+            if thread.ident is None:
+                thread.run()
+        self._guard(partial(signal.pthread_sigmask, signal.SIG_SETMASK, before))
 
     def adopt(self, policy: Policy, chain: Chain) -> None:
         """Another policy, from the next delivery on; what was sealed before settles as it is.
@@ -150,7 +169,7 @@ class Worker:
         self._watch.stopping.set()
         self._session.stop()
 
-    def _guard(self, duty: Callable[[], None]) -> None:
+    def _guard(self, duty: Callable[[], object]) -> None:
         """A defect in one thread ends the process, loudly: nothing may go on half."""
         try:
             duty()

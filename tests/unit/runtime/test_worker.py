@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -320,6 +321,56 @@ def test_who_cannot_say_that_it_is_ready_ends(world: World) -> None:
     run.start()
     run.ended()
     assert isinstance(run.fault, BrokenPipeError)
+
+
+class Broken:
+    """`Thread.start`, in which something happens at one of the five."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, happens: Callable[[], object]) -> None:
+        self.begun: list[threading.Thread] = []
+        start = threading.Thread.start
+
+        def begin(thread: threading.Thread) -> None:
+            self.begun.append(thread)
+            if len(self.begun) == at:
+                happens()
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", begin)
+
+    def alive(self) -> list[str]:
+        return [thread.name for thread in self.begun if thread.is_alive()]
+
+
+def no_more() -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize(
+    ("happens", "fault"),
+    [(lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt), (no_more, RuntimeError)],
+    ids=["interrupted", "no more threads"],
+)
+def test_what_comes_between_while_its_threads_begin_ends_all_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int, happens: Callable[[], object], fault: type[BaseException]
+) -> None:
+    """Half of them would never end, nor would the process: each of the others waits for one that is not there."""
+    world.enrol("anna", "meter-1")
+    run = Running(world)
+    run.world.operations.tend()
+    run.put([1], reading(world))
+    with monkeypatch.context() as patch:
+        begun = Broken(patch, at, happens)
+        with pytest.raises(fault):
+            run.worker.run()
+    left = begun.alive()
+    run.worker.stop()
+    run.worker._writer.drained.set()  # so that nothing hangs here if it did
+    assert left == []
+    assert len(world.points()) == len(run.line.settled)
+    with world.keystore.snapshot() as tx:
+        assert workers.find_all(tx) == [], "it has left"
 
 
 @pytest.mark.parametrize("queued", [1, 60])
