@@ -31,7 +31,7 @@ from gateway.errors import (
     VerificationFailed,
 )
 from gateway.keys.lineage import Lineage
-from gateway.keystore import acts, lineages, workers
+from gateway.keystore import acts, lineages, subjects, workers
 from gateway.model.dead import day_of
 from gateway.model.ids import Controller
 from gateway.policy.load import check as findings_of
@@ -121,7 +121,21 @@ def _ledger(house: House) -> str:
     if not written or not _has_keys(house):
         return _NOT_YET
     house.control.check()
+    _require_fences(house)
     return f"{house.control.ledger.verify()} lines, chain whole, agrees with the key store"
+
+
+def _require_fences(house: House) -> None:
+    """The fence file has all that the key store has: a recovery has nothing else to go by."""
+    ledger, hint = house.control.ledger, "`glomska keys turnover` writes it anew from the key store"
+    with ledger.locked(), house.keystore.snapshot() as tx:
+        missing = {fence.fence_id.hex() for fence in subjects.all_fences(tx)}
+        try:
+            missing -= {str(line["fence"]) for line in ledger.read_fences()}
+        except IntegrityStop as fault:
+            raise IntegrityStop(str(fault), hint=hint) from None
+    if missing:
+        raise IntegrityStop(f"the fence file lacks {len(missing)} fences, which a recovery would forget", hint=hint)
 
 
 def _store(house: House) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import AsJson, Config
-from gateway.control.recovery import Recovered, adopt
+from gateway.control.adoption import adopt
+from gateway.control.recovery import Recovered
 from gateway.runtime.config import load_settings
 from gateway.runtime.duties import each_of
 from gateway.runtime.wiring import opened
@@ -41,6 +42,7 @@ def _outcome(found: Recovered) -> dict[str, object]:
         "fences": found.fences,
         "mended": found.mended,
         "missing": missing,
+        "unfenced": found.unfenced,
         "unknown": dict(found.untold),
     }
 
@@ -50,6 +52,10 @@ def _said(found: Recovered) -> str:
     lines = [f"{acts} acts replayed, {found.erased} erased again, {found.fences} fences brought back"]
     if found.mended:
         lines.append(f"{found.mended} fence secrets that did not open are brought back from the fence file")
+    if found.unfenced:
+        lines.append(f"{len(found.unfenced)} erasures have lost fences, and whom they stopped can be enrolled again:")
+        lines += [f"  erasure {name}" for name in found.unfenced]
+        lines.append("  the fence file lacks them; if there is a copy of fences.jsonl, put it in its place and repeat")
     if found.missing:
         lines.append(f"{len(found.missing)} customers were enrolled since: their keys are lost, with what was sealed")
         lines += [f"  incarnation {name}" for name in found.missing]

@@ -253,7 +253,8 @@ class Erasures:
             evidence = {"traces": sought, "rewrapped": []}
             now = self._clock.wall()
             note(self._control, erasure, was=Step.DELETED, evidence=evidence, step=Step.EFFECTIVE, effective=now)
-        self._control.conclude(ERASE, found.seq, state="effective", workers=counted)
+        fences = {name: count for name, count in evidence_of(found).items() if name == "fences"}
+        self._control.conclude(ERASE, found.seq, state="effective", workers=counted, **fences)
         self._certify(erasure)
         self._asked.pop(erasure, None)
         return counted

@@ -30,6 +30,7 @@ from gateway.control.chain import CARRIED_ON, ROTATE, ZERO, Chain, Line, Value, 
 from gateway.control.guard import is_back, is_leap, ns_of
 from gateway.disk import sync_directory
 from gateway.errors import IntegrityStop, Unreachable, VerificationFailed
+from gateway.keys.fencing import fence_of, secret_of
 from gateway.model.ids import new_id
 
 LOCK_S = 60.0  # a page of a turnover on a slow disk takes seconds, and others wait in line
@@ -170,13 +171,22 @@ class Ledger:
 
     def read_fences(self) -> list[dict[str, Value]]:
         """Every whole fence in the file. Raises IntegrityStop, Unreachable."""
+        found = self._fences()
+        if None in found:
+            message = f"the fence file is damaged at line {found.index(None) + 1}"
+            hint = "bring it back from its copy; without one, take the damaged lines out, and what they held is missed"
+            raise IntegrityStop(message, hint=hint)
+        return [line for line in found if line is not None]
+
+    def legible_fences(self) -> list[dict[str, Value]]:
+        """The same without what is damaged, for whoever has a key store that knows better. Raises Unreachable."""
+        return [line for line in self._fences() if line is not None]
+
+    def _fences(self) -> list[dict[str, Value] | None]:
         try:
-            return [json.loads(line) for line in self._fence_lines()[0].splitlines()]
+            return [_fence(raw) for raw in self._fence_lines()[0].splitlines()]
         except OSError as fault:
             raise Unreachable(f"the fence file cannot be read: {fault.strerror}") from None
-        except ValueError:
-            message = "the fence file is damaged"
-            raise IntegrityStop(message, hint="keep the file; bring it back from its copy") from None
 
     def _fence_lines(self) -> tuple[bytes, bytes]:
         """Whole lines, and what a power cut left of the last one. Raises OSError."""
@@ -323,6 +333,16 @@ class Ledger:
             os.close(descriptor)
         if new:
             sync_directory(path.parent)
+
+
+def _fence(raw: bytes) -> dict[str, Value] | None:
+    """A line of the fence file; None for one that is damaged."""
+    try:
+        line: dict[str, Value] = json.loads(raw)
+        fence_of(line), secret_of(line, now=0)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return line
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

@@ -130,13 +130,13 @@ class Pages:
         )
 
     def rewrite_fences(self, tx: Transaction, found: rows.Turnover) -> None:
-        """The fence file anew, under the newest e alone, as the key store has it.
+        """The fence file anew, under the newest e alone, as the key store has it: whatever had become of the file.
 
         Not before a backup is: until then a copy of the key store of before is what would be recovered, and opens what
         is under the older e.
         """
         ledger = self._control.ledger
-        lines = ledger.read_fences()
+        lines = ledger.legible_fences()
         kept = [line for line in lines if line["controller"] != found.controller]
         under = {str(line["fence"]): str(line["secret_id"]) for line in lines}
         lineage = customers.open_lineage(tx, self._custodian, found.controller)

@@ -9,7 +9,8 @@ suspensions hold, a key that was replaced seals nothing, what was given up as lo
 and their keys begin to be destroyed, and fences come back from the fence file.
 A fence needs its erasure, by which it is dated and gives way to a new life: that of a customer who was enrolled since
 too, or whose keys have ended another way, comes back as far as the ledger tells of it, with nothing left to do.
-A fence secret that does not open is brought back from that file too, also where nothing else was lost.
+A fence secret that does not open is brought back from that file too, also where nothing else was lost. Where the file
+has fewer fences of an erasure than its outcome says, that is reported: a copy of it, and another recovery, bring them.
 What cannot be brought back is reported: keys and routes of customers who were enrolled since, which are random and were
 in the lost key store alone. Those who were erased since, or whose controller has left, miss nothing.
 
@@ -24,12 +25,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import shutil
 from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gateway.control import customer as customers
 from gateway.control import told
@@ -45,7 +43,7 @@ from gateway.control.rekey import REKEY
 from gateway.control.role import CARRIED_ON, ERASE, FAILED, TURNOVER, Act, Control
 from gateway.control.suspension import RESUME, SUSPEND
 from gateway.control.withdrawal import Withdrawal
-from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, UsageFault, VerificationFailed
+from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused
 from gateway.keys.custodian import Custodian, Mark
 from gateway.keys.fencing import fence_of, secret_of
 from gateway.keys.lifecycle import KeyState, move
@@ -55,6 +53,7 @@ from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, Incarnation, KeyId, RouteId
 
 RECOVER = "recover"
+Noted = dict[str, Value]  # a line of the fence file
 _SETTLED = frozenset({"done", "failed"})
 _SAID = frozenset({CONSENT, SUSPEND, RESUME, REKEY})  # acts whose intent says all that was done
 _SECOND = 1_000_000_000
@@ -68,6 +67,7 @@ class Recovered:
     erased: int = 0
     fences: int = 0
     mended: int = 0  # fence secrets that did not open
+    unfenced: list[str] = field(default_factory=list)  # erasures of since, of whose fences some did not come back
     missing: list[str] = field(default_factory=list)
     routes: int = 0
     replaced: list[str] = field(default_factory=list)
@@ -83,6 +83,7 @@ class Recovered:
             "replaced": self.replaced,
             "unknown": [*self.untold.elements()],
             "mended": self.mended,
+            "unfenced": self.unfenced,
         }
 
 
@@ -109,10 +110,11 @@ class Recovery:
             lines = self._lines()
             with self._control.keystore.snapshot() as tx:
                 mark = self._require(tx, lines)
+            noted = self._ledger.read_fences()
             self._ledger.cut_torn()
             self._say_what_was_left(found)
             with self._control.recovery(RECOVER) as act:
-                self._replay(act.tx, lines, found)
+                self._replay(act.tx, lines, noted, found)
                 self._under_way(act.tx, lines, mark, found)
                 workers.raise_generation(act.tx)
                 act.outcome |= found.outcome()
@@ -129,6 +131,7 @@ class Recovery:
             found.missing += outcome.get("missing", [])
             found.routes += outcome.get("routes", 0)
             found.replaced += outcome.get("replaced", [])
+            found.unfenced += outcome.get("unfenced", [])
             found.untold.update(outcome.get("unknown", []))
 
     def _lines(self) -> list[Line]:
@@ -148,15 +151,15 @@ class Recovery:
             )
         return mark
 
-    def _replay(self, tx: Transaction, lines: list[Line], found: Recovered) -> None:
+    def _replay(self, tx: Transaction, lines: list[Line], noted: list[Noted], found: Recovered) -> None:
         outcomes = {line.intent: line for line in lines if line.phase == "outcome" and "result" in line.body}
         settled = {seq: outcome for seq, outcome in outcomes.items() if outcome.body["result"] in _SETTLED}
         unknown = [line for line in lines if line.phase == "intent" and acts.find_act(tx, line.seq) is None]
         done = [line for line in unknown if line.seq in settled]
         if any(line.act == TURNOVER and settled[line.seq].body["result"] == "done" for line in done):
             raise _of_before()  # also where the custodian would open it still: its horizons are of before
-        found.fences = self._fences(tx, told.void(lines, outcomes))
-        found.mended = self._mended(tx)
+        found.fences, whole = self._fences(tx, noted, told.void(lines, outcomes))
+        found.mended = self._mended(tx, noted)
         left = {Controller(str(line.body["controller"])): line.seq for line in lines if told.is_exit(line, settled)}
         found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if told.is_erasure(line, outcomes)}
         for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
@@ -170,6 +173,9 @@ class Recovery:
                 found.replayed[line.act] += 1
                 self._act(tx, line, outcome, found)
         self._bare_erasures(tx, lines, outcomes)
+        whole |= Counter(fence.erasure.hex() for fence in subjects.all_fences(tx))
+        counts = told.fences(done, settled)
+        found.unfenced += [erasure for erasure, count in counts.items() if whole[erasure] < count]
 
     def _under_way(self, tx: Transaction, lines: list[Line], mark: Mark | None, found: Recovered) -> None:
         """Intents without outcome, as far as the custodian's mark reaches: they were done, and no ledger says how far.
@@ -308,13 +314,20 @@ class Recovery:
             at = self._clock.wall() if ended is None else ns_of(str(ended.body["time"])) + _SECOND
             acts.add_erasure(tx, _bare(line, controller, generation=workers.generation(tx), at=at))
 
-    def _fences(self, tx: Transaction, void: AbstractSet[str]) -> int:
-        """Those of the fence file that are not there, with the secrets that they were made under; none of `void`."""
-        added = 0
-        for line in self._ledger.read_fences():
-            controller = Controller(str(line["controller"]))
+    def _fences(self, tx: Transaction, noted: list[Noted], void: AbstractSet[str]) -> tuple[int, Counter[str]]:
+        """Those of the fence file that are not there, with the secrets that they were made under; none of `void`.
+
+        How many came back, and by erasure how many the file has. What is under a key that no longer is, as in a copy of
+        before a turnover, would open nothing, and shut its controller: it counts as lost.
+        """
+        added, whole = 0, Counter[str]()
+        for line in noted:
             secret, fence = secret_of(line, now=self._clock.wall()), fence_of(line)
-            if lineages.current_e(tx, controller) is None or subjects.has_fence(tx, fence.fence_id):
+            keks = lineages.find_keks(tx, fence.controller)
+            if keks and secret.e not in keks:
+                continue
+            whole[fence.erasure.hex()] += 1
+            if not keks or subjects.has_fence(tx, fence.fence_id):
                 continue
             if line["erasure"] in void:  # which left its lines there when it was rolled back
                 continue
@@ -322,14 +335,14 @@ class Recovery:
                 lineages.add_secret(tx, secret)
             subjects.add_fences(tx, [fence])
             added += 1
-        return added
+        return added, whole
 
-    def _mended(self, tx: Transaction) -> int:
+    def _mended(self, tx: Transaction, noted: list[Noted]) -> int:
         """Fence secrets that did not open: without them nothing of their controller does."""
-        noted, mended = [secret_of(line, now=self._clock.wall()) for line in self._ledger.read_fences()], 0
+        found, mended = [secret_of(line, now=self._clock.wall()) for line in noted], 0
         for controller in lineages.all_controllers(tx):
             with contextlib.suppress(CustodianFault):  # one that has left since has no key there
-                theirs = [secret for secret in noted if secret.controller == controller]
+                theirs = [secret for secret in found if secret.controller == controller]
                 mended += Lineage.mend_fences(tx, self._custodian, controller, theirs)
         return mended
 
@@ -337,34 +350,6 @@ class Recovery:
     def _owner(tx: Transaction, incarnation: Incarnation) -> Controller | None:
         found = subjects.find_keys(tx, [incarnation])
         return found[0].controller if found else None
-
-
-def adopt(directory: Path, copy: Path) -> None:
-    """Put a copy of the ledger, which goes on from the one here, in its place.
-
-    Raises:
-        IntegrityStop: the copy is damaged, or is not the same ledger further on.
-        UsageFault: there is no such copy.
-    """
-    here, there = directory / "ledger.jsonl", copy / "ledger.jsonl"
-    try:
-        chain = Chain()
-        for raw in there.read_bytes().splitlines(keepends=True):
-            chain.follow(raw)
-        before = here.read_bytes() if here.exists() else b""
-        if not there.read_bytes().startswith(before[: before.rfind(b"\n") + 1]):
-            raise IntegrityStop("the copy is not this ledger further on", hint="give another copy")
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("fences.jsonl", "ledger.jsonl"):
-            if (copy / name).exists():
-                shutil.copyfile(copy / name, directory / f"{name}.new")
-                with (directory / f"{name}.new").open("rb") as stream:
-                    os.fsync(stream.fileno())
-                (directory / f"{name}.new").replace(directory / name)
-    except OSError as fault:
-        raise UsageFault(f"the copy of the ledger cannot be used: {(fault.strerror or '').lower()}") from None
-    except VerificationFailed as fault:
-        raise IntegrityStop(str(fault), hint="give another copy") from None
 
 
 def _of_before() -> IntegrityStop:

@@ -30,6 +30,12 @@ def void(lines: list[Line], outcomes: dict[int, Line]) -> set[str]:
     return {str(line.body["erasure"]) for line in ended if outcomes[line.seq].body["result"] != "done"}
 
 
+def fences(done: list[Line], settled: dict[int, Line]) -> dict[str, int]:
+    """How many fences each of these erasures has; earlier versions did not say."""
+    ended = [(line, settled[line.seq].body.get("fences")) for line in done if line.act == ERASE]
+    return {erasure(line).hex(): count for line, count in ended if isinstance(count, int)}
+
+
 def whose(outcome: Line, count: int) -> list[str]:
     """The controllers of what an enrolment brought; empty names where an earlier version did not say."""
     named = texts(outcome, "controllers") or [""]

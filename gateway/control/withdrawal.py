@@ -91,8 +91,8 @@ class Withdrawal:
         self._begin(act, lineage, incarnation, erasure, going, capture, fences=len(fences))
 
     def _noted(self) -> list[rows.Secret]:
-        """Fence secrets in the fence file. Raises IntegrityStop, Unreachable."""
-        return [secret_of(line, now=self._clock.wall()) for line in self._control.ledger.read_fences()]
+        """Fence secrets in the fence file. Raises Unreachable."""
+        return [secret_of(line, now=self._clock.wall()) for line in self._control.ledger.legible_fences()]
 
     def _begin(  # noqa: PLR0913, PLR0917 - what step 2 has gathered
         self,

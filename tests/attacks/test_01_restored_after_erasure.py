@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from gateway.control import accounting
+from gateway.control.adoption import adopt
 from gateway.control.choices import choose
 from gateway.control.customer import find_incarnation, open_lineage
-from gateway.control.recovery import Recovered, Recovery, adopt
+from gateway.control.recovery import Recovered, Recovery
 from gateway.control.role import ERASE
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import IntegrityStop, KeyDestroyed, Refused, UnknownSubject, Unreachable
