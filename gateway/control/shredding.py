@@ -1,6 +1,7 @@
 """The end of a turnover: when all is safe under the newest e, what opened every older copy is destroyed.
 
-4. alone       every standby that is named has replayed the last rewrap; a backup is taken and opened again
+4. alone       every standby that is named has replayed the last rewrap; a backup is taken and opened again, which
+               serves every pass that had come so far before it was begun
 5. backed_up   nothing is under an older e; the fence file is rewritten under the newest, whose W is at hand:
 then W_e-1 and all older ones go, the custodian's reports are recorded
 6. done        the outcome in the ledger
@@ -40,16 +41,19 @@ class Shredding:
         self._pages = pages
         self._backup = backup
         self._standbys = standbys
-        self._written: dict[rows.Turnover, str] = {}
+        self._served: dict[rows.Turnover, tuple[list[rows.Turnover], str]] = {}
 
     def back_up(self, found: rows.Turnover) -> bool:
         """False while a standby is behind. Raises what a backup raises."""
-        if self._standbys and self._keystore.behind(self._standbys, self._far(found)):
+        served, written = self._serving(found)
+        if self._standbys and self._keystore.behind(self._standbys, written):
             return False
         self._backup(found.controller)
+        del self._served[found]
         with self._control.step() as tx:
-            if turnovers.find(tx, found.controller, found.e).step == found.step:
-                turnovers.update(tx, found, step=Step.BACKED_UP)
+            for each in served:
+                if turnovers.find(tx, each.controller, each.e).step == Step.ALONE:
+                    turnovers.update(tx, each, step=Step.BACKED_UP)
         return True
 
     def destroy(self, found: rows.Turnover) -> bool:
@@ -83,8 +87,14 @@ class Shredding:
             residue=report.residue if report else None,
         )
 
-    def _far(self, found: rows.Turnover) -> str:
-        """A place in the database's log behind the last rewrap; the same at each look, for others go on writing."""
-        if found not in self._written:
-            self._written = {found: self._keystore.written()}
-        return self._written[found]
+    def _serving(self, found: rows.Turnover) -> tuple[list[rows.Turnover], str]:
+        """Whose rows are all rewrapped, and a place in the database's log behind that; the same at each look.
+
+        Others go on writing, and a standby is asked for what these need.
+        """
+        if found not in self._served:
+            with self._keystore.snapshot() as tx:
+                served = turnovers.at_step(tx, Step.ALONE)
+            self._served = {each: known for each, known in self._served.items() if each in served}
+            self._served[found] = served, self._keystore.written() if self._standbys else ""
+        return self._served[found]

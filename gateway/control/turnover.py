@@ -36,7 +36,7 @@ from gateway.control.pages import Pages, Step
 from gateway.control.purge import Eraser
 from gateway.control.role import TURNOVER, Control
 from gateway.control.shredding import Shredding
-from gateway.errors import CustodianFault, GlomskaError, IntegrityStop, Refused, Unreachable, VerificationFailed
+from gateway.errors import CustodianFault, GlomskaError, Refused, Unreachable, VerificationFailed
 from gateway.keys.custodian import Custodian
 from gateway.keys.lifecycle import KeyState, move
 from gateway.keys.recovery import require_at_hand, require_medium
@@ -99,6 +99,7 @@ class Turnovers:
         self._finalise = finalise
         self._every = int(every_h * 3600 * 10**9)
         self.on_trouble: Callable[[GlomskaError, Controller | None], None] | None = None
+        self.on_turned: Callable[[rows.Turnover, int], object] = lambda _found, _finalised: None
         self._letting_go = LettingGo(control.keystore, control.clock)
         self._expiry = Expiry(control, custodian, inventory, self._letting_go)
         self._pages = Pages(control, custodian)
@@ -142,7 +143,8 @@ class Turnovers:
             self.run(controller, on_progress=on_progress)
         found = self.begin(controller, verdict=verdict, until=until)
         self._pages.look_again(controller)
-        total = found.rewrapped + self._left(found)
+        with self._keystore.snapshot() as tx:
+            total = found.rewrapped + turnovers.left_behind(tx, controller, e=found.e)["keys"]
         while found.step != Step.DONE:
             begun = time.monotonic()
             if not self.advance(found):
@@ -205,8 +207,11 @@ class Turnovers:
             due = {controller for controller, found in newest.items() if self._is_due(tx, controller, found)}
             due |= {found.controller for found in self._expiry.waiting(tx)}
         self._pages.forget_but([(c, found.e) for c, found in newest.items() if found and found.step == Step.REWRAPPING])
-        told = {Controller(str(line.body["controller"])) for line in self._intents()}
-        return [c for c in sorted(due | told) if not self._rests(None) and not self._rests(c)]
+        due |= {Controller(str(line.body["controller"])) for line in self._intents()}
+        turn = {c: (found.step == Step.ALONE, found.started) for c, found in newest.items() if found}
+        waiting = [c for c in sorted(due) if not self._rests(None) and not self._rests(c)]
+        # whose began longest ago first, lest the last starve; who waits for a backup last, since one serves them all
+        return sorted(waiting, key=lambda controller: turn.get(controller, (False, 0)))
 
     def _a_little(self, controller: Controller, end: float) -> None:
         with self._keystore.snapshot() as tx:
@@ -217,12 +222,12 @@ class Turnovers:
             self._pages.look_again(controller)
         while found.step != Step.DONE and self.advance(found):
             found = self._found(found)
-            if time.monotonic() > end:
+            if found.step == Step.ALONE or (time.monotonic() > end and found.step != Step.DONE):
                 return
         found = self._found(found)
         if found.step == Step.DONE:
             self.conclude(found)
-            self._finalise()
+            self.on_turned(found, self._finalise())
 
     def _is_due(self, tx: Transaction, controller: Controller, found: rows.Turnover | None) -> bool:
         if lineages.has_left(tx, controller):
@@ -264,19 +269,16 @@ class Turnovers:
         require_at_hand(self._custodian, controller, e - 1, wrapped)
         self._custodian.create(controller, e)
         body = [f"{name}={epoch}" for name, epoch in sorted(moves.items())]
-        try:
-            with self._control.begin(TURNOVER, controller=controller, e=e, horizons=body) as act:
-                self._turn(act.tx, act.seq, controller, e=e, moves=moves)
-                if verdict.plausible:
-                    now = self._clock.wall()
-                    turnovers.drop_fences(act.tx, controller, now=now, month=epoch_of(now))
-        except _Overtaken:
-            pass
+        with (
+            contextlib.suppress(_Overtaken),
+            self._control.begin(TURNOVER, controller=controller, e=e, horizons=body) as act,
+        ):
+            self._turn(act.tx, act.seq, controller, e=e, moves=moves)
+            if verdict.plausible:
+                now = self._clock.wall()
+                turnovers.drop_fences(act.tx, controller, now=now, month=epoch_of(now))
         with self._keystore.snapshot() as tx:
-            found = turnovers.newest(tx, controller)
-        if found is None:
-            raise IntegrityStop("a turnover that was begun is not in the key store")
-        return found
+            return turnovers.find(tx, controller, lineages.current_e(tx, controller) or e)
 
     def _turn(
         self, tx: Transaction, seq: int, controller: Controller, *, e: int, moves: Mapping[str, KeyEpoch]
@@ -384,10 +386,6 @@ class Turnovers:
     def _found(self, found: rows.Turnover) -> rows.Turnover:
         with self._keystore.snapshot() as tx:
             return turnovers.find(tx, found.controller, found.e)
-
-    def _left(self, found: rows.Turnover) -> int:
-        with self._keystore.snapshot() as tx:
-            return turnovers.left_behind(tx, found.controller, e=found.e)["keys"]
 
     def _note(self, found: rows.Turnover, step: Step) -> None:
         """The next step, unless another process has come further."""

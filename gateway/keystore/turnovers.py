@@ -73,6 +73,13 @@ def of_intent(tx: Transaction, seq: int) -> rows.Turnover | None:
     return rows.one(rows.Turnover, tx.execute(turnovers.select().where(turnovers.c.seq == seq)).one_or_none())
 
 
+def at_step(tx: Transaction, step: str) -> list[rows.Turnover]:
+    """Passes that have come to a step and no further, oldest first; not of controllers that have left."""
+    left = sa.select(departures.c.controller)
+    there = (turnovers.c.step == step, turnovers.c.controller.not_in(left))
+    return rows.many(rows.Turnover, tx.execute(turnovers.select().where(*there).order_by(turnovers.c.started)))
+
+
 def with_captures(tx: Transaction, *, but: Collection[str]) -> list[rows.Turnover]:
     """Passes at none of these steps that have still captures, oldest first; not of controllers that have left."""
     left = sa.select(departures.c.controller)

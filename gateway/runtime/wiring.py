@@ -28,7 +28,7 @@ from gateway.keys.lease import Lease
 from gateway.keys.letters import LetterSealer
 from gateway.keys.ring import Ring
 from gateway.keys.signing import SigningKey
-from gateway.keystore import lineages
+from gateway.keystore import lineages, rows
 from gateway.keystore.database import KeyStore
 from gateway.model.dead import DeadLetter
 from gateway.model.ids import Controller
@@ -291,7 +291,11 @@ class House:
         def told(fault: GlomskaError, whose: Controller | None) -> None:
             log.error("turnover", fault, level="warning", controller=whose)  # noqa: PLE1205 - our log
 
-        self.turnovers.on_trouble = told
+        def turned(by: rows.Turnover, finalised: int) -> None:
+            counts = {"rewrapped": by.rewrapped, "ratcheted": by.ratcheted, "expired": by.expired}
+            log.event("turned over", controller=by.controller, kek=by.e, counts=counts, finalised=finalised)
+
+        self.turnovers.on_trouble, self.turnovers.on_turned = told, turned
         return self.turnovers.tick
 
     def _leftovers(self, ring: Ring, log: Log, seat: Seat) -> Leftovers:
