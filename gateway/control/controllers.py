@@ -230,10 +230,10 @@ class Controllers:
             message = "a turnover of this controller is under way"
             raise Refused(message, hint="`glomska keys turnover --controller NAME` finishes it; then repeat")
         asked_for = subjects.find_keys(tx, [of_whom(line) for line in unheard_of(tx, self._control)])
-        whose = [found.controller for found in acts.open_erasures(tx, done=Step.PURGED)]
-        if controller in (*whose, *(key.controller for key in asked_for)):
+        begun = [found for found in acts.open_erasures(tx, done=Step.PURGED) if found.controller == controller]
+        if begun or controller in {key.controller for key in asked_for}:
             message = "erasures of this controller's customers are under way"
-            raise Refused(message, hint="`glomska erasures resume` finishes them; then repeat")
+            raise Refused(message, hint=_way_on(tx, begun))
 
     def _purge_queues(self, controller: Controller) -> None:
         """Those of this machine: what waits in them could only be refused."""
@@ -318,6 +318,17 @@ def _alone(faults: list[GlomskaError]) -> Iterator[None]:
         raise
     except GlomskaError as fault:
         faults.append(fault)
+
+
+def _way_on(tx: Transaction, begun: list[rows.Erasure]) -> str:
+    """How erasures come to their end: of those that are effective time alone may not do."""
+    late = {a.party: a for found in begun if found.effective is not None for a in accounting.owing(tx, found.erasure)}
+    if not late:
+        return "`glomska erasures resume` finishes them; then repeat"
+    return (
+        f"they wait for {accounting.said(late.values())}: `glomska erasures resume` goes on when that is there; if it "
+        "never comes back, say so with `glomska erasures declare-lost`, of each in `glomska erasures list`; then repeat"
+    )
 
 
 def said_of(held: Mapping[str, int]) -> str:

@@ -213,15 +213,15 @@ class Erasures:
         return erasure
 
     def _living(self, tx: Transaction, lineage: Lineage, customer: CustomerId) -> Incarnation:
-        """Raises UnknownSubject, KeyDestroyed: it names the certificate."""
+        """Raises UnknownSubject, KeyDestroyed: it names the certificate, of the last life where there were several."""
         try:
             return customers.find_incarnation(tx, lineage, customer)
         except KeyDestroyed as destroyed:
-            for fence in subjects.find_fences(tx, lineage.fence_hashes(Kind.CUSTOMER, customer)):
-                found = acts.find_erasure(tx, fence.erasure)
-                place = self.certificate(found) if found else None
-                if place is not None:
-                    raise KeyDestroyed(str(destroyed), hint=f"the certificate of it is {place}") from None
+            fences = subjects.find_fences(tx, lineage.fence_hashes(Kind.CUSTOMER, customer))
+            lives = [found for fence in fences if (found := acts.find_erasure(tx, fence.erasure))]
+            place = self.certificate(max(lives, key=lambda found: found.seq)) if lives else None
+            if place is not None:
+                raise KeyDestroyed(str(destroyed), hint=f"the certificate of it is {place}") from None
             raise
 
     def _fence(self, lineage: Lineage, incarnation: Incarnation) -> bytes:

@@ -156,9 +156,7 @@ class Control:
             restored = bool(acts.unknown(tx, self._told_last()))
             mark = self._marks.mark(self.ledger.id) if self._marks else None
             restored = restored or (mark is not None and mark.seq > newest)
-            still_open = self.ledger.open_intents.values()
-            left_open = [(line, acts.find_act(tx, line.seq), acts.find_outcome(tx, line.seq)) for line in still_open]
-            unsigned = [line for line in still_open if is_unasked_for(tx, line)]
+            known = acts.find_all(tx, self.ledger.open_intents)
         if owner is not None and owner != self.ledger.id:
             message = "the key store's acts are in another ledger than the one configured"
             raise Refused(message, hint="set ledger.path to the ledger that belongs to this key store")
@@ -172,16 +170,18 @@ class Control:
         if mark is not None and self.ledger.hash_at(mark.seq) != mark.hash:
             message = "the ledger was forked: the custodian has seen it go another way"
             raise IntegrityStop(message, hint="bring back the ledger that belongs to this custodian from its copy")
+        still_open = [*self.ledger.open_intents.values()]
+        unsigned = [line for line in still_open if is_unasked_for(line, known.get(line.seq, ("",))[0])]
         if unsigned and not disowning:
             raise not_asked_for(unsigned[0])
         self.ledger.late.clear()
         self.ledger.cut_torn()
-        for line, known, outcome in left_open:
+        for line in still_open:
             if line.act == ROTATE and "lost" in line.body:
-                self._finish_lost(line, known=known is not None)
+                self._finish_lost(line, known=line.seq in known)
                 continue
-            void = known is None or line in unsigned
-            result = "abandoned" if void else "failed" if str(known).endswith(FAILED) else "done"
+            name, outcome = known.get(line.seq, ("", {}))
+            result = "abandoned" if not name or line in unsigned else "failed" if name.endswith(FAILED) else "done"
             if line.act not in CARRIED_ON or result == "failed" or line in unsigned:
                 told = {} if line.act == ROTATE else outcome  # the key before stays: the rotation is asked for again
                 self.ledger.append(line.act, "outcome", intent=line.seq, result=result, **told)
@@ -211,16 +211,12 @@ class Control:
                 self._marks.set_mark(self.ledger.id, mark)
 
 
-def is_unasked_for(tx: Transaction, line: Line) -> bool:
-    """Whether this open intent would have something done that the key store never heard of, and nobody signed.
+def is_unasked_for(line: Line, known: str) -> bool:
+    """Whether this open intent, `known` to the key store by that name, would have done what nobody asked for or signed.
 
     A signature was verified when the line was read. One of an earlier version has none; the key store knows it mostly.
     """
-    return line.act in CARRIED_ON and not line.is_signed and acts.find_act(tx, line.seq) not in _names_of(line)
-
-
-def _names_of(line: Line) -> tuple[str, str]:
-    return line.act, line.act + FAILED
+    return line.act in CARRIED_ON and not line.is_signed and known not in {line.act, line.act + FAILED}
 
 
 def not_asked_for(line: Line) -> IntegrityStop:

@@ -51,10 +51,21 @@ def note_outcome(tx: Transaction, seq: int, outcome: Mapping[str, object]) -> No
     tx.execute(acts.update().where(acts.c.seq == seq).values(outcome=json.dumps(outcome)))
 
 
+def find_all(tx: Transaction, sequences: Collection[int]) -> dict[int, tuple[str, dict[str, Any]]]:
+    """Of those of these acts that reached the key store: name, and what was noted that the ledger is to say of it.
+
+    Nothing of one that an earlier version began, or that others have followed.
+    """
+    ordered, found = sorted(sequences), dict[int, tuple[str, dict[str, Any]]]()
+    for at in range(0, len(ordered), _GROUP):
+        query = sa.select(acts.c.seq, acts.c.act, acts.c.outcome).where(acts.c.seq.in_(ordered[at : at + _GROUP]))
+        found |= {row.seq: (row.act, json.loads(row.outcome or "{}")) for row in tx.execute(query)}
+    return found
+
+
 def find_outcome(tx: Transaction, seq: int) -> dict[str, Any]:
-    """What was noted of an act; nothing of one that an earlier version began."""
-    found = tx.scalars(sa.select(acts.c.outcome).where(acts.c.seq == seq)).one_or_none()
-    return {} if found is None else dict(json.loads(found))
+    """What was noted of one act: see `find_all`."""
+    return find_all(tx, [seq]).get(seq, ("", {}))[1]
 
 
 def find_act(tx: Transaction, seq: int) -> str | None:

@@ -87,7 +87,7 @@ def whatever_is_lost_is_believed(patch: Patch, _part: str) -> None:
 @kills("02", "test_what_nobody_signed_is_not_carried_on_with[*]")
 def whatever_is_announced_is_done(patch: Patch, _part: str) -> None:
     """An intent that the key store has never heard of is carried on with, whoever wrote it."""
-    patch.setattr(role, "is_unasked_for", lambda _tx, _line: False)
+    patch.setattr(role, "is_unasked_for", lambda _line, _known: False)
 
 
 @kills("02", "test_a_key_that_the_forger_brings_signs_nothing[*]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from gateway.errors import (
     KeyDestroyed,
     Refused,
     UnknownSubject,
+    Unreachable,
     UsageFault,
     VerificationFailed,
 )
@@ -39,7 +41,7 @@ from gateway.keys.custodian import Destruction, FileCustodian, PairedCustodian
 from gateway.keys.lineage import Lineage
 from gateway.keys.subject import open_subject
 from gateway.keystore import acts, departures, lineages, rows, subjects
-from gateway.model.ids import Controller, parse_controller, parse_customer, parse_device
+from gateway.model.ids import Controller, DeviceId, parse_controller, parse_customer, parse_device
 from gateway.model.sealed import Reason
 from gateway.transport.spool import Spools
 from tests.conformance import verifier
@@ -316,6 +318,28 @@ def test_not_while_an_erasure_is_asked_for_of_which_there_is_the_intent_alone(tw
         two.erasures.resume()
         two.ring.poll()
     assert two.ledger.open_intents == {}, "which is the way on"
+
+
+def test_what_an_erasure_waits_for_is_named_where_time_alone_does_not_end_it(two: World) -> None:
+    """As a broker that is gone for good: `erasures resume` would be repeated for ever."""
+
+    class Gone:
+        def clear(self, _controller: Controller, _devices: Sequence[DeviceId]) -> int:
+            raise Unreachable("the broker does not answer")
+
+    erasures = two.erasures
+    erasures.purging._retained = Gone()
+    with two.polling():
+        erasure = erasures.erase(HEAT_CO, parse_customer(CANARY + "anna")).erasure
+    assert [account.party for account in erasures.owing(erasure)] == ["broker"]
+    with pytest.raises(Refused, match="erasures of this controller's customers are under way") as refused:
+        controllers(two).exit(HEAT_CO)
+    assert "they wait for broker" in refused.value.hint
+    assert "glomska erasures declare-lost" in refused.value.hint
+    accounting.declare_lost(two.control, erasure, "broker")
+    with pytest.raises(Refused) as refused:
+        controllers(two).exit(HEAT_CO)
+    assert refused.value.hint == "`glomska erasures resume` finishes them; then repeat", "when its requests are over"
 
 
 def test_an_erasure_whose_controller_has_left_holds_up_no_other(two: World, monkeypatch: pytest.MonkeyPatch) -> None:

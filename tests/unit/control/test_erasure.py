@@ -13,7 +13,7 @@ from gateway.clock import FixedClock
 from gateway.control import accounting
 from gateway.control import customer as customers
 from gateway.control.enrolment import Enrolment
-from gateway.control.erasure import Erasures, Step
+from gateway.control.erasure import Erased, Erasures, Step
 from gateway.control.handover import hand_over
 from gateway.errors import IntegrityStop, KeyDestroyed, UnknownSubject, Unreachable, UsageFault, VerificationFailed
 from gateway.keys import lease, process
@@ -547,3 +547,15 @@ def test_a_former_owners_erasure_leaves_the_new_owners_retained_message(world: W
     erasures.purging._retained = Broker()
     erasures.erase(*subject("anna"))
     assert set(cleared) == {CANARY + "meter-2"}
+
+
+@pytest.mark.both_key_stores
+def test_who_was_erased_twice_is_told_of_the_last_life(world: World) -> None:
+    lives = list[Erased]()
+    for meter in ("meter-1", "meter-2", "meter-3"):
+        world.enrol("anna", meter, returning=bool(lives), since=world.clock.wall())
+        lives.append(world.erasures.erase(*subject("anna")))
+    assert lives[-1].certificate is not None
+    with pytest.raises(KeyDestroyed) as destroyed:
+        world.erasures.begin(*subject("anna"))
+    assert str(lives[-1].certificate) in destroyed.value.hint

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.control.purge import find
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Refused, Unreachable
@@ -281,3 +282,33 @@ def test_a_ledger_that_went_another_way_is_forked(world: World) -> None:
     file.write_text(file.read_text().replace(mark.hash, "0" * 64))
     with pytest.raises(IntegrityStop, match="the ledger was forked"):
         world.control.check()
+
+
+@pytest.mark.both_key_stores
+def test_what_an_act_asks_the_key_store_does_not_grow_with_what_is_open(world: World) -> None:
+    """Each of many erasures takes ten acts; where each asked for every other one, 300 took a minute."""
+    asked = []
+    for count in (1, 9):
+        for number in range(count):
+            world.enrol(f"anna-{count}-{number}", f"meter-{count}-{number}")
+            world.erasures.begin(*subject(f"anna-{count}-{number}"))
+        statements = list[str]()
+        with counted(world, statements):
+            world.control.check()
+        asked.append(len(statements))
+    assert asked[0] == asked[1] > 0
+
+
+@contextlib.contextmanager
+def counted(world: World, statements: list[str]) -> Iterator[None]:
+    """What is asked of the key store meanwhile."""
+    engine = world.keystore._backend.engine
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
