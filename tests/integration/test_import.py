@@ -6,6 +6,7 @@ count of what it holds.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +87,9 @@ def gateway(directory: Path, *, months: int = 24) -> Gateway:
     return Gateway(directory, nobody, policy=str(directory / "policy.toml"))
 
 
-def begun(of: Gateway, *words: str, leash: tuple[int, float | str] | None = None) -> subprocess.Popen[str]:
-    """`glomska import`, started.
+@contextlib.contextmanager
+def begun(of: Gateway, *words: str, leash: tuple[int, float | str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`glomska import`, started; killed unless it has ended.
 
     `leash`: after so many rows it stops by itself so many seconds later, or goes on slowly until there is a file `go`.
     A test that is late itself would find it at its end.
@@ -94,7 +97,7 @@ def begun(of: Gateway, *words: str, leash: tuple[int, float | str] | None = None
     program = [str(Path(sys.executable).with_name("glomska"))]
     if leash is not None:
         program = [sys.executable, "-P", "-c", LEASHED, *map(str, leash)]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*program, "import", *words],
         env=of.environment,
         cwd=of.config.parent,
@@ -102,7 +105,11 @@ def begun(of: Gateway, *words: str, leash: tuple[int, float | str] | None = None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def remembered(of: Gateway) -> int:

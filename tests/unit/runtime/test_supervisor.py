@@ -27,10 +27,21 @@ command = [sys.executable, sys.argv[1]]
 sys.exit(supervisor.Supervisor(command, int(sys.argv[2]), Log(), Notifier(), {"client_id": "g"}).run())
 """
 WORKER = """
-import os, signal, sys, threading, time
+import os, signal, sys, time
 from pathlib import Path
 from gateway.runtime.notify import BOOKS, Notifier
-number, above, over = int(sys.argv[2]), Notifier.of(os.environ), threading.Event()
+
+class Over:  # no threading.Event: who waits for one holds its lock, for which the handler would wait for ever
+    told = False
+    def set(self):
+        self.told = True
+    def wait(self, seconds=float("inf")):
+        until = time.monotonic() + seconds
+        while not self.told and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.told
+
+number, above, over = int(sys.argv[2]), Notifier.of(os.environ), Over()
 starts = Path(__file__).with_name(f"starts-{number}")
 times = len(starts.read_text()) if starts.exists() else 0
 signal.signal(signal.SIGTERM, lambda *_: over.set())
