@@ -43,6 +43,7 @@ from gateway.model.sealed import Reason, Series
 __all__ = ["Device", "Redacted", "SeriesKey", "Span", "SubjectKey", "Window", "encode_values", "seal_rows"]
 
 IDENTITY_EPOCH = KeyEpoch(0)
+_SHORT = (1 << 60) - 1  # an int of 32 bytes; a whole hash takes 48
 _KEPT_WINDOWS = 4  # epochs of one device kept at hand: the edge of a month and some late readings
 _class_of = attrgetter("key_class")
 
@@ -263,7 +264,7 @@ class Common:
     """What devices that were looked up together have in common: controller, the policy's schema, what has expired.
 
     `name_of` gives a device's name of what it is called by, its topic: a second string for each would be kept for ever,
-    and is asked for once a month.
+    and is asked for when it is made, and once a month.
     """
 
     controller: Controller = Controller("")  # noqa: RUF009 - a string
@@ -273,11 +274,16 @@ class Common:
 
 
 class Device(Redacted):
-    """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again."""
+    """One enrolled device as a worker knows it. `newest` is the window used last: most readings fall into it again.
 
-    __slots__ = ("_called", "_common", "_spans", "_windows", "newest")
+    `mark` is the same whatever the device is called by, and in every generation of the ring; it is no other device's in
+    this process, and nothing in the next one.
+    """
+
+    __slots__ = ("_called", "_common", "_spans", "_windows", "mark", "newest")
 
     def __init__(self, called: str, spans: Sequence[Span], common: Common) -> None:
+        self.mark = hash((common.controller, common.name_of(called))) & _SHORT
         self._called = called
         self._common = common
         self._spans = tuple(spans)

@@ -1,7 +1,7 @@
 """How many messages a device, a controller and all strangers together may send: leaky buckets, counted by the batch.
 
     budget = Budget(Limits(device_rate=50, device_burst=100_000))
-    over = budget.over(devices, generation, now)        # indices of arrivals that are `rate`; nearly always none
+    over = budget.over(devices, now)        # indices of arrivals that are `rate`; nearly always none
 
 A bucket holds `burst` messages and drains `rate` a second, once every WINDOW_S. What is over is not counted against it,
 so that who floods is let through at the rate and no more. `burst` is what a device may send at once that was offline.
@@ -15,8 +15,8 @@ may publish can invent as many as they like. So nothing here grows with them, no
 the last window.
 
 Counting is done in C, and the fullest bucket is looked for only when enough has come since the last look that one could
-have run over. Devices are counted by the identity of what the ring has for them, and forgotten with its generation: no
-handle is kept here.
+have run over. Devices are counted by their marks: a bucket is a device's own, by whichever of its topics it sends, and
+outlives acts on keys, since nobody is forgiven because somebody else was erased. No handle is kept here.
 
 Pure: `now` is handed in, in ns of a clock that does not jump.
 """
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from operator import attrgetter
 
 from gateway.keys.handle import Device
 from gateway.model.clear import Arrival
@@ -42,6 +43,7 @@ FEW = 16
 """A message of up to so many readings counts as one, and one more for each reading beyond."""
 _WINDOW = WINDOW_S * 1_000_000_000
 _FAR = 2**62
+_mark_of = attrgetter("mark")
 _NONE: frozenset[int] = frozenset()
 _STRANGERS = (Reason.UNKNOWN_DEVICE, Reason.TOPIC)
 _NO_FAULT = frozenset({Reason.RATE, Reason.SUSPENDED, Reason.ERASED})  # they weigh no more than what is stored
@@ -75,11 +77,6 @@ class _Bucket:
         if self._quota:
             self.levels = Counter({key: n - self._quota for key, n in self.levels.items() if n > self._quota})
             self._look()
-
-    def forget(self) -> None:
-        """All are empty."""
-        self.levels.clear()
-        self._look()
 
     def over(self, keys: Sequence[object]) -> set[int] | frozenset[int]:
         """Count these; indices of those that found their bucket full."""
@@ -132,22 +129,18 @@ class Budget:
         self._strangers = _Bucket(limits.stranger_rate, limits.stranger_burst)
         self._by_controller = limits.controller_rate > 0
         self._window = 0
-        self._generation = -1
 
-    def over(self, devices: Sequence[Device | Reason], generation: int, now: int) -> Collection[int]:
-        """Of arrivals from these devices, at `now`, those that are over. `generation` is the ring's."""
+    def over(self, devices: Sequence[Device | Reason], now: int) -> Collection[int]:
+        """Of arrivals from these devices, at `now`, those that are over."""
         if (window := now // _WINDOW) != self._window:
             self._turn(window)
-        if generation != self._generation:
-            self._generation = generation
-            self._devices.forget()
         known: Sequence[int] = range(len(devices))
         if set(map(type, devices)) == {Device}:
-            found: AbstractSet[int] = self._devices.over(list(map(id, devices)))
+            found: AbstractSet[int] = self._devices.over(list(map(_mark_of, devices)))
         else:
             known = [index for index, device in enumerate(devices) if device.__class__ is Device]
             strangers = [index for index, device in enumerate(devices) if device in _STRANGERS]
-            ours = self._devices.over([id(devices[index]) for index in known])
+            ours = self._devices.over([_mark_of(devices[index]) for index in known])
             theirs = self._strangers.over([_STRANGERS] * len(strangers))
             found = {known[at] for at in ours} | {strangers[at] for at in theirs}
         if self._by_controller:
@@ -164,7 +157,7 @@ class Budget:
                 continue
             device, weight = devices[index], len(arrivals[index].payload) // REFUSED_BYTES
             if isinstance(device, Device):
-                self._devices.charge(id(device), REFUSED_WEIGHS + weight)
+                self._devices.charge(device.mark, REFUSED_WEIGHS + weight)
                 self._controllers.charge(device.controller, REFUSED_WEIGHS + weight)
             elif device in _STRANGERS:
                 self._strangers.charge(_STRANGERS, weight)  # every message of theirs is refused
@@ -174,7 +167,7 @@ class Budget:
         for index, readings in many.items():
             device = devices[index]
             if readings > FEW and isinstance(device, Device):
-                self._devices.owe(id(device), readings - FEW)
+                self._devices.owe(device.mark, readings - FEW)
                 self._controllers.owe(device.controller, readings - FEW)
 
     def _turn(self, window: int) -> None:

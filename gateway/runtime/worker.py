@@ -210,7 +210,7 @@ class Worker:
                     devices = self._ring.resolve([arrival.topic for arrival in delivery.arrivals])
                     now = self._clock.wall()
                     if over is None:
-                        over = self._budget.over(devices, generation, self._clock.boottime())
+                        over = self._budget.over(devices, self._clock.boottime())
                     chain = partial(self._chain.without, over) if over else self._chain
                     done = chain(delivery.arrivals, devices, now)
                     refused, letters = done.refusals.message, list[DeadLetter]()

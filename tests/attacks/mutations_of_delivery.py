@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from itertools import count
 
 from gateway.errors import Unreachable
+from gateway.keys.handle import Common, Device, Span
 from gateway.model.clear import Arrival
 from gateway.model.sealed import SealedPoint
 from gateway.pipeline.budget import Budget
@@ -89,7 +91,19 @@ def nobody_has_a_share(patch: Patch, _part: str) -> None:
 @kills("29", FLOODS)
 def nothing_is_too_much(patch: Patch, _part: str) -> None:
     """Nobody counts who sends what."""
-    patch.setattr(Budget, "over", lambda _budget, _devices, _generation, _now: ())
+    patch.setattr(Budget, "over", lambda _budget, _devices, _now: ())
+
+
+@kills("29", "test_acts_on_keys_of_others_forgive_nobody")
+def a_bucket_ends_with_its_handle(patch: Patch, _part: str) -> None:
+    """Each handle has a bucket, and acts on keys make new ones."""
+    made, marks = Device.__init__, count()
+
+    def marked_anew(device: Device, called: str, spans: Sequence[Span], common: Common) -> None:
+        made(device, called, spans, common)
+        device.mark = next(marks)
+
+    patch.setattr(Device, "__init__", marked_anew)
 
 
 @kills("29", "test_a_list_of_readings_counts_by_what_is_in_it")

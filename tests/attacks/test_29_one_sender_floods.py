@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.keystore import workers
 from gateway.model.sealed import Reason
 from gateway.pipeline.budget import Budget, Limits
 from gateway.transport.letters import DeadLetters, Wanted
@@ -92,3 +93,31 @@ def test_a_list_of_readings_counts_by_what_is_in_it(small: World) -> None:
         metrics = run.worker.metrics
     assert 3 <= metrics.stored - 1 < lists // 2, "a burst of 200 is three lists of 100"
     assert metrics.refused[Reason.RATE] == lists + 1 - metrics.stored
+
+
+def someone_else_is_erased(world: World, number: int) -> None:
+    world.erase(f"other-{number}")
+
+
+def keys_of_someone_else_are_moved(world: World, _number: int) -> None:
+    with world.keystore.act() as tx:
+        workers.raise_generation(tx)
+    world.ring.poll()
+
+
+@pytest.mark.parametrize("act", [keys_of_someone_else_are_moved, someone_else_is_erased], ids=["any", "erasure"])
+def test_acts_on_keys_of_others_forgive_nobody(small: World, act: Callable[[World, int], None]) -> None:
+    rounds, each = 5, 150
+    for number in range(rounds):
+        small.enrol(f"other-{number}", f"other-meter-{number}")
+    with running(small, budget=Budget(LIMITS)) as run:
+        for number in range(rounds):
+            flood = [reading(small, "meter-1", step=number * each + step) for step in range(each)]
+            run.put(range(each), *flood)
+            run.line.wait((number + 1) * each)
+            before = small.ring.generation
+            act(small, number)
+            assert small.ring.generation > before
+        metrics = run.worker.metrics
+    assert metrics.stored == LIMITS.device_burst, "no time has passed"
+    assert metrics.refused[Reason.RATE] == rounds * each - LIMITS.device_burst
