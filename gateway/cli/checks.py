@@ -17,6 +17,7 @@ from pathlib import Path
 from gateway.cli.erase import is_running
 from gateway.control.backup import DUE_DAYS
 from gateway.control.backup import newest as newest_backup
+from gateway.control.certificate import lost
 from gateway.control.erasure import Step
 from gateway.control.ledger import Ledger
 from gateway.control.operations import living_days
@@ -200,11 +201,21 @@ def _erasures(house: House) -> str:
     if early and not running:
         message = f"{early} erasure(s) were begun, are not effective, and no gateway runs to carry them on"
         raise Unreachable(message, hint="start `glomska run`")
+    gone = _certificates_gone(house)
     if not waiting:
-        return "none open"
-    return (
-        f"{len(waiting)} to delete rows for again; {'the running gateway does' if running else 'start `glomska run`'}"
-    )
+        return f"none open{gone}"
+    doing = "the running gateway does" if running else "start `glomska run`"
+    return f"{len(waiting)} to delete rows for again; {doing}{gone}"
+
+
+def _certificates_gone(house: House) -> str:
+    """Said, and no fault: they may have been given away, and nothing of the gateway waits for them."""
+    directory = house.settings.state / "certificates"
+    with house.keystore.snapshot() as tx:
+        gone = sum(len(lost(directory, erasure)) for erasure in acts.all_erasures(tx))
+    if not gone or house.settings.ledger.elsewhere:  # they are where the ledger is
+        return ""
+    return f"; {gone} certificates are gone from {directory}, or changed: bring them back from their copy"
 
 
 def _letters(house: House) -> str:

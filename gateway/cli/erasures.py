@@ -11,7 +11,7 @@ from rich.table import Table
 from gateway.cli.options import AsJson, Config
 from gateway.cli.screen import screen
 from gateway.control import accounting
-from gateway.control.certificate import rfc3339
+from gateway.control.certificate import lost, requested, rfc3339
 from gateway.errors import UsageFault
 from gateway.keystore import accounts, acts, rows
 from gateway.keystore.database import Transaction
@@ -54,6 +54,7 @@ def show(erasure: Id, as_json: AsJson = False, config: Config = None) -> None:
                 {"class": hold.key_class, "until": rfc3339(hold.until), "law": hold.law}
                 for hold in accounts.holds_of(tx, row.erasure)
             ],
+            "certificates_gone": [str(place) for place in lost(house.settings.state / "certificates", row)],
             "waits_for": [] if row.final else house.forgetting.finality.missing(tx, row),
         }
     if as_json:
@@ -124,7 +125,7 @@ def _summary(house: House, row: rows.Erasure) -> dict[str, Any]:
     return {
         "erasure": row.erasure.hex(),
         "controller": row.controller,
-        "requested": rfc3339(row.requested),
+        "requested": requested(row),
         "state": state,
         "effective": None if row.effective is None else rfc3339(row.effective),
         "final": None if row.final is None else rfc3339(row.final),

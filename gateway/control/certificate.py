@@ -21,6 +21,7 @@ from typing import Any
 import rfc8785
 
 from gateway.control import accounting
+from gateway.control.chain import Line, Value
 from gateway.control.ledger import Ledger, Signer
 from gateway.control.verification import TYPE
 from gateway.disk import sync_directory
@@ -69,7 +70,11 @@ class Certificates:
     def issue_exit(self, seq: int, claims: dict[str, Any]) -> Path:
         """Sign and write the one of an exit, unless it is there; where. Raises as `issue`."""
         place = self.exit_path(seq)
-        self._write(place, {"kind": EXIT, "intent": seq, **claims})
+        if not place.exists():
+            with self._ledger.locked():
+                before = self._ledger.outcome_of(seq)
+            repeated = {} if before is None else {"repeated": named(before)}
+            self._write(place, {"kind": EXIT, "intent": seq, **repeated, **claims})
         return place
 
     def _write(self, place: Path, claims: dict[str, Any]) -> str:
@@ -80,12 +85,26 @@ class Certificates:
         part = signed_part(rfc8785.dumps(body), public=key, typ=TYPE)
         try:
             _write_once(place, f"{part}.{self._signer.sign(key, part.encode())}\n".encode())
-            return sha256(place.read_bytes().strip()).hexdigest()
+            return _digest(place)
         except OSError as fault:
             message = f"the certificate cannot be written: {fault.strerror}"
             raise Unreachable(
                 message, hint="free some space in the state directory; it is written with the next look"
             ) from None
+
+
+def lost(directory: Path, found: rows.Erasure) -> list[Path]:
+    """Certificates of an erasure that were written to this directory, and are gone from it or are others now.
+
+    They are not written again: who was given one would hold another than the one here. Raises OSError.
+    """
+    written = ((EFFECTIVE, found.certified), (FINAL, found.certified_final))
+    places = {directory / f"{found.erasure.hex()}-{kind}.jws": digest for kind, digest in written if digest is not None}
+    return [place for place, digest in places.items() if not place.exists() or _digest(place) != digest]
+
+
+def _digest(place: Path) -> str:
+    return sha256(place.read_bytes().strip()).hexdigest()
 
 
 def effective_claims(tx: Transaction, found: rows.Erasure, *, residue: str) -> dict[str, Any]:
@@ -95,8 +114,9 @@ def effective_claims(tx: Transaction, found: rows.Erasure, *, residue: str) -> d
     return {
         "controller": found.controller,
         "incarnation": found.incarnation.hex(),
-        "requested": rfc3339(found.requested),
+        "requested": requested(found),
         "effective": rfc3339(found.effective or 0),
+        **_repeated(evidence),
         "keys": evidence["keys"],
         "held": keeps,
         "fences": evidence["fences"],
@@ -121,6 +141,7 @@ def final_claims(tx: Transaction, found: rows.Erasure, reports: list[rows.Wrappi
         "incarnation": found.incarnation.hex(),
         "effective": rfc3339(found.effective or 0),
         "final": rfc3339(found.final or 0),
+        **_repeated(evidence),
         "first": found.certified,
         "parties": accounting.claims(tx, found.erasure),
         "stores": {} if _capture_lost(found) else evidence.get("stores", {}),
@@ -156,6 +177,16 @@ def exit_claims(
     }
 
 
+def requested(found: rows.Erasure) -> str:
+    """When it was asked for, by its intent in the ledger: a recovery repeats the erasure and not the request."""
+    return str(evidence_of(found).get("requested") or rfc3339(found.requested))
+
+
+def named(line: Line) -> dict[str, Value]:
+    """A line of the ledger as a certificate names it."""
+    return {"seq": line.seq, "hash": line.hash, "time": line.body["time"]}
+
+
 def evidence_of(found: rows.Erasure) -> dict[str, Any]:
     """What the steps have found."""
     known: dict[str, Any] = json.loads(found.evidence or "{}")
@@ -165,6 +196,11 @@ def evidence_of(found: rows.Erasure) -> dict[str, Any]:
 def rfc3339(ns: int) -> str:
     """UTC, whole seconds."""
     return dt.datetime.fromtimestamp(ns // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _repeated(evidence: dict[str, Any]) -> dict[str, Any]:
+    """The outcome that it had before, with a key store that was lost: there may be certificates of then, too."""
+    return {name: said for name, said in evidence.items() if name == "repeated"}
 
 
 def _residuals(found: rows.Erasure, keeps: list[dict[str, str]]) -> list[dict[str, str | None]]:

@@ -32,6 +32,7 @@ from gateway.control import customer as customers
 from gateway.control.certificate import Certificates, exit_claims
 from gateway.control.chain import Line, Value
 from gateway.control.erasure import of_whom, unheard_of
+from gateway.control.guard import ns_of
 from gateway.control.letting_go import LettingGo
 from gateway.control.purge import Queue, Step
 from gateway.control.role import EXIT, Control
@@ -192,7 +193,7 @@ class Controllers:
                 self._require_still(tx, controller)
                 if acts.find_act(tx, line.seq) is None:
                     acts.record_intent(tx, seq=line.seq, act=EXIT, now=self._control.clock.wall())
-                mark(tx, controller, seq=line.seq, now=self._control.clock.wall())
+                mark(tx, controller, seq=line.seq, time=str(line.body["time"]), now=self._control.clock.wall())
 
     def _found(self, controller: Controller) -> rows.Departure:
         with self._keystore.snapshot() as tx:
@@ -222,7 +223,7 @@ class Controllers:
             if _beyond(act.tx, controller, held):
                 message = "laws keep more keys of this controller's erased customers than a moment ago"
                 raise Refused(message, hint="repeat the command")
-            mark(act.tx, controller, seq=act.seq, now=self._control.clock.wall())
+            mark(act.tx, controller, seq=act.seq, time=act.time, now=self._control.clock.wall())
 
     def _require_still(self, tx: Transaction, controller: Controller) -> None:
         """What is under way needs the lineage to end. Raises Refused."""
@@ -341,14 +342,14 @@ def _beyond(tx: Transaction, controller: Controller, told: Value) -> bool:
     return isinstance(told, int) and sum(accounts.open_holds(tx, controller).values()) > told
 
 
-def mark(tx: Transaction, controller: Controller, *, seq: int, now: int) -> None:
-    """From here on the controller is leaving, and every worker has to let go of what is its."""
+def mark(tx: Transaction, controller: Controller, *, seq: int, time: str, now: int) -> None:
+    """From here on the controller is leaving, and every worker has to let go of what is its. `time`: of the intent."""
     row = rows.Departure(
         controller=controller,
         seq=seq,
         step=Leaving.MARKED,
         generation=workers.raise_generation(tx),
-        requested=now,
+        requested=ns_of(time),
         effective=None,
         keys=sum(lineages.count_states(tx, controller).values()),
     )

@@ -221,7 +221,8 @@ class Erasures:
             lives = [found for fence in fences if (found := acts.find_erasure(tx, fence.erasure))]
             place = self.certificate(max(lives, key=lambda found: found.seq)) if lives else None
             if place is not None:
-                raise KeyDestroyed(str(destroyed), hint=f"the certificate of it is {place}") from None
+                gone = "" if place.exists() else ", which is gone: bring it back from its copy"
+                raise KeyDestroyed(str(destroyed), hint=f"the certificate of it is {place}{gone}") from None
             raise
 
     def _fence(self, lineage: Lineage, incarnation: Incarnation) -> bytes:
@@ -334,7 +335,7 @@ class Erasures:
             held = [row.key_id for row in key_rows if row.key_id in named and row.state == KeyState.DEACTIVATED]
             if not key_rows or (named and not held) or (acts.erasure_of(tx, wanted) is not None and not named):
                 return False
-            act = Act(tx=tx, seq=line.seq)
+            act = Act(tx=tx, seq=line.seq, time=str(line.body["time"]))
             try:  # it says so before it writes anything
                 lineage = customers.open_lineage(tx, self._custodian, key_rows[0].controller)
                 if named:

@@ -223,6 +223,14 @@ class Ledger:
                 return str(json.loads(raw)["hash"])
         return None
 
+    def outcome_of(self, intent: int) -> Line | None:
+        """The outcome of an act that is done. Within `locked`. It is sought among all lines."""
+        for raw in () if intent in self.open_intents else self.lines():
+            body = json.loads(raw)
+            if body.get("intent") == intent and body.get("result") == "done":
+                return Line(int(body["seq"]), str(body["act"]), "outcome", str(body["hash"]), body)
+        return None
+
     def _catch_up(self) -> None:
         if not self.path.exists():
             if self._last is not None:

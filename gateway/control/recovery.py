@@ -160,11 +160,11 @@ class Recovery:
             raise _of_before()  # also where the custodian would open it still: its horizons are of before
         found.fences, whole = self._fences(tx, noted, told.void(lines, outcomes))
         found.mended = self._mended(tx, noted)
-        left = {Controller(str(line.body["controller"])): line.seq for line in lines if told.is_exit(line, settled)}
+        left = {Controller(str(line.body["controller"])): line for line in lines if told.is_exit(line, settled)}
         found.gone = left.keys() | {str(line.body["incarnation"]) for line in lines if told.is_erasure(line, outcomes)}
-        for controller, seq in left.items():  # first: nothing else of theirs opens, or is to be brought back
+        for controller, line in left.items():  # first: nothing else of theirs opens, or is to be brought back
             if controller in lineages.all_controllers(tx):
-                mark_leaving(tx, controller, seq=seq, now=self._clock.wall())
+                mark_leaving(tx, controller, seq=line.seq, time=str(line.body["time"]), now=self._clock.wall())
         for line in done:
             outcome = settled[line.seq]
             failed = outcome.body["result"] != "done"
@@ -214,7 +214,7 @@ class Recovery:
             case name if name == RELEASE:
                 self._given_up(tx, outcome)
             case name if name == ERASE:
-                found.erased += self._erased(tx, line)
+                found.erased += self._erased(tx, line, outcome)
 
     def _enrolled(self, tx: Transaction, outcome: Line, found: Recovered) -> None:
         began, routes = told.texts(outcome, "incarnations"), told.texts(outcome, "routes")
@@ -278,13 +278,14 @@ class Recovery:
         subjects.lose_keys(tx, lost, now=self._clock.wall())
         accounts.drop_holds(tx, lost)
 
-    def _erased(self, tx: Transaction, line: Line) -> bool:
+    def _erased(self, tx: Transaction, line: Line, outcome: Line) -> bool:
         """Whether keys came back that were erased; then the steps of that erasure begin again."""
         incarnation, erasure = told.incarnation(line), told.erasure(line)
         owner = self._owner(tx, incarnation)
         if owner is None or departures.find(tx, owner) is not None or acts.find_erasure(tx, erasure) is not None:
             return False
-        lineage, act = customers.open_lineage(tx, self._custodian, owner), Act(tx=tx, seq=line.seq)
+        lineage = customers.open_lineage(tx, self._custodian, owner)
+        act = Act(tx=tx, seq=line.seq, time=str(line.body["time"]), repeats=outcome)
         named = told.texts(line, "released")
         released = [key for key in subjects.find_keys(tx, [incarnation]) if key.key_id.hex() in named]
         try:

@@ -44,10 +44,12 @@ FAILED = " failed"  # behind the name of an act that the key store knows because
 
 @dataclass(slots=True, kw_only=True)
 class Act:
-    """One act under way: its transaction, its sequence, and what its outcome will say."""
+    """One act under way: its transaction, its intent, and what its outcome will say."""
 
     tx: Transaction
     seq: int
+    time: str  # of its intent
+    repeats: Line | None = None  # the outcome that it had in a key store that was lost
     outcome: dict[str, Value] = field(default_factory=dict)
 
 
@@ -136,7 +138,7 @@ class Control:
             with self.keystore.act() as tx:
                 acts.take_role(tx, self.ledger.id)
                 acts.record_intent(tx, seq=seq, act=name, now=self.clock.wall())
-                act = Act(tx=tx, seq=seq)
+                act = Act(tx=tx, seq=seq, time=str(self.ledger.head.body["time"]))
                 yield act
                 acts.note_outcome(tx, seq, act.outcome)
         except BaseException:

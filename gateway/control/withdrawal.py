@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from gateway.control import accounting
 from gateway.control import customer as customers
+from gateway.control.certificate import named
 from gateway.control.chain import Value
 from gateway.control.guard import ns_of
 from gateway.control.purge import Step
@@ -111,7 +112,14 @@ class Withdrawal:
             if key.state != KeyState.DESTROYED:  # one that was lost earlier
                 subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.ERASING), now=now)
         purge_key = lineage.add_purge_key(tx, now=now)
-        evidence = {"keys": [_named(key) for key in going], "fences": fences, "custodian": self._custodian.kind}
+        evidence = {
+            "requested": act.time,
+            "keys": [_named(key) for key in going],
+            "fences": fences,
+            "custodian": self._custodian.kind,
+        }
+        if act.repeats is not None:
+            evidence["repeated"] = named(act.repeats)
         row = rows.Erasure(
             erasure=erasure,
             controller=lineage.controller,

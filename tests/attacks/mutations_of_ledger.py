@@ -42,7 +42,7 @@ def recovered_from_anything(patch: Patch, _part: str) -> None:
 @kills("01", "test_what_was_done_since_holds_again[*]")
 def erasures_not_replayed(patch: Patch, _part: str) -> None:
     """A recovery that knows of everything but erasures."""
-    patch.setattr(Recovery, "_erased", lambda _recovery, _tx, _line: True)
+    patch.setattr(Recovery, "_erased", lambda _recovery, _tx, _line, _outcome: True)
 
 
 @kills("01", "test_who_was_to_be_erased_and_was_not_is_missed")

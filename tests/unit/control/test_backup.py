@@ -11,6 +11,7 @@ import pytest
 
 from gateway.clock import FixedClock
 from gateway.control.backup import DAY, Backups, newest, restore, restore_rows
+from gateway.control.certificate import lost
 from gateway.control.controllers import Controllers
 from gateway.control.customer import open_lineage
 from gateway.control.recovery import Recovery
@@ -18,7 +19,7 @@ from gateway.control.withdrawal import Withdrawal
 from gateway.errors import CustodianFault, IntegrityStop, KeyDestroyed, Unreachable, UsageFault, VerificationFailed
 from gateway.keys.backup import LOCK
 from gateway.keys.custodian import FileCustodian
-from gateway.keystore import lineages
+from gateway.keystore import acts, lineages
 from gateway.keystore.database import KeyStore
 from gateway.keystore.schema import metadata
 from gateway.model.ids import parse_controller
@@ -278,9 +279,12 @@ def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
     world.ring.leave()
     world._registered = False
     elsewhere = tmp_path / "elsewhere"
+    world.enrol("cia", "meter-3")
+    world.erase("cia")
     backup = backups(world).take(elsewhere / "keys.backup")
     world.erase("anna")  # after the backup, and in the ledger's copy
-    shutil.copytree(world.directory / "ledger", elsewhere / "ledger")
+    for name in ("ledger", "certificates"):
+        shutil.copytree(world.directory / name, elsewhere / name)
     shutil.copy(resource("policy.toml"), elsewhere)
 
     new = tmp_path / "new"
@@ -289,7 +293,8 @@ def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
     shutil.copy(world.directory / "signing.key", new)
     shutil.copy(world.directory / "readings.db", new)
     put_back(world, backup, new)
-    shutil.copytree(elsewhere / "ledger", new / "ledger")
+    for name in ("ledger", "certificates"):
+        shutil.copytree(elsewhere / name, new / name)
     there = World(new)
     with pytest.raises(IntegrityStop, match="restored from a copy"):
         there.control.check()
@@ -303,4 +308,11 @@ def test_the_disaster_drill(world: World, tmp_path: Path) -> None:
         there.read("anna")
     assert len(there.publish("meter-2", temperature=22).points) == 1
     there.ledger.verify()
+    with there.keystore.snapshot() as tx:
+        erased = acts.all_erasures(tx)
+    assert [lost(new / "certificates", found) for found in erased] == [[], []]
+    for place in (elsewhere / "certificates").iterdir():  # there is no second one of the same
+        assert (new / "certificates" / place.name).read_bytes() == place.read_bytes(), (
+            "who holds one holds the only one"
+        )
     there.close()
