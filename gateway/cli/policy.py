@@ -10,9 +10,11 @@ from rich.text import Text
 
 from gateway.cli.options import AsJson, Config
 from gateway.cli.screen import screen
+from gateway.errors import Unreachable
 from gateway.policy.load import check as findings_of
 from gateway.policy.load import load_policy
 from gateway.policy.rules import Policy
+from gateway.runtime.accepted import Accepted
 from gateway.runtime.config import load_settings
 
 app = typer.Typer(help="The privacy policy.")
@@ -27,11 +29,16 @@ def _policy() -> None:
 def check(as_json: AsJson = False, config: Config = None) -> None:
     """Check the policy, and tell what its owner should know.
 
-    Exit code 3, with every fault at once, when it is not valid.
+    Exit code 3, with every fault at once, when it is not valid, or would have what the state directory's gateway has
+    stored read as something else.
     """
     settings = load_settings(config)
     policy = load_policy(settings.policy)
     findings = findings_of(policy)
+    try:
+        Accepted(settings.state).judge(policy, settings.policy)
+    except Unreachable as fault:
+        findings.append(("warning", f"whether it fits what is stored cannot be told: {fault}"))
     if as_json:
         found = [{"level": level, "text": text} for level, text in findings]
         typer.echo(json.dumps({"valid": True, "findings": found}, ensure_ascii=False))

@@ -96,7 +96,9 @@ def _become_supervisor(settings: Settings, workers: int) -> None:
     with opened(settings) as house:
         house.self_test()
         about = _about(settings, house)
-        os.set_inheritable(claim(settings.state, settings.mqtt.client_id), True)
+        hold = claim(settings.state, settings.mqtt.client_id)
+        house.accepted.hand_on()
+        os.set_inheritable(hold, True)
     os.environ["GLOMSKA_CONFIG"] = str(settings.file)
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)  # until the supervisor is there to hear them
     told = ["--level", settings.log.level, "--form", settings.log.format, "--about", json.dumps(about)]

@@ -131,14 +131,15 @@ class Ring:
     def adopting(self, policy: Policy) -> Iterator[None]:
         """Hold to another policy from here on; within it, nobody uses a handle of the old one.
 
-        Raises what `Lineage.require` does when a controller lacks keys of its classes: then the old one stays.
+        Raises what `Lineage.require` does when a controller lacks keys of its classes. Then the old one stays, and when
+        anything is raised within.
         """
         with self._lock:
             for lineage in self._lineages.values():
                 lineage.require(tuple(c.name for c in policy.classes_of_readings))
+            yield
             self._hold_to(policy)
             self._known.clear()  # devices keep what the policy permits, and in which order its classes are
-            yield
 
     def _hold_to(self, policy: Policy) -> None:
         self._policy = policy

@@ -29,6 +29,8 @@ RESERVED = frozenset({"time", "rev", "series", "area"})
 INT32_MAX, EXACT_MAX = 2**31 - 1, 2**53
 """The largest packed numbers: int32, and int64 as far as float64 counts exactly."""
 MONTHS_MAX = 1200
+MEANING = ("name", "unit", "decimals", "wide", "key_class")
+"""What must stay of a quantity while readings of its number are to be read."""
 
 Names = list[str]
 
@@ -116,18 +118,19 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
     )
 
 
-def misread(before: Policy, after: Policy) -> list[str]:
-    """What `after` changes without a new schema number, so that what was stored before would be read wrongly."""
-    if before.schema != after.schema:
-        return []
-    written = {q.number: q for q in before.quantities}
+def meanings(policy: Policy) -> dict[int, dict[str, object]]:
+    """What stored readings of each quantity's number mean under a policy."""
+    return {q.number: {key: getattr(q, key) for key in MEANING} for q in policy.quantities}
+
+
+def misread(written: Mapping[int, Mapping[str, object]], policy: Policy) -> list[str]:
+    """Where a policy gives another meaning to numbers whose readings were written, under its schema, with these."""
     faults = []
-    for quantity in after.quantities:
-        old = written.get(quantity.number, quantity)
-        for key in ("name", "unit", "decimals", "wide", "key_class"):
-            found, was = getattr(quantity, key), getattr(old, key)
-            if found != was:
-                faults.append(f"quantity.{quantity.name}.{key}: found {found!r}; allowed under this schema: {was!r}")
+    for quantity in policy.quantities:
+        for key, was in written.get(quantity.number, {}).items():
+            if (found := getattr(quantity, key)) != was:
+                now = f"quantity.{quantity.name}.{key}: found {shown(found)}"
+                faults.append(f"{now}; allowed under schema {policy.schema}: {shown(was)}")
     return faults
 
 

@@ -148,6 +148,7 @@ def _worker(house: House, playback: Playback, log: Log) -> Worker:
     store, keys = house.settings.store, house.settings.keys
     lease = Lease(house.keystore, house.clock, lease_s=keys.lease_s, deadline_s=REQUEST_WAITS * store.timeout_s)
     parse = TopicPattern(TOPIC).parse
+    house.accepted.note(house.policy)
     return Worker(
         playback,
         Ring(house.keystore, house.custodian, house.policy, lease, house.clock, parse=parse),

@@ -7,11 +7,11 @@ What was sealed under the old policy settles as it is. Topics, and everything in
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.errors import ConfigurationFault, PolicyFault
+from gateway.errors import ConfigurationFault
 from gateway.pipeline.chain import Chain
-from gateway.policy.load import load_policy, misread
 from gateway.runtime.mappings import load_mappings
 
 if TYPE_CHECKING:
@@ -20,17 +20,13 @@ if TYPE_CHECKING:
 
 
 def reload(house: House, worker: Worker) -> None:
-    """Raises ConfigurationFault, PolicyFault, with every fault; then nothing has changed."""
+    """Raises ConfigurationFault, PolicyFault, with every fault, Unreachable; then nothing has changed."""
     settings = house.settings
-    policy = load_policy(settings.policy)
-    if changed := misread(house.policy, policy):
-        raise PolicyFault(
-            "\n".join(f"{settings.policy}: {one}" for one in changed),
-            hint="give the policy a new schema number, or put these back",
-        )
+    policy = house.accepted.load(settings.policy)
     mappings = load_mappings(settings.mqtt.mappings, policy, settings.mqtt.topics)
     if [mapping.pattern.filter for mapping in mappings] != [mapping.pattern.filter for mapping in house.mappings]:
         raise ConfigurationFault("mqtt.mappings: their topics have changed", hint="restart to subscribe to them")
     house.require_store_for(policy)
-    worker.adopt(policy, Chain(policy, max_payload_bytes=settings.mqtt.max_payload_bytes, mappings=mappings))
+    chain = Chain(policy, max_payload_bytes=settings.mqtt.max_payload_bytes, mappings=mappings)
+    worker.adopt(policy, chain, before=partial(house.accepted.take_up, policy))
     house.__dict__ |= {"policy": policy, "mappings": mappings}

@@ -1,13 +1,19 @@
 """Secrets that the gateway is given: alone in a file, mode 0600, never in the configuration or the environment.
 
-`read_secret(settings.mqtt.password_file)` gives bytes; nothing here keeps them.
+`read_secret(settings.mqtt.password_file)` gives bytes; nothing here keeps them. `login_to(settings.store)` is what they
+make of a store's server.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigurationFault
+from gateway.transport.store import Login
+
+if TYPE_CHECKING:
+    from gateway.runtime.config import StoreSettings  # which looks at secrets itself
 
 _OTHERS = 0o077
 """Permission bits that give a file to other users."""
@@ -19,6 +25,20 @@ def read_secret(path: Path) -> bytes:
     if trouble:
         raise ConfigurationFault(f"{path}: {trouble}")
     return path.read_bytes().rstrip(b"\r\n")
+
+
+def optional_secret(path: Path | None) -> bytes | None:
+    """The same where a file is named. Raises ConfigurationFault."""
+    return None if path is None else read_secret(path)
+
+
+def login_to(store: StoreSettings) -> Login | None:
+    """Raises ConfigurationFault."""
+    if store.token_file is not None:
+        return Login(token=read_secret(store.token_file))
+    if store.username is None or store.password_file is None:
+        return None
+    return Login(username=store.username, password=read_secret(store.password_file))
 
 
 def trouble_with(path: Path) -> str:

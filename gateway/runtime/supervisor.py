@@ -9,8 +9,9 @@ program takes its place, with the same process id. To its workers it is what sys
 
 A worker that ends is started again after a random part of 0.5 s, 1 s, 2 s … 30 s. Before the first `ready` any failure
 ends them all with its exit code, as with a process alone. Later only broken integrity does (8, 9), and a command line
-that is wrong (2). What else a person has to mend (3, 5) is said as an error at each try, and the others go on: it may
-be a policy that a reload has refused, or a spool that somebody drains.
+that is wrong (2). What else a person has to mend (3, 5) is said as an error at each try, and the others go on, but for
+what the broker hands to it: that waits there. It may be a mapping that a reload has refused, or a spool that somebody
+drains. A policy that was refused stops none: workers begin with the one that was accepted last (see `accepted`).
 
 SIGTERM and SIGINT go to all workers as SIGTERM: each drains, then this ends with 0 or 130. The second one ends
 everything at once. SIGHUP goes to all as it is. When this process is killed, the kernel tells its workers to drain.
@@ -41,6 +42,7 @@ STEADY_S = 60.0  # a worker that lived for so long is started again as if it had
 START_S = 600.0  # from its start to READY=1: keys of many devices may come from a slow key store or token
 FINAL = frozenset({2, 8, 9})  # exit codes that end all, whenever they come
 MENDED = frozenset({3, 5})  # exit codes that a person mends while the others go on
+_ITS_SHARE = "mend what it says; until it starts, its share of what is published waits at the broker"
 _DOUBLED = 16  # times at most: tries go on for months
 _TICK_S = 0.2
 _INTERRUPTED = 130
@@ -188,7 +190,10 @@ class Supervisor:
             self._log.event("worker ended", level="error", worker=worker.number, code=code, again=False)
             self._end(code)
             return
-        self._again_later(worker, "worker ended", "error" if code in MENDED else "warning", code=code)
+        if code in MENDED:
+            self._again_later(worker, "worker ended", "error", code=code, hint=_ITS_SHARE)
+        else:
+            self._again_later(worker, "worker ended", "warning", code=code)
 
     def _again_later(self, worker: _Worker, event: str, level: Level, **why: str | int | None) -> None:
         now = time.monotonic()

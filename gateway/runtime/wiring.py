@@ -38,10 +38,10 @@ from gateway.pipeline.chain import Chain
 from gateway.pipeline.mapped import Mapping
 from gateway.pipeline.topics import Topics
 from gateway.policy.areas import Areas, load_areas
-from gateway.policy.load import load_policy
 from gateway.policy.rules import Mode, Policy, horizon_days
 from gateway.runtime import memory
-from gateway.runtime.config import Settings, StoreSettings
+from gateway.runtime.accepted import Accepted
+from gateway.runtime.config import Settings
 from gateway.runtime.duties import each_of
 from gateway.runtime.forgetting import Forgetting
 from gateway.runtime.leftovers import Leftovers
@@ -50,12 +50,12 @@ from gateway.runtime.mappings import load_mappings
 from gateway.runtime.receiving import Receiving, told_in
 from gateway.runtime.replay import Replay
 from gateway.runtime.roll import ALONE, Roll, Seat
-from gateway.runtime.secret import read_secret
+from gateway.runtime.secret import login_to, optional_secret
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.letters import DeadLetters
 from gateway.transport.spool import Spools
-from gateway.transport.store import REQUEST_WAITS, Installable, Login, Store, numbers_only, open_store
+from gateway.transport.store import REQUEST_WAITS, Installable, Store, numbers_only, open_store
 
 _PR_SET_DUMPABLE = 4  # prctl(2): no core dump, no other user's debugger
 
@@ -69,9 +69,14 @@ class House:
     create: bool = True
 
     @cached_property
+    def accepted(self) -> Accepted:
+        """What stored readings mean; read when it is asked for."""
+        return Accepted(self.settings.state)
+
+    @cached_property
     def policy(self) -> Policy:
-        """Raises PolicyFault."""
-        return load_policy(self.settings.policy)
+        """Raises PolicyFault, also where it would misread what is stored; ConfigurationFault, Unreachable."""
+        return self.accepted.load(self.settings.policy)
 
     @cached_property
     def areas(self) -> Areas:
@@ -92,17 +97,19 @@ class House:
     def keystore(self) -> KeyStore:
         """Raises ConfigurationFault, Unreachable, IntegrityStop."""
         keys = self.settings.keys
-        password = _secret(keys.password_file)
+        password = optional_secret(keys.password_file)
         return KeyStore.open(keys.url, state=self.settings.state, create=self.create, password=password)
 
     @cached_property
     def custodian(self) -> Custodian:
         """Opens no key yet. Raises ConfigurationFault."""
         keys, state = self.settings.keys, self.settings.state
-        first = open_custodian(keys.custodian, state=state, pin=_secret(keys.pin_file))
+        first = open_custodian(keys.custodian, state=state, pin=optional_secret(keys.pin_file))
         if keys.recovery is None:
             return first
-        return PairedCustodian(first, open_custodian(keys.recovery, state=state, pin=_secret(keys.recovery_pin_file)))
+        return PairedCustodian(
+            first, open_custodian(keys.recovery, state=state, pin=optional_secret(keys.recovery_pin_file))
+        )
 
     @cached_property
     def store(self) -> Store:
@@ -130,7 +137,7 @@ class House:
             store.url,
             state=self.settings.state,
             timeout_s=timeout_s,
-            login=_login(store),
+            login=login_to(store),
             keep_days=horizon_days(self.policy),
         )
 
@@ -236,6 +243,8 @@ class House:
         self.self_test()
         memory.calm_collector()
         memory.one_arena()
+        if seat.number and (policy := self.accepted.handed_on()):  # as its fellows have it, whatever the file says now
+            self.__dict__["policy"] = policy
         store, keys = self.settings.store, self.settings.keys
         session = self.receiving.sessions(told_in(log), known=self.connected, seat=seat)
         own = seat.client_id(self.settings.mqtt.client_id)
@@ -246,6 +255,7 @@ class House:
         else:
             with contextlib.suppress(Unreachable):  # housekeeping tries again, and says so
                 self.operations.tend()
+        self.accepted.note(self.policy)
         return Worker(
             session,
             ring,
@@ -257,6 +267,7 @@ class House:
             batch_ms=store.batch_ms,
             poll_ms=keys.poll_ms,
             request_s=REQUEST_WAITS * store.timeout_s,
+            follows=seat.number > 0,  # else `claim` says that nobody else is this gateway
             housekeeping=self._housekeeping(replay, log, left) if seat.leads else _nothing,  # once, not by each worker
             budget=Budget(Limits(**self.settings.limits.model_dump())),
             on_adopted=replay.adopt,
@@ -378,20 +389,6 @@ def _make_state(directory: Path) -> None:
     except OSError as fault:
         message = f"the state directory cannot be made: {fault.strerror}"
         raise Unreachable(message, hint="check owner and mode of the directory above it") from None
-
-
-def _secret(file: Path | None) -> bytes | None:
-    """Raises ConfigurationFault."""
-    return None if file is None else read_secret(file)
-
-
-def _login(store: StoreSettings) -> Login | None:
-    """Raises ConfigurationFault."""
-    if store.token_file is not None:
-        return Login(token=read_secret(store.token_file))
-    if store.username is None or store.password_file is None:
-        return None
-    return Login(username=store.username, password=read_secret(store.password_file))
 
 
 def _nothing() -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
@@ -39,7 +40,10 @@ from gateway.runtime.spooling import Spooled, Spooling, Writes
 from gateway.runtime.watch import Watch
 from gateway.runtime.writer import TICK, Writer
 from gateway.transport.ingest import Delivery
+from gateway.transport.spool import SpoolHeld
 
+_ENDING_S = 60.0  # for a worker whose supervisor was killed to end, beside a request
+_HELD_LOOK, _HELD_MOST = 0.2, 300.0  # seconds between looks at whether its spool is free, and in all
 _TIDY = 1.0  # seconds between looks at open erasures
 
 
@@ -59,6 +63,7 @@ class Worker:
         batch_ms: int,
         poll_ms: int,
         request_s: float = 0.0,
+        follows: bool = False,
         housekeeping: Callable[[], object] = lambda: None,
         spooling: Spooling | None = None,
         leftovers: Callable[[], Spooled] = Spooled,
@@ -69,6 +74,7 @@ class Worker:
     ) -> None:
         """With `spooling`, which has the store behind it, batches go where it says. A request may take `request_s`.
 
+        `follows`: who had its spool before may be ending still, and is waited for.
         Without `letters` and `sealer`, what is refused is only counted: for a source that keeps what it gave.
         `leftovers` tells what housekeeping did with spools of others.
         """
@@ -94,6 +100,7 @@ class Worker:
         )
         self._failure: BaseException | None = None
         self._alarmed: set[Incarnation] = set()
+        self._held_s = min(_ENDING_S + request_s, _HELD_MOST) if follows else 0.0
 
     @property
     def spooled(self) -> Spooled | None:
@@ -107,11 +114,25 @@ class Worker:
         """Until `stop`, drained. Raises Unreachable, CustodianFault, SpoolHeld at start; later it keeps trying."""
         with contextlib.ExitStack() as opened:
             if self._spooling is not None:
-                self._spooling.open()
+                self._open(self._spooling)
                 opened.callback(self._spooling.close)
             self._work(on_ready)
         if self._failure is not None:
             raise self._failure
+
+    def _open(self, spooling: Spooling) -> None:
+        """Raises SpoolHeld, SpoolUnable."""
+        end, said = time.monotonic() + self._held_s, False
+        while True:
+            try:
+                return spooling.open()
+            except SpoolHeld as fault:
+                if time.monotonic() >= end or self._watch.stopping.is_set():
+                    raise
+                if not said:
+                    self._log.error("waiting: starting", fault, level="warning")
+                said = True
+                self._watch.stopping.wait(_HELD_LOOK)
 
     def _work(self, on_ready: Callable[[], None]) -> None:
         duties = (self._read, self._writer.run, self._keep, self._tidy, self._drain)
@@ -147,12 +168,13 @@ class Worker:
                 thread.run()
         self._guard(partial(signal.pthread_sigmask, signal.SIG_SETMASK, before))
 
-    def adopt(self, policy: Policy, chain: Chain) -> None:
-        """Another policy, from the next delivery on; what was sealed before settles as it is.
+    def adopt(self, policy: Policy, chain: Chain, before: Callable[[], object] = lambda: None) -> None:
+        """Another policy, from the next delivery on, and `before` that something; what was sealed settles as it is.
 
-        Raises ConfigurationFault: keys that it wants are missing. Then nothing has changed.
+        Raises ConfigurationFault: keys that it wants are missing; and what `before` does. Then nothing has changed.
         """
         with self._ring.adopting(policy):
+            before()
             self._chain = chain
             self._on_adopted(chain)
         self._session.refresh()

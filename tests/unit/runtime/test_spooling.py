@@ -19,12 +19,13 @@ import pytest
 from gateway.model.ids import KeyId
 from gateway.model.sealed import ACCEPTED, Outcome, Reason, SealedPoint
 from gateway.runtime import spooling as spooling_module
+from gateway.runtime import worker as worker_module
 from gateway.runtime.log import Log
 from gateway.runtime.spooling import Spooled as Counts
 from gateway.runtime.spooling import Spooling
 from gateway.runtime.worker import Worker
 from gateway.transport.ingest import Session
-from gateway.transport.spool import Spool, Spools, segment
+from gateway.transport.spool import Spool, SpoolHeld, Spools, segment
 from gateway.transport.store import StoreUnreachable, open_store
 from tests.fronts import StoreFront
 from tests.unit.runtime.line import Line, delivery
@@ -35,7 +36,9 @@ from tests.world import World
 class Spooled:
     """A worker of a world, with a spool in the world's directory."""
 
-    def __init__(self, world: World, *, max_bytes: int = 1 << 20, patience_s: float = PATIENCE) -> None:
+    def __init__(
+        self, world: World, *, max_bytes: int = 1 << 20, patience_s: float = PATIENCE, follows: bool = False
+    ) -> None:
         self.world, self.line, self.store = world, Line(), Gate(world)
         self.said = io.StringIO()
         self.fault: BaseException | None = None
@@ -65,11 +68,12 @@ class Spooled:
             poll_ms=10,
             spooling=self.spooling,
             leftovers=lambda: self.left,
+            follows=follows,
         )
         self.ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self.ready.wait(PATIENCE)
+        assert follows or self.ready.wait(PATIENCE)
 
     def put(self, first: int, count: int, device: str = "meter-1") -> None:
         tokens = range(first, first + count)
@@ -441,3 +445,28 @@ def test_only_a_request_without_an_answer_may_still_land(
     found.append(timed.spooling.given_up)
     assert found == [not answered] * 3 + [False]
     timed.spooling.close()
+
+
+def test_a_spool_that_another_has_until_it_ends_is_waited_for(world: World) -> None:
+    other = Spools(world.directory / "spool", max_bytes=1 << 20).open("gateway-1", lambda _size: None)
+    run = Spooled(world, follows=True)
+    until(lambda: "waiting: starting" in run.events())
+    other.close()
+    assert run.ready.wait(PATIENCE)
+    run.end()
+    assert run.fault is None
+    assert run.events().count("waiting: starting") == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_but_neither_for_ever_nor_when_told_to_stop(world: World, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    monkeypatch.setattr(worker_module, "_ENDING_S", PATIENCE if told else 0.3)
+    other = Spools(world.directory / "spool", max_bytes=1 << 20).open("gateway-1", lambda _size: None)
+    run = Spooled(world, follows=True)
+    until(lambda: "waiting: starting" in run.events())
+    if told:
+        run.worker.stop()
+    run._thread.join(PATIENCE)
+    assert isinstance(run.fault, SpoolHeld)
+    assert not run.ready.is_set()
+    other.close()

@@ -179,7 +179,7 @@ def test_a_worker_that_hangs_before_it_is_ready_is_killed(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("code", [3, 5])
 def test_what_a_person_has_to_mend_of_one_that_was_ready_leaves_the_others_alone(tmp_path: Path, code: int) -> None:
-    """A policy that a reload refused, or a spool that is being drained: twice in its way, then no longer."""
+    """A mapping that a reload refused, or a spool that is being drained: twice in its way, then no longer."""
     first, rest = GOOD[1:].split("\n", 1)
     killed = f"if number == 2 and times == 0:\n{KILLED}"
     mended = f"if number == 2 and times in (1, 2): sys.exit({code})\n"
@@ -188,7 +188,9 @@ def test_what_a_person_has_to_mend_of_one_that_was_ready_leaves_the_others_alone
     supervised.wait("ready")
     supervised.go()
     for _ in range(2):
-        assert supervised.wait("worker ended", code=code).items() >= {"again": True, "level": "error"}.items()
+        said = supervised.wait("worker ended", code=code)
+        assert said.items() >= {"again": True, "level": "error"}.items()
+        assert "its share of what is published waits at the broker" in said["hint"]
     supervised.await_file("third")
     assert (supervised.starts(1), supervised.starts(2)) == (1, 4)
     supervised.process.terminate()
