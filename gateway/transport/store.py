@@ -4,7 +4,8 @@ A store is asked to write again what it already has, and nothing changes: series
 raises for a point's sake: what it could not take is in the outcome. What a server's answer means:
 
     401, 403, 404, 408, 429, 5xx, none   all of it is kept: `StoreUnreachable`, with how long to leave the store alone
-    413                                  too much at once: less with each request, for a while
+    413                                  too much at once: less with each request, for a while; one point alone is kept,
+                                         unless it is larger than any reading: then it is rejected
     400, 422                             something in it will never be taken: halved until that is alone, and rejected;
                                          what a server stored of such a batch is stored again, which changes nothing
 
@@ -121,6 +122,7 @@ class Installable(Store, Protocol):
 
 
 _UNSUSPECTED = 1 << 17  # points: more than a batch has
+_READING_BYTES = 4096  # more than 64 numbers take, which is all that one holds
 _ENOUGH = 16  # requests that a server takes before it is tried with larger ones
 REQUEST_WAITS = 3
 """How many times its time-out a request with points may take: to connect, to be sent, to be answered."""
@@ -155,13 +157,17 @@ class Portion:
                 self._most, self._taken = _doubled(self._most), 0
 
     def too_large(self, points: Sequence[SealedPoint], sent: int) -> Outcome:
-        """The server has refused the first `sent`: half of it next time; one that is too large alone is rejected.
+        """The server has refused the first `sent`: half of it next time.
 
-        Several threads may write at once, so `of` may give another number by now.
+        Several threads may write at once, so `of` may give another number by now. Raises StoreUnreachable where that is
+        one reading: a proxy that refuses all there is may be mended, and no reading is to blame for it.
         """
-        if sent == 1:
+        if sent == 1 and len(points[0].to_bytes()) > _READING_BYTES:
             why = "a point is too large for the store by itself"
             return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=why)
+        if sent == 1:
+            message, hint = "the store finds one reading too large (413)", "raise the limit on requests, its or a proxy's"
+            raise StoreUnreachable(message, hint=hint, answered=True)
         self._most, self._taken = min(self._most, sent // 2), 0
         return Outcome(kept=range(len(points)))
 

@@ -286,6 +286,7 @@ def test_a_store_that_is_down_at_the_start_is_waited_for(on: Stack, gateway: Gat
     ("status", "code", "words"),
     [
         (401, "unreachable", "answers 401: try later"),
+        (413, "unreachable", "finds one reading too large (413)"),
         (429, "unreachable", "answers 429: try later"),
         (500, "unreachable", "answers 500: try later"),
     ],

@@ -144,9 +144,20 @@ def test_a_wish_to_be_left_alone_is_passed_on(said: str, seconds: float | None) 
         assert fault.value.retry_after == seconds
 
 
-def test_a_point_too_large_even_alone_is_refused() -> None:
+def test_a_point_larger_than_any_reading_and_too_large_even_alone_is_refused() -> None:
     with answering(413) as url, closing(Influx1Store(url, database="d")) as store:
-        assert write_all(store, [point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
+        huge = [point(k, size=6_000) for k in range(5)]
+        assert write_all(store, huge).rejected == dict.fromkeys(range(5), Reason.STORE)
+
+
+def test_a_reading_that_is_too_large_even_alone_is_kept() -> None:
+    """What answers so is a proxy that lets nothing through, and may be mended."""
+    with answering(413) as url, closing(Influx1Store(url, database="d")) as store:
+        for _ in range(3):
+            with pytest.raises(StoreUnreachable, match="one reading too large") as fault:
+                write_all(store, [point(k, size=2_000) for k in range(5)])
+            assert fault.value.answered
+            assert "raise the limit" in fault.value.hint
 
 
 def test_a_redirection_is_not_followed(influxdb: InfluxDB1) -> None:
@@ -214,8 +225,8 @@ def test_a_spell_of_413_does_not_leave_small_requests_behind(influxdb: InfluxDB1
         with closing(Influx1Store(url, database=next(_names))) as store:
             assert write_all(store, [point()]) == ACCEPTED  # which makes the database
             front.answer = 413
-            while not store.write([point(k) for k in range(1_000)]).rejected:
-                pass
+            with pytest.raises(StoreUnreachable):
+                write_all(store, [point(k) for k in range(1_000)])
             front.answer, points = None, [point(k) for k in range(6_000)]
             assert write_all(store, points) == ACCEPTED
             assert len(requests) < 300

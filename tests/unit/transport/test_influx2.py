@@ -91,9 +91,12 @@ def test_a_wish_to_be_left_alone_is_passed_on(header: str, seconds: float | None
         assert fault.value.retry_after == seconds
 
 
-def test_a_point_too_large_even_alone_is_refused() -> None:
+def test_of_points_that_are_too_large_even_alone_those_that_are_readings_are_kept() -> None:
     with answering(413, said("request too large", "cannot read data")) as url, closing(opened(url)) as store:
-        assert write_all(store, [point(k) for k in range(5)]).rejected == dict.fromkeys(range(5), Reason.STORE)
+        huge = [point(k, size=6_000) for k in range(5)]
+        assert write_all(store, huge).rejected == dict.fromkeys(range(5), Reason.STORE)
+        with pytest.raises(StoreUnreachable, match="one reading too large"):
+            write_all(store, [point(k) for k in range(5)])
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
