@@ -166,7 +166,8 @@ class Portion:
             why = "a point is too large for the store by itself"
             return Outcome(rejected={0: Reason.STORE}, kept=range(1, len(points)), why=why)
         if sent == 1:
-            message, hint = "the store finds one reading too large (413)", "raise the limit on requests, its or a proxy's"
+            message = "the store finds one reading too large (413)"
+            hint = "raise the limit on requests, its or a proxy's"
             raise StoreUnreachable(message, hint=hint, answered=True)
         self._most, self._taken = min(self._most, sent // 2), 0
         return Outcome(kept=range(len(points)))
