@@ -82,6 +82,7 @@ clean:
 
 .venv/run: pyproject.toml constraints.txt
 	.ci/venv .venv
+	@echo 'installing into .venv what pyproject.toml names: this takes a while, once'
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 

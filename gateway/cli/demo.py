@@ -91,7 +91,8 @@ def demo(
     with _Ears() as ears, _directory(keep) as directory, contextlib.ExitStack() as stack:
         result = _Play(console, ears, directory, stack).run(homes=homes, seconds=seconds)
     if keep is not None:
-        console.print(f"\nleft in {directory}; try: glomska --config {directory}/gateway.toml doctor", soft_wrap=True)
+        words = f"\nleft in {directory}, but for its broker, which is gone; try:"
+        console.print(f"{words} glomska --config {directory}/gateway.toml erasures list", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(result))
     return 0 if balanced(result) else 1
@@ -291,7 +292,8 @@ class _Play:
         self._console.print(told)
         latency, rate = result["latency_ms"], result["messages_per_second"]
         self._say(
-            f"\n{rate:,.0f} messages a second from these devices, {result['cpu_us_per_message']} µs of CPU time each;"
+            f"\n{rate:,.0f} messages a second from these devices, {result['cpu_us_per_message']} µs of CPU time each: "
+            "so few\nshare what a batch costs, and where many come together it is a few µs (docs/performance.md);"
         )
         self._say(
             f"latency {latency['p50']} ms median, {latency['p99']} ms p99; erased in {result['erase_ms']:.0f} ms."

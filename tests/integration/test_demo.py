@@ -183,16 +183,18 @@ def test_the_exit_code_stands_on_the_books(change: dict[str, Any], good: bool) -
     assert balanced(books | change) is good
 
 
-def test_it_runs_without_a_terminal_in_plain_lines() -> None:
-    done = subprocess.run(
-        [*COMMAND, "--seconds", "1", "--homes", "2"], capture_output=True, text=True, timeout=180, check=False
-    )
+def test_it_runs_without_a_terminal_in_plain_lines(tmp_path: Path) -> None:
+    words = ["--seconds", "1", "--homes", "2", "--keep", str(tmp_path / "kept")]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
     acts = ["enrolled", "stored", "One home is read", "power, W", "It is erased", "It is read again", "The books"]
     places = [done.stdout.index(act) for act in acts]
     assert places == sorted(places)
     assert "key_destroyed" in done.stdout
+    tried = done.stdout.rsplit("try: glomska ", 1)[1].split()
+    then = subprocess.run([*COMMAND[:-1], *tried], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert then.returncode == 0, f"what it says to try does not work: {then.stdout}{then.stderr}"
 
 
 @pytest.mark.parametrize("words", [("--seconds", "0"), ("--homes", "1"), ("--keep", __file__)])
