@@ -31,6 +31,7 @@ from gateway.model.sealed import Outcome, Reason, SealedPoint
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.letters import arrival_of
 from gateway.runtime.duties import AT_ONCE_S
+from gateway.runtime.spooling import asked_for
 from gateway.transport.letters import DeadLetters, Wanted
 from gateway.transport.store import StoreUnreachable, Unsettled
 
@@ -38,6 +39,7 @@ PAGE = 200  # letters opened together
 UNREADABLE = "unreadable"  # changed, moved, or without the key that should be there
 _LOOK_S = 5.0  # seconds between looks for letters of customers who were resumed
 _TRIES, _PAUSE_S = 600, 0.05  # in a row that settle nothing, while keys move or a store takes ever less at once
+_TRIES_AT_ONCE = 20  # the same in housekeeping, where others wait, and which comes again anyway
 
 
 class Writes(Protocol):
@@ -110,7 +112,7 @@ class Replay:
         """Letters of suspended customers who were resumed; how many were stored. For housekeeping.
 
         For AT_ONCE_S, and one page at least: the next call goes on. One customer whose letters do not settle holds up
-        no other. Raises as `run`, once nothing else can be stored.
+        no other. Raises as `run`, once nothing else can be stored. A store that asks to be left alone is.
         """
         if self._round is None:
             if time.monotonic() < self._next_look:
@@ -122,18 +124,19 @@ class Replay:
                 stored += page
                 if time.monotonic() >= end:
                     return stored
-        except GlomskaError:
+        except GlomskaError as fault:
             self._round = None
+            self._next_look = time.monotonic() + max(_LOOK_S, asked_for(fault))
             raise
         self._round = None
         return stored
 
-    def _pages(self, wanted: Wanted, replayed: Replayed) -> Iterator[int]:
+    def _pages(self, wanted: Wanted, replayed: Replayed, tries: int = _TRIES) -> Iterator[int]:
         """All that is wanted, page by page; how many letters of each were stored."""
         after = (-(2**63), b"")
         while page := self._letters.find(wanted, after=after, limit=PAGE):
             before = replayed.stored
-            self._replay(page, replayed)
+            self._replay(page, replayed, tries)
             after = page[-1].arrived, page[-1].letter_id
             yield replayed.stored - before
 
@@ -151,7 +154,8 @@ class Replay:
         for key_id in ready - self._futile:
             replayed = Replayed()
             try:
-                yield from self._pages(Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,)), replayed)
+                wanted = Wanted(reasons=(Reason.SUSPENDED,), key_ids=(key_id,))
+                yield from self._pages(wanted, replayed, _TRIES_AT_ONCE)
             except StoreUnreachable:
                 raise  # nor does it take the others'
             except GlomskaError as own:
@@ -163,7 +167,7 @@ class Replay:
         if fault is not None and not stored:
             raise fault
 
-    def _replay(self, letters: list[DeadLetter], replayed: Replayed) -> None:
+    def _replay(self, letters: list[DeadLetter], replayed: Replayed, tries: int) -> None:
         """A page: in parts, where the store wants that; what has not settled is sealed anew, where keys have moved."""
         page, vain = None, 0
         while letters:
@@ -175,7 +179,7 @@ class Replay:
                     letters, page = self._settled(letters, page, replayed, again=set() if fit else page.unsettled), None
             except LeaseOver:  # keys have moved, or the lease has to be renewed
                 vain += 1
-            if vain == _TRIES:
+            if vain == tries:
                 message = "keys or store did not settle"
                 raise Unreachable(message, hint="the letters that remain are kept; repeat the replay")
             if letters:

@@ -250,10 +250,7 @@ def test_between_two_parts_of_a_page_keys_are_looked_at_and_what_was_stored_has_
     assert replayed_into(world, Server(world)).stored == 4
 
 
-def test_letters_of_one_customer_that_do_not_settle_hold_up_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_TRIES", 3)
+def test_letters_of_one_customer_that_do_not_settle_hold_up_no_other(world: World) -> None:
     homes = [f"meter-{n}" for n in range(6)]
     for home in homes:
         world.enrol(home, home)
@@ -263,9 +260,13 @@ def test_letters_of_one_customer_that_do_not_settle_hold_up_no_other(
     world.ring.poll()
     bad: KeyId = letters[0].key_id
 
+    tries = 0
+
     class Stubborn:
         def write(self, points: Sequence[SealedPoint]) -> Outcome:
+            nonlocal tries
             if any(point.series.key_id == bad for point in points):
+                tries += 1
                 return Outcome(kept=range(len(points)))
             return world.store.write(points)
 
@@ -275,3 +276,34 @@ def test_letters_of_one_customer_that_do_not_settle_hold_up_no_other(
     replay._next_look = 0.0
     with pytest.raises(Unreachable, match="did not settle"):
         replay.of_resumed()
+    assert tries <= 50, "the rest of housekeeping waits meanwhile"
+
+
+def test_a_store_that_asks_to_be_left_alone_is_left_alone_by_housekeeping(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_S", 0.0)
+    world.enrol("anna", "meter-1")
+    suspend(world)
+    world.refuse(*readings(world, "meter-1"))
+    resume(world)
+    world.register()
+    asked: list[float | None] = [120.0, None, None]
+    writes = 0
+
+    class Busy:
+        def write(self, _points: Sequence[SealedPoint]) -> Outcome:
+            nonlocal writes
+            writes += 1
+            raise StoreUnreachable("not now", retry_after=asked.pop(0), answered=True)
+
+    replay = Replay(world.letters, world.ring, world.chain, Busy(), world.clock)
+    with pytest.raises(StoreUnreachable):
+        replay.of_resumed()
+    assert [replay.of_resumed() for _ in range(5)] == [0] * 5
+    assert writes == 1
+    replay._next_look = 0.0
+    for _ in range(2):  # it said nothing of how long: as often as ever
+        with pytest.raises(StoreUnreachable):
+            replay.of_resumed()
+    assert writes == 3
