@@ -136,7 +136,7 @@ class FileCustodian:
         ours = (file for name in ("w-*.key", "mark-*.json") for file in self._directory.glob(name))
         if isinstance(fault, FileNotFoundError) and next(ours, None) is None:
             message = f"the custodian's directory {self._directory} holds neither key nor mark"
-            raise Unreachable(message, hint="mount its medium; until then nothing is read or emitted") from None
+            raise Unreachable(message, hint="mount its medium; until then only a running gateway emits") from None
 
     def _read(self, controller: Controller, e: int) -> bytes:
         file = self._file(controller, e)

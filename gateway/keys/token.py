@@ -268,7 +268,7 @@ def _faults(act: str, label: str) -> Iterator[None]:
         raise CustodianFault(message, hint="connect the token that belongs to this key store") from None
     except _GONE as fault:
         message = f'the token "{label}" does not answer: {_told(fault)}'
-        raise Unreachable(message, hint="connect the token; until then nothing is read or emitted") from None
+        raise Unreachable(message, hint="connect the token; until then only a running gateway emits") from None
     except (pkcs11.exceptions.MechanismInvalid, pkcs11.exceptions.FunctionNotSupported):
         message = f'the token "{label}" does not know AES-256-GCM'
         raise CustodianFault(message, hint="choose a token that does, or another custodian") from None

@@ -20,6 +20,7 @@ from gateway.control.recovery import Recovery
 from gateway.control.role import Control, require_ledger
 from gateway.control.turnover import Turnovers
 from gateway.control.withdrawal import Withdrawal
+from gateway.keys.recovery import require_medium
 from gateway.keystore import lineages
 from gateway.model.ids import Controller
 from gateway.policy.rules import Policy
@@ -115,6 +116,11 @@ class Forgetting:
     def finality(self) -> Finality:
         """Which erasures are final. Raises what `control` raises."""
         return Finality(self._house.control, self.certificates)
+
+    def custodian_at_hand(self) -> None:
+        """Keys that are open serve without it, so that nobody would notice. Raises CustodianFault, Unreachable."""
+        with self._house.keystore.snapshot() as tx:
+            require_medium(tx, self._house.custodian)
 
     def _before_turnover(self) -> None:
         """What a pass is to find: fences dated, holds whose date has come ended, erasures carried on with."""

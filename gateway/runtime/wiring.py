@@ -283,7 +283,7 @@ class House:
                 log.event("replayed", letters=stored)
 
         if self.settings.ledger.elsewhere:
-            return each_of(replayed, left.drain, self.forgetting.emptying.run)
+            return each_of(replayed, left.drain, self.forgetting.emptying.run, self.forgetting.custodian_at_hand)
         return each_of(
             self.erasures.resume,
             self.forgetting.controllers.resume,
@@ -292,6 +292,7 @@ class House:
             replayed,
             left.drain,
             self._turning(log),
+            self.forgetting.custodian_at_hand,
         )
 
     def _turning(self, log: Log) -> Callable[[], object]:

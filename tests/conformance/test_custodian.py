@@ -325,7 +325,7 @@ def test_no_such_token(softhsm: SoftHsm) -> None:
     with pytest.raises(Unreachable) as caught:
         TokenCustodian(softhsm.module, "absent", softhsm.pin).create(ONE, 1)
     assert str(caught.value).startswith('the token "absent" does not answer: NoSuchToken')
-    assert caught.value.hint == "connect the token; until then nothing is read or emitted"
+    assert caught.value.hint == "connect the token; until then only a running gateway emits"
 
 
 def test_no_such_module(tmp_path: Path) -> None:

@@ -66,6 +66,42 @@ def test_everything_works_with_a_token_until_it_is_lost_and_then_with_the_second
             on_the_second_alone(gateway, recovery)
 
 
+@pytest.mark.parametrize("kind", ["files", "token"])
+def test_while_it_is_away_known_devices_go_on_nothing_is_done_to_keys_and_the_log_says_so(
+    kind: str, tmp_path: Path
+) -> None:
+    with SoftHsm() as hsm, stack("embedded") as on:
+        label = hsm.token()
+        gateway = Gateway(tmp_path, on, **(gateway_on(hsm, label, tmp_path) if kind == "token" else {}))
+        gateway.enrol(ENROLMENT)
+        kek = gateway.state / "kek"
+
+        def away() -> None:
+            hsm.pull(label) if kind == "token" else kek.rename(gateway.state / "medium")
+
+        def back() -> None:
+            hsm.plug(label) if kind == "token" else (gateway.state / "medium").rename(kek)
+
+        with gateway.run() as running:
+            deliver(on, flat("glomska/heat-co/meter-1/readings", NOW, power=1))
+            gateway.await_points(1)
+            away()
+            said = running.await_event("waiting: housekeeping", level="warning")
+            assert "connect" in said["hint"]
+            deliver(on, *(flat(f"glomska/heat-co/meter-{n}/readings", NOW + 1000, power=2) for n in (1, 2)))
+            gateway.await_points(3)
+            more = "controller,customer,device,postal_code,valid_from\nheat-co,cia,meter-3,11122,2000-01-01\n"
+            gateway.call("enrol", "--csv", "-", stdin=more, code=4)
+            gateway.call("erase", "-", "--yes", stdin="heat-co/anna", code=4)
+            back()
+            running.await_event("recovered: housekeeping")
+            gateway.call("erase", "-", "--yes", stdin="heat-co/anna")
+            gateway.enrol(more)
+            deliver(on, flat("glomska/heat-co/meter-3/readings", NOW, power=1))
+            await_(lambda: len(gateway.read("heat-co/cia")) == 1, lambda: "the new one's reading is not there")
+            running.stop()
+
+
 def on_token(hsm: SoftHsm, label: str) -> list[bool]:
     """Whether the token has the first, and the second wrapping key: a process of its own asks."""
     asked = [sys.executable, "-c", _ASK, hsm.module, label, hsm.pin.decode()]

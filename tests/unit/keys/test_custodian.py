@@ -127,7 +127,7 @@ def test_a_medium_that_is_away_may_come_back(tmp_path: Path, wrapped: bytes, the
         with pytest.raises(Unreachable) as caught:
             use(ONE, 1, material)
         assert str(caught.value) == f"the custodian's directory {directory} holds neither key nor mark"
-        assert caught.value.hint == "mount its medium; until then nothing is read or emitted"
+        assert caught.value.hint == "mount its medium; until then only a running gateway emits"
         assert (caught.value.exit_code, caught.value.retryable) == (4, True)
     if there:
         directory.rmdir()
