@@ -1,10 +1,12 @@
-"""`glomska erase --csv FILE`: many customers at once. All are fenced first, then workers are waited for once.
+"""`glomska erase --csv FILE`: many customers at once, who share what is waited for and looked through.
 
     controller,customer     # the controller may be left out where the key store has one
 
-A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`, `damaged`), and the
-others go on. Repeated with the same file, it carries on. A customer who is named twice is erased once. The exit code is
-8 where somebody is `damaged`: they are enrolled, and are not erased.
+All are fenced first, then workers are waited for once, all keys are deleted, and the key store's files are searched for
+them together. A line that cannot be erased is refused by number and reason (`unknown`, `erased`, `malformed`,
+`damaged`), and the others go on. Repeated with the same file, it carries on. A customer who is named twice is erased
+once. The exit code is 8 where somebody is `damaged`: they are enrolled, and are not erased. Where nobody was erased it
+is 7 if all had been before, as with one subject, and else 5, as of an enrolment of which every line is refused.
 """
 
 from __future__ import annotations
@@ -21,20 +23,21 @@ from rich.progress import Progress
 
 from gateway.cli.failure import Interrupted
 from gateway.cli.subject import find_subject
-from gateway.control.erasure import Erased
-from gateway.errors import GlomskaError, KeyDestroyed, UnknownSubject, UsageFault, VerificationFailed
+from gateway.control.erasure import Erased, Step
+from gateway.errors import GlomskaError, KeyDestroyed, Refused, UnknownSubject, UsageFault, VerificationFailed
 from gateway.runtime.config import load_settings
 from gateway.runtime.wiring import House, opened
 
 _COLUMNS = {"controller", "customer"}
 _DAMAGED = "damaged"
+_GONE = "erased"
 
 
 def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> None:
     """Erase everybody in the file.
 
     Raises:
-        typer.Exit: somebody is damaged; all is said, and the others are erased.
+        typer.Exit: somebody is damaged, or nobody was erased; all is said, and the others are erased.
         UsageFault, and what an erasure raises: what was begun is carried on with.
     """
     lines = list(_lines(file))
@@ -52,12 +55,12 @@ def erase_many(file: Path, *, yes: bool, as_json: bool, config: Path | None) -> 
             hint = "`glomska run` carries on what was begun; repeat the command for the rest"
             raise Interrupted("interrupted; who was begun with is fenced", hint=hint) from None
     _say(erased, refused, as_json=as_json)
-    if any(reason == _DAMAGED for _number, reason in refused):
-        raise typer.Exit(VerificationFailed.exit_code)
+    if code := _code(erased, {reason for _number, reason in refused}):
+        raise typer.Exit(code)
 
 
 def _erased(house: House, lines: list[tuple[int, str]]) -> tuple[list[Erased], list[tuple[int, str]]]:
-    console, refused, erased = Console(stderr=True), list[tuple[int, str]](), list[Erased]()
+    console, refused = Console(stderr=True), list[tuple[int, str]]()
     begun: dict[bytes, int] = {}  # by the first line that names them
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         fencing = progress.add_task("keys fenced", total=len(lines))
@@ -68,14 +71,27 @@ def _erased(house: House, lines: list[tuple[int, str]]) -> tuple[list[Erased], l
             except (UnknownSubject, KeyDestroyed, UsageFault, VerificationFailed) as fault:
                 refused.append((number, _reason(fault)))
             progress.advance(fencing)
-        destroying = progress.add_task("keys destroyed", total=len(begun))
-        for erasure, number in begun.items():
-            try:
-                erased.append(house.erasures.finish(erasure, started=started))
-            except VerificationFailed as fault:
-                refused.append((number, _reason(fault)))
-            progress.advance(destroying)
+        deleting = progress.add_task("keys deleted", total=len(begun))
+        purging = progress.add_task("gone from every file, rows deleted", total=len(begun))
+        erased, faults = house.erasures.finish_all(
+            begun,
+            started=started,
+            on_deleted=lambda: progress.advance(deleting),
+            on_step=lambda _erasure, step: progress.advance(purging, int(step is Step.EFFECTIVE)),
+        )
+    for erasure, stood in faults.items():
+        if not isinstance(stood, VerificationFailed):
+            raise stood
+        refused.append((begun[erasure], _reason(stood)))
     return erased, sorted(refused)
+
+
+def _code(erased: list[Erased], reasons: set[str]) -> int:
+    if _DAMAGED in reasons:
+        return VerificationFailed.exit_code
+    if erased or not reasons:
+        return 0
+    return KeyDestroyed.exit_code if reasons == {_GONE} else Refused.exit_code
 
 
 def _say(erased: list[Erased], refused: list[tuple[int, str]], *, as_json: bool) -> None:
@@ -104,7 +120,7 @@ def outcome(erased: Erased) -> dict[str, object]:
 
 def _reason(fault: GlomskaError) -> str:
     if isinstance(fault, KeyDestroyed):
-        return "erased"
+        return _GONE
     if isinstance(fault, VerificationFailed):
         return _DAMAGED
     return "unknown" if isinstance(fault, UnknownSubject) else "malformed"

@@ -28,26 +28,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from gateway.control import accounting
 from gateway.control import customer as customers
-from gateway.control.certificate import EFFECTIVE, FINAL, Certificates, effective_claims, evidence_of
+from gateway.control.certificate import EFFECTIVE, FINAL, Certificates
 from gateway.control.chain import Line
-from gateway.control.letting_go import requests_over
-from gateway.control.purge import Eraser, Purging, Queue, Retained, Step, find, note
+from gateway.control.destroying import Destroying
+from gateway.control.purge import Eraser, Purging, Queue, Retained, Step, find
 from gateway.control.role import ERASE, Act, Control
 from gateway.control.withdrawal import Withdrawal
 from gateway.errors import GlomskaError, IntegrityStop, KeyDestroyed, Unreachable, VerificationFailed
-from gateway.keys import lease
-from gateway.keys.capture import trace
 from gateway.keys.custodian import Custodian
-from gateway.keys.lifecycle import KeyState, move
+from gateway.keys.lifecycle import KeyState
 from gateway.keys.lineage import Kind, Lineage
-from gateway.keystore import accounts, acts, rows, subjects, workers
+from gateway.keystore import accounts, acts, rows, subjects
 from gateway.keystore.database import Transaction
 from gateway.model.ids import Controller, CustomerId, Incarnation, KeyId, new_id
 from gateway.policy.rules import Policy
@@ -89,8 +88,8 @@ class Erasures:
         self._custodian = custodian
         self.purging = Purging(control, custodian, inventory, queues, retained)
         self._certificates = certificates
+        self._destroying = Destroying(control, self.purging, certificates)
         self._withdrawal = Withdrawal(control, custodian, policy)
-        self._asked: dict[bytes, int] = {}  # boot time from which this process waits for workers, by erasure
 
     def erase(
         self,
@@ -120,22 +119,63 @@ class Erasures:
 
     def finish(self, erasure: bytes, *, started: int, on_step: Callable[[Step], None] = lambda _step: None) -> Erased:
         """Steps 3 and 4 and the first purge, of an erasure that was asked for at boot time `started` (ns)."""
-        while (counted := self._advance(erasure)) is None:
-            time.sleep(_PAUSE)
-        on_step(Step.EFFECTIVE)
-        effective_ms = (self._clock.boottime() - started) / 1e6
-        with contextlib.suppress(Unreachable):  # then step 5 stays open
-            self.purging.run(erasure, on_step)
+        done, faults = self.finish_all([erasure], started=started, on_step=lambda _erasure, step: on_step(step))
+        for fault in faults.values():
+            raise fault
+        return done[0]
+
+    def finish_all(
+        self,
+        begun: Collection[bytes],
+        *,
+        started: int,
+        on_deleted: Callable[[], None] = lambda: None,
+        on_step: Callable[[bytes, Step], None] = lambda _erasure, _step: None,
+    ) -> tuple[list[Erased], dict[bytes, GlomskaError]]:
+        """The same of many, whose keys are sought in the key store's files together; and what stood in one's way.
+
+        All keys are deleted before any erasure is effective. Ended in between, each is carried on with.
+        """
+        deleted, faults = dict[bytes, int](), dict[bytes, GlomskaError]()
+        for erasure in begun:
+            with _alone(erasure, faults):
+                while (counted := self._destroying.delete(erasure)) is None:
+                    time.sleep(_PAUSE)
+                deleted[erasure] = counted
+            on_deleted()
+        done = list[Erased]()
+        for erasure, at in self._proven(deleted, faults).items():
+            with _alone(erasure, faults):
+                on_step(erasure, Step.EFFECTIVE)
+                with contextlib.suppress(Unreachable):  # then step 5 stays open
+                    self.purging.run(erasure, partial(on_step, erasure))
+                done.append(self._erased(erasure, workers=deleted[erasure], effective_ms=(at - started) / 1e6))
+        return done, faults
+
+    def _erased(self, erasure: bytes, *, workers: int, effective_ms: float) -> Erased:
         found = find(self._control, erasure)
         return Erased(
             erasure=erasure,
             step=Step(found.step),
             effective_ms=effective_ms,
             rows=found.rows_first,
-            workers=counted,
+            workers=workers,
             final=found.final is not None,
             certificate=self.certificate(found),
         )
+
+    def _proven(self, deleted: Mapping[bytes, int], faults: dict[bytes, GlomskaError]) -> dict[bytes, int]:
+        """Those whose keys are gone from the key store's files too; each with its boot time when that was signed."""
+        sought, effective = dict[bytes, list[bytes]](), dict[bytes, int]()
+        for erasure in deleted:
+            with _alone(erasure, faults):
+                sought |= self._destroying.traces(erasure)
+        self._destroying.prove(sought)
+        for erasure in [one for one in deleted if one not in faults]:
+            with _alone(erasure, faults):
+                self._destroying.tell(erasure, deleted[erasure])
+                effective[erasure] = self._clock.boottime()
+        return effective
 
     def resume(self) -> list[bytes]:
         """Carry on with every erasure that is not done, without waiting; those that are done now.
@@ -158,11 +198,13 @@ class Erasures:
             waiting, bare = acts.open_erasures(tx, done=Step.PURGED), acts.uncertified(tx)
         for found in bare:  # whoever was to write it ended first
             with _alone(found.erasure, faults):
-                self._certify(found.erasure)
-        effective, done = list[bytes](), list[bytes]()
+                self._destroying.certify(found.erasure)
+        deleted, done = dict[bytes, int](), list[bytes]()
         for found in waiting:
             with _alone(found.erasure, faults):
-                effective += [found.erasure] if self._advance(found.erasure) is not None else []
+                counted = self._destroying.delete(found.erasure)
+                deleted |= {} if counted is None else {found.erasure: counted}
+        effective = [*self._proven(deleted, faults)]
         with contextlib.suppress(Unreachable):  # a store, which answers for the others neither
             for erasure in effective:
                 with _alone(erasure, faults):
@@ -238,74 +280,6 @@ class Erasures:
                 raise
             return begun.erasure
         return erasure
-
-    def _advance(self, erasure: bytes) -> int | None:
-        """Steps 3 and 4, from wherever they stand: the number of workers it took, or None while one holds on."""
-        counted: int | None = 0
-        found = find(self._control, erasure)
-        if found.step == Step.FENCED:
-            counted = self._released(found)
-            if counted is None:
-                return None
-            self._delete_keys(erasure)
-            found = find(self._control, erasure)
-        if found.step == Step.DELETED:
-            sought = self._control.keystore.scrub(self._traces(found))
-            evidence = {"traces": sought, "rewrapped": []}
-            now = self._clock.wall()
-            note(self._control, erasure, was=Step.DELETED, evidence=evidence, step=Step.EFFECTIVE, effective=now)
-        fences = {name: count for name, count in evidence_of(found).items() if name == "fences"}
-        self._control.conclude(ERASE, found.seq, state="effective", workers=counted, **fences)
-        self._certify(erasure)
-        self._asked.pop(erasure, None)
-        return counted
-
-    def _traces(self, found: rows.Erasure) -> list[bytes]:
-        """Of all that was deleted: as it was at step 2, and as a turnover had brought it under a newer e meanwhile."""
-        capture = self.purging.capture(found.erasure)
-        rewrapped = [bytes.fromhex(one) for one in evidence_of(found).get("rewrapped", ())]
-        return [*dict.fromkeys((*(capture.trace_bytes() if capture else ()), *rewrapped))]
-
-    def _certify(self, erasure: bytes) -> None:
-        """The first certificate; whoever comes second leaves it as it is. Raises CustodianFault, Unreachable."""
-        with self._control.keystore.snapshot() as tx:
-            found = acts.find_erasure(tx, erasure)
-            if self._certificates is None or found is None or found.evidence is None or found.certified is not None:
-                return
-            said = effective_claims(tx, found, residue=self._control.keystore.residue)
-        digest = self._certificates.issue(erasure, EFFECTIVE, said)
-        with self._control.step() as tx:
-            acts.update_erasure(tx, erasure, certified=digest)
-
-    def _released(self, found: rows.Erasure) -> int | None:
-        """Step 3: the number of workers, once each has acknowledged or its lease is over."""
-        asked = self._asked.setdefault(found.erasure, self._clock.boottime())
-        with self._control.keystore.snapshot() as tx:
-            registered = workers.find_all(tx)
-        now, boot = self._clock.boottime(), lease.boot_id()
-        behind = [w for w in registered if w.generation < found.generation]
-        return len(registered) if all(lease.is_over(w, now=now, boot=boot, asked=asked) for w in behind) else None
-
-    def _delete_keys(self, erasure: bytes) -> None:
-        """Step 4, the transaction."""
-        with self._control.step() as tx:
-            found = acts.find_erasure(tx, erasure)
-            if found is None or found.step != Step.FENCED:
-                return  # another process came first
-            now, held, e, rewrapped = self._clock.wall(), set(), 0, list[str]()
-            accounting.release(tx, found.erasure, found.generation, now=now)
-            for key in subjects.find_keys(tx, [found.incarnation]):
-                if key.state == KeyState.ERASING:
-                    e = max(e, key.e)  # a turnover may have brought it under a newer one since step 2
-                    rewrapped += [trace(key.wrapped).hex()] if key.wrapped else []
-                    subjects.destroy_key(tx, key.key_id)
-                    subjects.move_key(tx, key.key_id, state=move(KeyState(key.state), KeyState.DESTROYED), now=now)
-                elif key.state == KeyState.DEACTIVATED:
-                    held.add(key.key_class)
-            subjects.delete_identity(tx, found.incarnation, keep=held)
-            acts.add_evidence(tx, erasure, last_e=e, rewrapped=rewrapped)
-            due = requests_over(workers.find_all(tx), now=self._clock.boottime())
-            acts.update_erasure(tx, erasure, step=Step.DELETED, purge_due=due, purge_boot=lease.boot_id())
 
     def _resume_intents(self) -> dict[bytes, GlomskaError]:
         """Step 2 of what the key store has never heard of; by erasure, what stood in the way of one."""

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from gateway.cli.main import call
 from gateway.control import pages
+from gateway.control.destroying import Destroying
 from gateway.control.erasure import Erasures, open_count
 from gateway.control.final import Finality
 from gateway.control.purge import Purging
@@ -46,15 +47,15 @@ _BEGINS: list[tuple[type, str, str]] = [
     (Shredding, "conclude", "concluding"),
     (Finality, "finalise", "finalising"),
     (Erasures, "begin", "fencing"),
-    (Erasures, "_released", "waiting for workers"),
-    (Erasures, "_delete_keys", "deleting keys"),
+    (Destroying, "_released", "waiting for workers"),
+    (Destroying, "_delete_keys", "deleting keys"),
     (KeyStore, "scrub", "scanning"),
-    (Erasures, "_certify", "certifying"),
+    (Destroying, "certify", "certifying"),
     (Purging, "_first", "purging"),
 ]
 """What is called at the beginning of a step, and the step's name."""
 ENDED = "ended"
-_OF_ERASURE = [name for owner, _method, name in _BEGINS if owner in {Erasures, KeyStore, Purging}]
+_OF_ERASURE = [name for owner, _method, name in _BEGINS if owner in {Erasures, Destroying, KeyStore, Purging}]
 _OF_A_PASS = [step.value for step in pages.Step if step not in {pages.Step.PURGED_ONCE, pages.Step.DONE}]
 STEPS = {"turnover": ["beginning", *_OF_A_PASS, "concluding", "finalising"], "erase": _OF_ERASURE}
 """Of an act, in order: but for the second purge of a month that is over, which is of one pass in thirty."""

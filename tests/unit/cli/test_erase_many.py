@@ -84,3 +84,13 @@ def test_one_whose_key_is_another_or_missing_holds_up_no_other(
         world.ledger.append("erase", "intent", erasure="ab" * 16, incarnation=bo.hex(), access="0" * 64)
     assert list(world.erasures.carry_on()[1]) == [bytes.fromhex("ab" * 16)], "it stops itself, and no other"
     world.erase("dag")
+
+
+@pytest.mark.one_key_store
+def test_the_exit_code_says_that_nobody_was_erased(site: Site, tmp_path: Path) -> None:
+    file, codes = tmp_path / "gone.csv", list[int]()
+    for names in (["anna"], ["anna"], ["nobody"], ["anna", "nobody"], ["anna", "bo"], []):
+        file.write_text("customer\n" + "".join(f"{CANARY}{name}\n" for name in names), encoding="utf-8")
+        codes.append(call(["erase", "--csv", str(file), "--yes"]))
+    assert codes == [0, 7, 5, 5, 0, 0]
+    assert site.world.sql("SELECT count(*) FROM erasures") == [(2,)]

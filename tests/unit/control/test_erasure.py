@@ -559,3 +559,41 @@ def test_who_was_erased_twice_is_told_of_the_last_life(world: World) -> None:
     with pytest.raises(KeyDestroyed) as destroyed:
         world.erasures.begin(*subject("anna"))
     assert str(lives[-1].certificate) in destroyed.value.hint
+
+
+@pytest.mark.both_key_stores
+def test_keys_of_many_are_sought_together_and_none_is_effective_before(
+    world: World, monkeypatch: pytest.MonkeyPatch, keys_url: str
+) -> None:
+    """Also where the search is ended: whoever comes next searches for all of them."""
+    for number in range(3):
+        world.enrol(f"anna-{number}", f"meter-{number}")
+    begun = [world.erasures.begin(*subject(f"anna-{number}")) for number in range(3)]
+    scrub, sought = world.keystore.scrub, list[tuple[int, list[object]]]()
+
+    def counted(traces: Sequence[bytes]) -> int:
+        if traces:
+            steps = [step for (step,) in world.sql("SELECT DISTINCT step FROM erasures")]
+            sought.append((len(traces), steps))
+        if len(sought) == 1:
+            raise Unreachable("a reader keeps the log open")
+        return scrub(traces)
+
+    monkeypatch.setattr(world.keystore, "scrub", counted)
+    with pytest.raises(Unreachable):
+        world.erasures.resume()
+    assert world.sql("SELECT count(*) FROM keys WHERE wrapped IS NOT NULL") == [(0,)]
+    done, faults = world.erasures.finish_all(begun, started=0)
+    assert [one.erasure for one in done] == begun
+    assert not faults
+    assert all(one.certificate is not None for one in done)
+    count, steps = sought[0]
+    assert sought == [(count, steps), (count, ["deleted"]), *sought[2:]]
+    assert steps == ["deleted"]
+    told = sum(traces_of(world, erasure) for erasure in begun)
+    assert told == (count if keys_url.startswith("sqlite") else 0)
+
+
+def traces_of(world: World, erasure: bytes) -> int:
+    """How many its first certificate says were sought: on PostgreSQL there are no files to seek them in."""
+    return int(json.loads(found(world, erasure).evidence or "{}")["traces"])
