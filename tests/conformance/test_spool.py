@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,11 +19,13 @@ import pytest
 
 from gateway.errors import Unreachable
 from gateway.model.sealed import SealedPoint
-from gateway.transport.spool import Chunk, Spool, SpoolHeld, Spools, SpoolUnable
+from gateway.transport.spool import Chunk, Spool, SpoolHeld, Spools, SpoolUnable, segment
+from gateway.transport.spool.record import encode, scan
 from gateway.transport.spool.segment import Cursor
 from tests.conformance.points import Make, Traits, new_series
 
 MANY = 1 << 30
+LARGE = 512 << 20
 make = Make(Traits())
 
 
@@ -541,6 +544,46 @@ def test_damaged_anywhere_everything_before_and_behind_is_recovered(tmp_path: Pa
             assert [p for p in got if p in expected] == expected or case_repeats(got, expected), f"case {case}"
             spool.append(points[:3])
             assert drained(spool) == points[:3]
+
+
+def test_what_damage_made_large_takes_little_memory_and_loses_nothing(tmp_path: Path) -> None:
+    """A damaged inode may say any size; what it has no blocks for reads as zeros."""
+    points = points_of(60)
+    for part in (points[:30], points[30:]):
+        with closing(opened(tmp_path)) as spool:  # each life begins a segment
+            spool.append(part)
+    first, last = files(tmp_path)
+    tracemalloc.start()
+    try:
+        for large in (first, last, tmp_path / "spool" / "cursor"):
+            os.truncate(large, LARGE)
+        spools = Spools(tmp_path, max_bytes=MANY)
+        (waiting,) = spools.report()
+        assert (waiting.points, waiting.damaged) == (60, 2)
+        assert spools.purge({points[0].series.key_id}) > 0
+        with closing(opened(tmp_path)) as spool:
+            assert last.stat().st_size < LARGE, "it is cut"
+            kept = [point for point in points if point.series.key_id != points[0].series.key_id]
+            assert drained(spool) == kept
+            assert spool.damaged == 2
+        assert tracemalloc.get_traced_memory()[1] < LARGE // 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_read_in_windows_it_is_what_it_is_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [encode([point]) for point in points_of(10)]
+    longest = max(map(len, whole))
+    monkeypatch.setattr(segment, "RECORD_BYTES_MAX", longest)
+    for case in range(300):
+        dice = random.Random(case)
+        monkeypatch.setattr(segment, "WINDOW_BYTES", longest + dice.randrange(1, 3 * longest))
+        content, _, _ = damage(dice, b"".join(dice.choices(whole, k=dice.randrange(1, 20))))
+        content, _, _ = damage(dice, content or b"x")
+        (tmp_path / "000000000001.seg").write_bytes(content)
+        start = dice.randrange(len(content) + 1)
+        end = dice.choice([None, dice.randrange(start, len(content) + 1)])
+        assert list(segment.records(tmp_path, 1, start, end)) == list(scan(content[:end], start)), f"case {case}"
 
 
 def test_damaged_anywhere_in_one_of_many_segments_with_a_cursor(tmp_path: Path) -> None:

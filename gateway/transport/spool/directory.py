@@ -19,7 +19,7 @@ from pathlib import Path
 from gateway.errors import Unreachable, UsageFault
 from gateway.model.ids import KeyId
 from gateway.transport.spool import segment
-from gateway.transport.spool.record import VOID, Damage, scan
+from gateway.transport.spool.record import VOID, Damage
 from gateway.transport.spool.segment import Cursor
 from gateway.transport.spool.spool import Spool
 
@@ -125,12 +125,12 @@ class Spools:
             if number < cursor.segment or start >= size:
                 continue
             try:
-                data, written = segment.read(place, number, start), segment.path_of(place, number).stat().st_mtime_ns
+                written = segment.path_of(place, number).stat().st_mtime_ns
+                for found in segment.records(place, number, start):
+                    damaged += isinstance(found, Damage)
+                    points += not isinstance(found, Damage) and found.key_id != VOID
             except FileNotFoundError:  # drained meanwhile
                 continue
-            for found in scan(data):
-                damaged += isinstance(found, Damage)
-                points += not isinstance(found, Damage) and found.key_id != VOID
             if points and since is None:
                 since = written
         return Waiting(

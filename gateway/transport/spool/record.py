@@ -30,6 +30,7 @@ VOID = KeyId(bytes(16))
 _HEAD = struct.Struct(">4sI")
 _CRC = struct.Struct(">I")
 FRAME_BYTES = _HEAD.size + _CRC.size
+RECORD_BYTES_MAX = FRAME_BYTES + BODY_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,20 @@ def void(length: int) -> bytes:
     return b"".join(_framed(bytes(length - FRAME_BYTES)))
 
 
-def scan(data: bytes, start: int = 0) -> Iterator[Record | Damage]:
-    """All that stands in `data` from `start` on, without gaps: records, voids too, and what is damaged between them."""
+def scan(data: bytes, start: int = 0, *, base: int = 0) -> Iterator[Record | Damage]:
+    """All that stands in `data` from `start` on, without gaps: records, voids too, and what is damaged between them.
+
+    Their offsets count from where `data` is at `base`.
+    """
     at = start
     while at < len(data):
         body = _body_at(data, at)
         if body is None:
             begun, at = at, _next(data, at + 1)
-            yield Damage(begun, at)
+            yield Damage(base + begun, base + at)
         else:
             end = at + FRAME_BYTES + len(body)
-            yield Record(at, end, KeyId(body[4:20]), body)
+            yield Record(base + at, base + end, KeyId(body[4:20]), body)
             at = end
 
 

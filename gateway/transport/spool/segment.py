@@ -20,16 +20,17 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from gateway.disk import sync_directory
 from gateway.model.ids import KeyId
-from gateway.transport.spool.record import VOID, Damage, Record, scan, void
+from gateway.transport.spool.record import RECORD_BYTES_MAX, VOID, Damage, Record, scan, void
 
 VERSION = 2
+WINDOW_BYTES = 4 << 20  # what of a segment is in memory at once
 _BLOCK = 4096  # what a bad place on a disk takes with it, and what a mark covers
 _NAME = re.compile(r"([0-9]{12})\.seg")
 _CURSOR, _MARKED = struct.Struct(">BQQ"), struct.Struct(">BQQI")
@@ -68,7 +69,8 @@ def sizes(directory: Path) -> dict[int, int]:
 def read_cursor(directory: Path) -> Cursor | None:
     """How far the spool is drained; None when it is not there, or damaged: then from the beginning. Raises OSError."""
     try:
-        data = (directory / "cursor").read_bytes()
+        with (directory / "cursor").open("rb") as file:
+            data = file.read(_MARKED.size + _CRC.size + 1)  # of one that damage made larger, enough to see that
     except FileNotFoundError:
         return None
     body, crc = data[: -_CRC.size], data[-_CRC.size :]
@@ -122,6 +124,31 @@ def read(directory: Path, number: int, start: int, end: int | None = None) -> by
         os.close(file)
 
 
+def records(directory: Path, number: int, start: int, end: int | None = None) -> Iterator[Record | Damage]:
+    """All that stands in a segment from `start` on, as `scan` gives it; offsets are the file's. Raises OSError.
+
+    Read in windows, so that a file takes no more memory for a size that damage gave it. In all but the last, damage at
+    the end may be a record that goes on in the next one: that begins where such a record may.
+    """
+    at, begun = start, start  # what lies between is damage, and may go on
+    last = False
+    while not last:
+        data = read(directory, number, at, at + WINDOW_BYTES if end is None else min(at + WINDOW_BYTES, end))
+        last, over = len(data) < WINDOW_BYTES, at + len(data)
+        for found in scan(data, base=at):
+            if isinstance(found, Record):
+                if begun < found.start:
+                    yield Damage(begun, found.start)
+                yield found
+                at = begun = found.end
+            elif found.end < over or last:
+                at = found.end
+            else:
+                at = max(found.start, over - RECORD_BYTES_MAX + 1)
+    if begun < at:
+        yield Damage(begun, at)
+
+
 def _all(file: int, start: int, end: int) -> bytes:
     parts: list[bytes] = []
     while start < end and (part := os.pread(file, end - start, start)):
@@ -144,10 +171,11 @@ def overwrite(directory: Path, number: int, gone: Callable[[Collection[KeyId]], 
     Raises OSError.
     """
     try:
-        data = read(directory, number, 0)
-        records = [found for found in scan(data) if isinstance(found, Record) and found.key_id != VOID]
-        dead = set(gone({record.key_id for record in records})) if records else set()
-        doomed = [record for record in records if record.key_id in dead]
+        waiting = [
+            found for found in records(directory, number, 0) if isinstance(found, Record) and found.key_id != VOID
+        ]
+        dead = set(gone({record.key_id for record in waiting})) if waiting else set()
+        doomed = [record for record in waiting if record.key_id in dead]
         if doomed:
             _write_voids(path_of(directory, number), doomed)
     except FileNotFoundError:  # drained meanwhile
@@ -165,9 +193,9 @@ def _write_voids(path: Path, doomed: list[Record]) -> None:
         os.close(file)
 
 
-def torn_tail(data: bytes) -> int:
-    """How many bytes at the end are no record."""
+def torn_tail(directory: Path, number: int, start: int) -> int:
+    """How many bytes at its end, from `start` on, are no record. Raises OSError."""
     last = None
-    for last in scan(data):  # noqa: B007 - the last one is wanted
+    for last in records(directory, number, start):  # noqa: B007 - the last one is wanted
         pass
     return last.end - last.start if isinstance(last, Damage) else 0

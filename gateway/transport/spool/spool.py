@@ -26,10 +26,10 @@ from gateway.errors import Refused, Unreachable, VerificationFailed
 from gateway.model.ids import KeyId
 from gateway.model.sealed import SealedPoint
 from gateway.transport.spool import segment
-from gateway.transport.spool.record import VOID, Damage, Record, encode, scan
+from gateway.transport.spool.record import VOID, Damage, Record, encode
 from gateway.transport.spool.segment import Cursor
 
-SEGMENT_BYTES = 4 << 20  # what a reader has in memory, and what compaction gives back at once
+SEGMENT_BYTES = 4 << 20  # what compaction gives back at once
 _SEGMENTS = 8  # a small spool is made of so many
 _HOLD_TRIES, _HOLD_PAUSE = 5, 0.05  # seconds
 _CURSOR_HINT = (
@@ -72,7 +72,7 @@ class Spool:
         self._cursor = Cursor()
         self._sizes = segment.sizes(directory)
         self._active: tuple[int, int] | None = None  # number and file of the segment that is appended to
-        self._ahead: tuple[Cursor, int, Iterator[Record | Damage]] | None = None
+        self._ahead: tuple[Cursor, Iterator[Record | Damage]] | None = None
         self.damaged = 0
         """Places that were skipped or cut."""
         self.behind: SpoolUnable | None = None
@@ -137,15 +137,16 @@ class Spool:
                 return None
             number, end = place
         start = Cursor(number, self._cursor.offset if number == self._cursor.segment else 0)
-        if self._ahead is not None and self._ahead[0] == start:
-            chunk = self._gathered(*self._ahead, most)
-            if chunk is not None:
-                return chunk
         try:
-            data = segment.read(self._directory, number, start.offset, end)
+            if self._ahead is not None and self._ahead[0] == start:
+                chunk = self._gathered(*self._ahead, most)
+                if chunk is not None:
+                    return chunk
+            anew = segment.records(self._directory, number, start.offset, end)
+            return self._gathered(start, anew, most) or self._vanished(start, end)
         except OSError as fault:
+            self._ahead = None  # an iterator that has raised has ended
             raise _unable("read", fault) from None
-        return self._gathered(start, start.offset, scan(data), most) or self._vanished(start, end)
 
     def settled(self, chunk: Chunk) -> None:
         """The store has these, or nobody wants them any more."""
@@ -198,12 +199,12 @@ class Spool:
                 return number, size
         return None
 
-    def _gathered(self, start: Cursor, base: int, ahead: Iterator[Record | Damage], most: int) -> Chunk | None:
-        """The next points of what was read from `start` on; its offsets count from `base`. None when it has ended."""
+    def _gathered(self, start: Cursor, ahead: Iterator[Record | Damage], most: int) -> Chunk | None:
+        """The next points of what is read from `start` on. None when it has ended. Raises OSError."""
         at = start.offset
         points: list[SealedPoint] = []
         for found in ahead:
-            at = base + found.end
+            at = found.end
             if isinstance(found, Damage):
                 self._skip(found)
             elif found.key_id != VOID:
@@ -213,7 +214,7 @@ class Spool:
         if at == start.offset:
             return None
         after = Cursor(start.segment, at)
-        self._ahead = (after, base, ahead)
+        self._ahead = (after, ahead)
         return Chunk(points=points, after=after)
 
     def _vanished(self, start: Cursor, end: int) -> Chunk:
@@ -304,7 +305,7 @@ class Spool:
         if last is None:
             return
         start = self._cursor.offset if last == self._cursor.segment else 0
-        torn = segment.torn_tail(segment.read(self._directory, last, start))
+        torn = segment.torn_tail(self._directory, last, start)
         if torn:
             self._sizes[last] -= torn
             with segment.path_of(self._directory, last).open("r+b") as file:
