@@ -130,7 +130,7 @@ def misread(written: Mapping[int, Mapping[str, object]], policy: Policy) -> list
         for key, was in written.get(quantity.number, {}).items():
             if (found := getattr(quantity, key)) != was:
                 now = f"quantity.{quantity.name}.{key}: found {shown(found)}"
-                faults.append(f"{now}; allowed under schema {policy.schema}: {shown(was)}")
+                faults.append(f"{now}; allowed under this schema: {shown(was)}")
     return faults
 
 

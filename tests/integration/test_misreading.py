@@ -74,15 +74,15 @@ def test_a_policy_that_would_misread_is_refused_by_all_and_stops_nobody(on: Stac
     policy.write_text(COARSER)
     for words in (["run"], ["run", "--workers", "2"], ["policy", "check"]):
         said = gateway.refused(*words, code=3)
-        assert "quantity.temperature.decimals: found 1; allowed under schema 1: 2" in said
+        assert "quantity.temperature.decimals: found 1; allowed under this schema: 2" in said
         assert "give the policy a new schema number, or put these back" in said
     reading = ("read", "-", "--purpose", "provision", "--from", "-1d", "--to", "now")
-    assert "allowed under schema 1: 2" in gateway.refused(*reading, stdin="heat-co/anna", code=3)
+    assert "allowed under this schema: 2" in gateway.refused(*reading, stdin="heat-co/anna", code=3)
     csv, mapping = tmp_path / "old.csv", tmp_path / "history.toml"
     csv.write_text("time,device\n")
     mapping.write_text(HISTORY)
     importing = ("import", "--mapping", str(mapping), "--csv", str(csv))
-    assert "allowed under schema 1: 2" in gateway.refused(*importing, code=3)
+    assert "allowed under this schema: 2" in gateway.refused(*importing, code=3)
     policy.write_text(COARSER.replace("schema = 1", "schema = 2", 1))
     with gateway.run() as running:
         send(on, 2000, 2010)

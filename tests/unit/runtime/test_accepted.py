@@ -59,7 +59,7 @@ def test_another_meaning_is_refused_with_the_way_out(
     changed = re.sub(rf"\b{was}\b" if key == "name" else was, now, SHIPPED, count=0 if key == "name" else 1)
     assert changed != SHIPPED
     accepted.note(accepted.load(policy))
-    with pytest.raises(PolicyFault, match=rf"quantity\.\w+\.{key}: found .*; allowed under schema 1: ") as fault:
+    with pytest.raises(PolicyFault, match=rf"quantity\.\w+\.{key}: found .*; allowed under this schema: ") as fault:
         load(accepted, policy, changed)
     assert fault.value.hint == "give the policy a new schema number, or put these back"
     load(accepted, policy, changed.replace("schema = 1", "schema = 2", 1))
@@ -71,7 +71,7 @@ def test_each_schema_keeps_what_was_written_under_it(accepted: Accepted, policy:
     policy.write_text(RENUMBERED.replace("decimals = 2", "decimals = 1", 1), encoding="utf-8")
     accepted.note(accepted.load(policy))
     for refused in (COARSER, RENUMBERED):
-        with pytest.raises(PolicyFault, match="allowed under schema"):
+        with pytest.raises(PolicyFault, match="allowed under this schema"):
             load(accepted, policy, refused)
 
 
@@ -81,7 +81,7 @@ def test_a_number_is_never_given_to_another_quantity(accepted: Accepted, policy:
     accepted.note(accepted.load(policy))
     policy.write_text(without, encoding="utf-8")
     accepted.note(accepted.load(policy))
-    with pytest.raises(PolicyFault, match=r'quantity\.fan\.name: found "fan"; allowed under schema 1: "battery"'):
+    with pytest.raises(PolicyFault, match=r'quantity\.fan\.name: found "fan"; allowed under this schema: "battery"'):
         load(accepted, policy, SHIPPED.replace("battery", "fan"))
 
 
