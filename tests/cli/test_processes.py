@@ -106,18 +106,33 @@ def test_a_supervisor_that_is_killed_while_a_worker_starts_leaves_nobody(home: H
     assert again.end(signal.SIGTERM)[0] == 0
 
 
-def test_a_worker_that_starts_again_under_a_refused_policy_takes_no_other_with_it(home: Home) -> None:
+def test_a_worker_that_cannot_start_again_takes_no_other_with_it(home: Home) -> None:
+    running = Running(home.popen("run", "--workers", "2"))
+    running.await_event("ready")
+    first, second = started_by(running.process.pid)
+    keys = list((home.directory / "state" / "kek").glob("w-*.key"))
+    for key in keys:
+        key.chmod(0o640)
+    os.kill(second, signal.SIGKILL)
+    assert running.await_event("worker ended")["code"] == -signal.SIGKILL
+    assert running.await_event("worker ended")["code"] == 3
+    assert alive(first)
+    for key in keys:
+        key.chmod(0o600)
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_worker_starts_again_under_the_policy_of_the_others_when_its_file_is_faulty(home: Home) -> None:
     running = Running(home.popen("run", "--workers", "2"))
     running.await_event("ready")
     first, second = started_by(running.process.pid)
     policy = home.directory / "policy.toml"
-    good = policy.read_text()
-    policy.write_text(good.replace('unit = "W"', 'unit = "horse power"'))
+    policy.write_text(policy.read_text().replace('unit = "W"', 'unit = "horse power"'))
     os.kill(second, signal.SIGKILL)
-    while running.await_event("worker ended")["code"] != 3:
+    assert running.await_event("worker ended")["code"] == -signal.SIGKILL
+    while running.await_event("broker")["state"] != "connected":
         pass
     assert alive(first)
-    policy.write_text(good)
     assert running.end(signal.SIGTERM)[0] == 0
 
 
