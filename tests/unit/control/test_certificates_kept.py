@@ -16,9 +16,8 @@ from gateway.control.certificate import lost
 from gateway.control.controllers import Controllers
 from gateway.control.verification import read_certificate
 from gateway.errors import KeyDestroyed
-from tests.copies import imaged
 from tests.unit.control.test_dates import Site
-from tests.unit.control.test_recovery import copy_of, recovered
+from tests.unit.control.test_recovery import recovered, site_with_a_copy
 from tests.unit.control.test_turnover import HEAT_CO
 from tests.world import DAY
 
@@ -27,10 +26,7 @@ pytestmark = pytest.mark.both_key_stores
 
 @pytest.fixture
 def site(tmp_path: Path, keys_url: str) -> Iterator[Site]:
-    made = Site(tmp_path, keys_url)
-    made.world.enrol("bo", "meter-2")
-    made.world.keystore.scrub(())
-    imaged(made.world, copy_of(made))
+    made = site_with_a_copy(tmp_path, keys_url)
     yield made
     made.world.close()
     assert made.world.leaks() == []

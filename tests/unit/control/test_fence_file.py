@@ -10,9 +10,8 @@ import pytest
 
 from gateway.cli.checks import CHECKS
 from gateway.errors import IntegrityStop
-from tests.copies import imaged
 from tests.unit.control.test_dates import Site
-from tests.unit.control.test_recovery import assert_fenced, copy_of, recovered
+from tests.unit.control.test_recovery import assert_fenced, recovered, site_with_a_copy
 
 pytestmark = pytest.mark.both_key_stores
 
@@ -20,10 +19,7 @@ pytestmark = pytest.mark.both_key_stores
 @pytest.fixture
 def site(tmp_path: Path, keys_url: str) -> Iterator[Site]:
     """Anna came and was erased since the copy: two fences."""
-    made = Site(tmp_path, keys_url)
-    made.world.enrol("bo", "meter-2")
-    made.world.keystore.scrub(())
-    imaged(made.world, copy_of(made))
+    made = site_with_a_copy(tmp_path, keys_url)
     made.world.enrol("anna", "meter-1")
     made.world.erase("anna")
     yield made

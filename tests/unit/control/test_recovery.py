@@ -31,13 +31,18 @@ pytestmark = pytest.mark.both_key_stores
 
 @pytest.fixture
 def site(tmp_path: Path, keys_url: str) -> Iterator[Site]:
-    made = Site(tmp_path, keys_url)
-    made.world.enrol("bo", "meter-2")
-    made.world.keystore.scrub(())
-    imaged(made.world, copy_of(made))
+    made = site_with_a_copy(tmp_path, keys_url)
     yield made
     made.world.close()
     assert made.world.leaks() == []
+
+
+def site_with_a_copy(directory: Path, keys_url: str) -> Site:
+    """Bo is enrolled; the key store of then is what `copied` puts back."""
+    made = Site(directory, keys_url)
+    made.world.enrol("bo", "meter-2")
+    copied(made)
+    return made
 
 
 def copy_of(site: Site) -> Path:

@@ -11,9 +11,8 @@ import pytest
 
 from gateway.errors import CustodianFault, IntegrityStop, Unreachable
 from gateway.keystore import workers
-from tests.copies import imaged
 from tests.unit.control.test_dates import Site
-from tests.unit.control.test_recovery import copy_of, recovered
+from tests.unit.control.test_recovery import recovered, site_with_a_copy
 from tests.unit.control.test_recovery_under_way import interrupted
 
 pytestmark = pytest.mark.both_key_stores
@@ -22,10 +21,7 @@ pytestmark = pytest.mark.both_key_stores
 @pytest.fixture
 def site(tmp_path: Path, keys_url: str) -> Iterator[Site]:
     """Cia was enrolled since the copy, with two devices."""
-    made = Site(tmp_path, keys_url)
-    made.world.enrol("bo", "meter-2")
-    made.world.keystore.scrub(())
-    imaged(made.world, copy_of(made))
+    made = site_with_a_copy(tmp_path, keys_url)
     made.world.enrol("cia", "meter-3", "meter-4")
     yield made
     made.world.close()
